@@ -1,0 +1,5 @@
+//! Developer commands: `cargo xtask run|test|tidy|rig|record`. One file per command.
+
+fn main() -> anyhow::Result<()> {
+    anyhow::bail!("no command yet")
+}
