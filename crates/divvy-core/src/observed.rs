@@ -1,0 +1,132 @@
+//! What one server reports it is, at one moment. Concrete addresses and group numbers stand here and
+//! are good for that moment only.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::desired::Generation;
+use crate::finding::Finding;
+use crate::gpu::{GpuModel, Scheme, ValidPartitionCounts};
+use crate::id::{BootId, GpuId, PartitionIndex, ServerId, VmId};
+use crate::pci_address::PciAddress;
+use crate::vm::ObservedVm;
+
+/// One partition as the kernel shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedPartition {
+    pub index: PartitionIndex,
+    pub address: PciAddress,
+    pub iommu_group: Option<u32>,
+    /// Other endpoints in its IOMMU group; not empty means not isolated.
+    pub group_peers: Vec<PciAddress>,
+    pub driver: Option<String>,
+    pub driver_override: Option<String>,
+    /// A process has it open.
+    pub open: bool,
+    /// Reset methods, best first; empty: it cannot be reset.
+    pub reset_methods: Vec<String>,
+    /// Address space its memory windows need, bytes.
+    pub mmio_bytes: Option<u64>,
+}
+
+/// Whether a GPU answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum GpuHealth {
+    Ok,
+    /// A write or a read hangs, the device has gone from the bus, or what is read contradicts itself.
+    Unknown {
+        reason: String,
+    },
+}
+
+/// One GPU as the kernel shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedGpu {
+    pub id: GpuId,
+    pub model: GpuModel,
+    pub address: PciAddress,
+    pub serial: Option<String>,
+    pub numa_node: Option<u32>,
+    pub driver: Option<String>,
+    pub driver_version: Option<String>,
+    pub memory_bytes: Option<u64>,
+    pub iommu_group: Option<u32>,
+    /// None: it cannot be partitioned as it is.
+    pub scheme: Option<Scheme>,
+    pub valid_counts: ValidPartitionCounts,
+    /// Hardware limit of the number of partitions.
+    pub max_partitions: u16,
+    /// How many there are now, zero included; None when it cannot be read.
+    pub partition_count: Option<u16>,
+    /// The server's own drivers take new partitions (`sriov_drivers_autoprobe`).
+    pub autoprobe: bool,
+    pub partitions: Vec<ObservedPartition>,
+    pub health: GpuHealth,
+}
+
+impl ObservedGpu {
+    pub fn partition(&self, index: PartitionIndex) -> Option<&ObservedPartition> {
+        self.partitions.iter().find(|partition| partition.index == index)
+    }
+
+    pub fn is_healthy(&self) -> bool {
+        self.health == GpuHealth::Ok
+    }
+}
+
+/// Whether the server's VMs can be seen and changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum HypervisorHealth {
+    Connected { version: String },
+    Unavailable { reason: String },
+}
+
+/// What the last turn of the agent could not do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    pub gpu: Option<GpuId>,
+    pub vm: Option<VmId>,
+    /// The step, in words.
+    pub step: String,
+    /// What went wrong, the whole chain of causes in one text.
+    pub error: String,
+    pub hint: String,
+}
+
+/// One server's report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    pub server: ServerId,
+    pub boot_id: BootId,
+    /// The desired generation that the agent had planned from when it reported this.
+    pub generation: Generation,
+    pub hypervisor: HypervisorHealth,
+    pub memory_bytes: Option<u64>,
+    pub gpus: Vec<ObservedGpu>,
+    pub vms: Vec<ObservedVm>,
+    pub findings: Vec<Finding>,
+    pub failures: Vec<Failure>,
+}
+
+impl Observed {
+    pub fn gpu(&self, id: &GpuId) -> Option<&ObservedGpu> {
+        self.gpus.iter().find(|gpu| gpu.id == *id)
+    }
+
+    pub fn vm(&self, id: &VmId) -> Option<&ObservedVm> {
+        self.vms.iter().find(|vm| vm.id == *id)
+    }
+
+    /// VMs that have the device at this address, in their definition or live.
+    pub fn vms_with_device(&self, address: PciAddress) -> impl Iterator<Item = &ObservedVm> {
+        self.vms.iter().filter(move |vm| vm.device(address).is_some())
+    }
+
+    pub fn hypervisor_is_connected(&self) -> bool {
+        matches!(self.hypervisor, HypervisorHealth::Connected { .. })
+    }
+}

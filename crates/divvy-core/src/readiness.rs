@@ -1,0 +1,63 @@
+//! From findings to a permission. [`Ready`] is the only way to put a partition into a VM: the
+//! hypervisor's functions ask for one, and only [`prove`] makes one, from the findings of that same
+//! attempt. Who reads the server to make the findings is not known here.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use crate::finding::{Finding, FindingCode, Severity};
+use crate::id::{PartitionId, VmId};
+use crate::pci_address::PciAddress;
+
+/// Proof that one partition passed every check for one VM, moments ago. Not to be kept, not to be
+/// copied, good for the one partition and the one VM that it names.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ready {
+    partition: PartitionId,
+    address: PciAddress,
+    vm: VmId,
+}
+
+impl Ready {
+    pub fn partition(&self) -> &PartitionId {
+        &self.partition
+    }
+
+    pub fn address(&self) -> PciAddress {
+        self.address
+    }
+
+    pub fn vm(&self) -> &VmId {
+        &self.vm
+    }
+}
+
+/// The findings that stop an assignment: errors, and those that nobody accepted.
+pub fn blocking<'a>(
+    findings: impl IntoIterator<Item = &'a Finding>,
+    accepted: &BTreeSet<FindingCode>,
+) -> Vec<Finding> {
+    let stops = |finding: &&Finding| match finding.severity {
+        Severity::Error => true,
+        Severity::NeedsAccept => !accepted.contains(&finding.code),
+        Severity::Warning | Severity::Info => false,
+    };
+    findings.into_iter().filter(stops).cloned().collect()
+}
+
+/// Makes the proof from every finding about the server, the GPU, the partition and the VM, or answers
+/// which of them stop it.
+pub fn prove<'a>(
+    partition: &PartitionId,
+    address: PciAddress,
+    vm: &VmId,
+    findings: impl IntoIterator<Item = &'a Finding>,
+    accepted: &BTreeSet<FindingCode>,
+) -> Result<Ready, Vec<Finding>> {
+    let stopping = blocking(findings, accepted);
+    if stopping.is_empty() {
+        Ok(Ready { partition: partition.clone(), address, vm: vm.clone() })
+    } else {
+        Err(stopping)
+    }
+}

@@ -1,0 +1,47 @@
+//! Every request that changes what is asked for: one enum, one page. People, jobs, agents and (later)
+//! failover use the same door. Names are as the asker typed them; `resolve` turns them into ids.
+
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::desired::PartitionSetting;
+use crate::finding::FindingCode;
+use crate::id::{GpuId, PartitionId, ServerId, VmId};
+
+/// Which GPUs a request is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GpuSelection {
+    /// By id, name or address.
+    Named(Vec<String>),
+    /// Every GPU that can be partitioned, on every server.
+    All,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Split GPUs into a number of partitions, or stop partitioning them.
+    SetPartitionCount { gpus: GpuSelection, setting: PartitionSetting },
+    /// Give each VM one partition. Divvy picks it; the GPU may be wished for.
+    Assign {
+        vms: Vec<String>,
+        gpu: Option<String>,
+        /// Always refused: the partition is Divvy's choice.
+        partition: Option<String>,
+        accept: BTreeSet<FindingCode>,
+    },
+    /// Take each VM's partition back.
+    Unassign { vms: Vec<String> },
+
+    // From agents and jobs: what the hardware made of a decision.
+    /// A count could not be reached; the GPU goes back to what it had.
+    RevertCount { server: ServerId, gpu: GpuId, failed: PartitionSetting, back_to: Option<PartitionSetting> },
+    /// An assignment could not be carried out.
+    RevertAssignment { server: ServerId, vm: VmId, partition: PartitionId },
+    /// A VM that was restarted for its partition runs again.
+    RestartDone { server: ServerId, vm: VmId },
+    /// A partition that was given up is proved clean.
+    PartitionClean { server: ServerId, partition: PartitionId },
+    /// A partition that was given up could not be proved clean.
+    Quarantine { server: ServerId, partition: PartitionId, reason: String },
+}

@@ -1,0 +1,1 @@
+//! Where what was asked for is kept.
