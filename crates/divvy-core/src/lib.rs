@@ -35,3 +35,16 @@ pub mod readiness;
 pub mod refusal;
 pub mod request;
 pub mod step;
+
+pub mod check;
+pub mod decide;
+pub mod explain;
+pub mod plan;
+pub mod progress;
+pub mod resolve;
+pub mod rules;
+pub mod start_gate;
+pub mod status;
+
+#[cfg(test)]
+mod testing;

@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::id::VmId;
 use crate::pci_address::PciAddress;
 
+/// How the alias of a device begins that Divvy put into a VM. (libvirt keeps an alias that a user gave
+/// only if it begins with `ua-`.)
+pub const DEVICE_ALIAS_PREFIX: &str = "ua-divvy-";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Power {

@@ -1,0 +1,215 @@
+//! The independent judge: which states are wrong, whatever led there. It shares no code with `decide`
+//! and `plan` (nor with the helpers they use) on purpose; what both get wrong the same way, nobody
+//! finds. Numbers I2, I9, I10, I11, I22 name the invariants in `ARCHITECTURE.md`.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::assignment::Hold;
+use crate::desired::{DesiredServer, PartitionSetting};
+use crate::id::{PartitionId, ServerId, VmId};
+use crate::observed::Observed;
+use crate::state::State;
+
+/// One thing that must never be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Violation {
+    /// I2: two VMs own one partition.
+    TwoOwners { partition: PartitionId, vms: (String, String) },
+    /// A VM owns partitions on two servers.
+    TwoPartitions { vm: VmId, servers: (ServerId, ServerId) },
+    /// An assignment stands under another VM's key.
+    WrongKey { server: ServerId, vm: VmId },
+    /// I10: an assignment names a partition that its GPU shall not have.
+    BeyondCount { vm: String, partition: PartitionId, count: u16 },
+    /// I13: a partition that is not clean belongs to a VM.
+    OwnedWhileHeld { partition: PartitionId, vm: String },
+    /// I2: a device stands in more than one VM.
+    DeviceInTwoVms { server: ServerId, partition: PartitionId, vms: (String, String) },
+    /// I3: a running VM uses a partition that belongs to another VM.
+    UsesAnothers { vm: String, partition: PartitionId, owner: String },
+    /// A GPU is in a VM as a whole and has partitions.
+    WholeAndPartitioned { server: ServerId, gpu: String, vm: String },
+    /// Two GPUs of the cluster have one id.
+    SameGpuId { gpu: String, servers: (ServerId, ServerId) },
+}
+
+impl Violation {
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TwoOwners { .. } => "violation_two_owners",
+            Self::TwoPartitions { .. } => "violation_two_partitions",
+            Self::WrongKey { .. } => "violation_wrong_key",
+            Self::BeyondCount { .. } => "violation_beyond_count",
+            Self::OwnedWhileHeld { .. } => "violation_owned_while_held",
+            Self::DeviceInTwoVms { .. } => "violation_device_in_two_vms",
+            Self::UsesAnothers { .. } => "violation_uses_anothers",
+            Self::WholeAndPartitioned { .. } => "violation_whole_and_partitioned",
+            Self::SameGpuId { .. } => "violation_same_gpu_id",
+        }
+    }
+
+    /// What a person can do; Divvy itself changes nothing that it cannot explain.
+    pub fn mend(&self) -> String {
+        match self {
+            Self::DeviceInTwoVms { vms: (one, two), .. } => {
+                format!("take the device out of the definition of {one} or of {two}")
+            }
+            Self::UsesAnothers { vm, .. } => {
+                format!("shut {vm} down and take the device out of its definition")
+            }
+            Self::WholeAndPartitioned { vm, gpu, .. } => format!("take GPU {gpu} out of {vm}"),
+            Self::SameGpuId { .. } => {
+                "two GPUs tell the same serial number; report it with divvy gpu list -o json".to_string()
+            }
+            _ => {
+                "stop divvyd, keep its state directory, and report it: this is a defect of Divvy".to_string()
+            }
+        }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TwoOwners { partition, vms: (one, two) } => {
+                write!(f, "partition {partition} belongs to {one} and to {two}")
+            }
+            Self::TwoPartitions { vm, servers: (one, two) } => {
+                write!(f, "VM {vm} has a partition on {one} and on {two}")
+            }
+            Self::WrongKey { server, vm } => {
+                write!(f, "the record of VM {vm} on {server} is about another VM")
+            }
+            Self::BeyondCount { vm, partition, count } => {
+                write!(f, "VM {vm} has partition {partition}, and the GPU shall have {count}")
+            }
+            Self::OwnedWhileHeld { partition, vm } => {
+                write!(f, "partition {partition} belongs to {vm} before it was proved clean")
+            }
+            Self::DeviceInTwoVms { server, partition, vms: (one, two) } => {
+                write!(f, "partition {partition} is in the definitions of {one} and {two} on {server}")
+            }
+            Self::UsesAnothers { vm, partition, owner } => {
+                write!(f, "VM {vm} runs with partition {partition}, which belongs to {owner}")
+            }
+            Self::WholeAndPartitioned { server, gpu, vm } => {
+                write!(f, "GPU {gpu} of {server} is in VM {vm} as a whole and has partitions")
+            }
+            Self::SameGpuId { gpu, servers: (one, two) } => write!(f, "GPU {gpu} is on {one} and on {two}"),
+        }
+    }
+}
+
+pub fn check(state: &State) -> Vec<Violation> {
+    let mut found = Vec::new();
+    check_owners(state, &mut found);
+    for (server, desired) in &state.desired.servers {
+        check_records(server, desired, &mut found);
+    }
+    for (server, observed) in &state.observed {
+        check_devices(server, state.desired.servers.get(server).map(|d| d.as_ref()), observed, &mut found);
+    }
+    check_ids(state, &mut found);
+    found
+}
+
+fn check_owners(state: &State, found: &mut Vec<Violation>) {
+    let mut by_vm: BTreeMap<&VmId, &ServerId> = BTreeMap::new();
+    for (server, desired) in &state.desired.servers {
+        let mut by_partition: BTreeMap<&PartitionId, &str> = BTreeMap::new();
+        for assignment in desired.assignments.values() {
+            if let Some(other) = by_partition.insert(&assignment.partition, &assignment.vm_name) {
+                let vms = (other.to_string(), assignment.vm_name.clone());
+                found.push(Violation::TwoOwners { partition: assignment.partition.clone(), vms });
+            }
+            if let Some(other) = by_vm.insert(&assignment.vm, server) {
+                let servers = (other.clone(), server.clone());
+                found.push(Violation::TwoPartitions { vm: assignment.vm.clone(), servers });
+            }
+        }
+    }
+}
+
+fn check_records(server: &ServerId, desired: &DesiredServer, found: &mut Vec<Violation>) {
+    for (key, assignment) in &desired.assignments {
+        if *key != assignment.vm {
+            found.push(Violation::WrongKey { server: server.clone(), vm: key.clone() });
+        }
+        let partition = &assignment.partition;
+        let count = match desired.settings.get(&partition.gpu) {
+            Some(PartitionSetting::Count(count)) => count.get(),
+            Some(PartitionSetting::Off) | None => 0,
+        };
+        if partition.index.0 >= count {
+            let vm = assignment.vm_name.clone();
+            found.push(Violation::BeyondCount { vm, partition: partition.clone(), count });
+        }
+        if let Some(Hold::Releasing { .. } | Hold::Quarantined { .. }) = desired.holds.get(partition) {
+            let vm = assignment.vm_name.clone();
+            found.push(Violation::OwnedWhileHeld { partition: partition.clone(), vm });
+        }
+    }
+}
+
+fn check_devices(
+    server: &ServerId,
+    desired: Option<&DesiredServer>,
+    observed: &Observed,
+    found: &mut Vec<Violation>,
+) {
+    for gpu in &observed.gpus {
+        for vm in &observed.vms {
+            let whole = vm.devices.iter().any(|device| device.address == gpu.address);
+            if whole && gpu.partition_count.is_some_and(|count| count > 0) {
+                let (gpu, vm) = (gpu.id.to_string(), vm.name.clone());
+                found.push(Violation::WholeAndPartitioned { server: server.clone(), gpu, vm });
+            }
+        }
+        for partition in &gpu.partitions {
+            let id = PartitionId { gpu: gpu.id.clone(), index: partition.index };
+            let mut first: Option<&str> = None;
+            for vm in &observed.vms {
+                let Some(device) = vm.devices.iter().find(|device| device.address == partition.address)
+                else {
+                    continue;
+                };
+                if let Some(first) = first {
+                    let vms = (first.to_string(), vm.name.clone());
+                    found.push(Violation::DeviceInTwoVms {
+                        server: server.clone(),
+                        partition: id.clone(),
+                        vms,
+                    });
+                }
+                first = Some(&vm.name);
+                let owner = desired.and_then(|d| d.assignments.values().find(|a| a.partition == id));
+                if let Some(owner) = owner
+                    && device.live
+                    && owner.vm != vm.id
+                {
+                    let (vm, owner) = (vm.name.clone(), owner.vm_name.clone());
+                    found.push(Violation::UsesAnothers { vm, partition: id.clone(), owner });
+                }
+            }
+        }
+    }
+}
+
+fn check_ids(state: &State, found: &mut Vec<Violation>) {
+    let mut seen: BTreeMap<&str, &ServerId> = BTreeMap::new();
+    for (server, observed) in &state.observed {
+        for gpu in &observed.gpus {
+            if let Some(other) = seen.insert(gpu.id.as_str(), server) {
+                let servers = (other.clone(), server.clone());
+                found.push(Violation::SameGpuId { gpu: gpu.id.to_string(), servers });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+use super::*;
+use crate::assignment::Hold;
+use crate::testing::{World, gpu_a2, partition_id, vm_id, vm_with_device};
+
+fn codes(world: &World) -> Vec<&'static str> {
+    check(&world.state()).iter().map(Violation::code).collect()
+}
+
+#[test]
+fn a_sound_state_has_no_violation() {
+    let world = World::one_a2(4).assigned("vm-001", 0).assigned("vm-002", 1).releasing("vm-003", 2);
+    assert_eq!(codes(&world), [""; 0]);
+}
+
+#[test]
+fn each_violation_is_found_alone() {
+    type Spoil = fn(&mut World);
+    let table: &[(&str, Spoil)] = &[
+        ("violation_two_owners", |world| *world = world.clone().assigned("vm-002", 0)),
+        ("violation_beyond_count", |world| *world = world.clone().assigned("vm-002", 4)),
+        ("violation_owned_while_held", |world| {
+            let hold = Hold::Quarantined { reason: "dirty".into() };
+            world.desired_mut().holds.insert(partition_id("gpu-1", 0), hold);
+        }),
+        ("violation_wrong_key", |world| {
+            let own = world.desired_mut().assignments.remove(&vm_id("vm-001")).expect("assigned");
+            world.desired_mut().assignments.insert(vm_id("vm-009"), own);
+        }),
+        ("violation_device_in_two_vms", |world| {
+            let address = world.partition_address(3);
+            let vms = [vm_with_device("x", address), vm_with_device("y", address)];
+            world.observed_mut().vms.extend(vms);
+        }),
+        ("violation_uses_anothers", |world| {
+            let mut thief = vm_with_device("thief", world.partition_address(0));
+            thief.devices[0].live = true;
+            world.observed_mut().vms.push(thief);
+        }),
+        ("violation_whole_and_partitioned", |world| {
+            let address = world.gpu().address;
+            world.observed_mut().vms.push(vm_with_device("whole", address));
+        }),
+        ("violation_two_partitions", |world| {
+            let mut other = World::of_gpus(&[("b", gpu_a2("gpu-2", 4))]);
+            other
+                .desired_mut()
+                .settings
+                .insert(crate::testing::gpu_id("gpu-2"), PartitionSetting::from_number(4));
+            world.servers.extend(other.assigned("vm-001", 0).servers);
+        }),
+        ("violation_same_gpu_id", |world| {
+            world.servers.extend(World::of_gpus(&[("b", gpu_a2("gpu-1", 0))]).servers);
+        }),
+    ];
+    for (code, spoil) in table {
+        let mut world = World::one_a2(4).assigned("vm-001", 0);
+        spoil(&mut world);
+        assert_eq!(codes(&world), [*code]);
+        for violation in check(&world.state()) {
+            assert!(!violation.mend().is_empty() && !violation.to_string().is_empty());
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Giving VMs a partition each. The partition is picked here: the GPU with the fewest free partitions
+//! that still has one, so that whole GPUs stay idle and can change their count; in it the lowest index.
+
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::assignment::Assignment;
+use crate::change::{Change, Edit};
+use crate::desired::PartitionSetting;
+use crate::finding::{Finding, FindingCode, Severity, Subject};
+use crate::id::{PartitionId, ServerId};
+use crate::observed::{HypervisorHealth, Observed, ObservedGpu, ObservedPartition};
+use crate::readiness;
+use crate::refusal::Refusal;
+use crate::resolve;
+use crate::rules::{divvy_chooses, guest_os, one_partition, same_server, vm_settings, whole_or_partitions};
+use crate::state::State;
+use crate::status;
+use crate::vm::ObservedVm;
+
+pub fn assign(
+    state: &State,
+    vms: &[String],
+    gpu: Option<&str>,
+    partition: Option<&str>,
+    accept: &BTreeSet<FindingCode>,
+) -> Result<Change, Refusal> {
+    divvy_chooses::check(partition)?;
+    if vms.is_empty() {
+        return Err(Refusal::NothingSelected);
+    }
+    let gpu = gpu.map(|name| resolve::gpu(state, name)).transpose()?;
+    let vms = vms.iter().map(|name| resolve::vm(state, name)).collect::<Result<Vec<_>, _>>()?;
+    one_partition::named_once(vms.iter().map(|(_, vm)| *vm))?;
+    // Each VM is decided on what the ones before it left: the picks of one request never collide.
+    let mut ahead = state.clone();
+    let mut edits = Vec::new();
+    let mut warnings = Vec::new();
+    for (server, vm) in vms {
+        let (more, warn) = assign_one(&ahead, server, vm, gpu, accept)?;
+        let change = Change::of(more, &ahead.desired);
+        change.apply(&mut ahead.desired).map_err(|_| Refusal::Busy { attempts: 1 })?;
+        edits.extend(change.edits);
+        warnings.extend(warn);
+    }
+    let mut change = Change::of(edits, &state.desired);
+    change.warnings = warnings;
+    Ok(change)
+}
+
+fn assign_one(
+    state: &State,
+    server: &ServerId,
+    vm: &ObservedVm,
+    gpu: Option<(&ServerId, &ObservedGpu)>,
+    accept: &BTreeSet<FindingCode>,
+) -> Result<(Vec<Edit>, Vec<Finding>), Refusal> {
+    let Some(observed) = state.observed.get(server) else {
+        return Err(Refusal::VmNotFound { name: vm.name.clone() });
+    };
+    if let Some((gpu_server, gpu)) = gpu {
+        same_server::check(server, vm, gpu_server, &gpu.id)?;
+        whole_or_partitions::may_partition(observed, gpu)?;
+    }
+    if let HypervisorHealth::Unavailable { reason } = &observed.hypervisor {
+        return Err(Refusal::HypervisorUnavailable { server: server.clone(), reason: reason.clone() });
+    }
+    one_partition::check(state, observed, vm)?;
+    let (picked_gpu, picked) = pick(state, server, observed, vm, gpu.map(|(_, gpu)| gpu))?;
+    let id = PartitionId::new(&picked_gpu.id, picked.index);
+    let findings = findings_for(observed, vm, picked_gpu, picked);
+    ready(vm, &findings, accept)?;
+    let mut edits = Vec::new();
+    let asked = state.desired_of(server).and_then(|desired| desired.settings.get(&picked_gpu.id)).copied();
+    if asked.is_none() {
+        // Its count was set by another hand; from now on Divvy keeps it, so that it is there after a boot.
+        let setting = PartitionSetting::from_number(picked_gpu.partition_count.unwrap_or(0));
+        edits.push(Edit::SetCount {
+            server: server.clone(),
+            gpu: picked_gpu.id.clone(),
+            setting: Some(setting),
+            before: None,
+        });
+    }
+    let restart = findings.iter().any(|finding| finding.code == vm_settings::WILL_RESTART);
+    let used = findings.iter().filter(|finding| finding.severity == Severity::NeedsAccept);
+    let accepted = used.map(|finding| finding.code.clone()).collect();
+    let assignment =
+        Assignment { vm: vm.id.clone(), vm_name: vm.name.clone(), partition: id, accepted, restart };
+    edits.push(Edit::SetAssignment { server: server.clone(), assignment });
+    Ok((edits, findings.into_iter().filter(|finding| finding.severity != Severity::Info).collect()))
+}
+
+/// Every finding that can stop this VM from getting this partition.
+pub fn findings_for(
+    observed: &Observed,
+    vm: &ObservedVm,
+    gpu: &ObservedGpu,
+    partition: &ObservedPartition,
+) -> Vec<Finding> {
+    let subjects = [
+        Subject::Server(observed.server.clone()),
+        Subject::Gpu(gpu.id.clone()),
+        Subject::Partition(PartitionId::new(&gpu.id, partition.index)),
+        Subject::Vm(vm.id.clone()),
+    ];
+    let mut findings: Vec<Finding> =
+        observed.findings.iter().filter(|finding| subjects.contains(&finding.subject)).cloned().collect();
+    findings.extend(guest_os::finding(vm));
+    findings.extend(vm_settings::findings(vm, Some(partition), observed.memory_bytes));
+    findings
+}
+
+fn ready(vm: &ObservedVm, findings: &[Finding], accept: &BTreeSet<FindingCode>) -> Result<(), Refusal> {
+    let stopping = readiness::blocking(findings, accept);
+    let errors: Vec<Finding> = stopping.iter().filter(|f| f.severity == Severity::Error).cloned().collect();
+    if !errors.is_empty() {
+        return Err(Refusal::NotReady { vm: vm.name.clone(), findings: errors });
+    }
+    if !stopping.is_empty() {
+        return Err(Refusal::NotAccepted { vm: vm.name.clone(), findings: stopping });
+    }
+    Ok(())
+}
+
+fn pick<'o>(
+    state: &State,
+    server: &ServerId,
+    observed: &'o Observed,
+    vm: &ObservedVm,
+    wished: Option<&ObservedGpu>,
+) -> Result<(&'o ObservedGpu, &'o ObservedPartition), Refusal> {
+    let mut why = Vec::new();
+    let mut best: Option<(usize, &ObservedGpu, &ObservedPartition)> = None;
+    for gpu in observed.gpus.iter().filter(|gpu| wished.is_none_or(|wish| wish.id == gpu.id)) {
+        match free_partitions(state, server, observed, gpu) {
+            Err(reason) => why.push(format!("GPU {}: {reason}", gpu.id)),
+            Ok(free) => {
+                if best.is_none_or(|(fewest, ..)| free.len() < fewest)
+                    && let Some(lowest) = free.first()
+                {
+                    best = Some((free.len(), gpu, lowest));
+                }
+            }
+        }
+    }
+    if let Some((_, gpu, partition)) = best {
+        return Ok((gpu, partition));
+    }
+    if why.is_empty() {
+        why.push("the server has no GPU".to_string());
+    }
+    Err(Refusal::NoFreePartition { vm: vm.name.clone(), server: server.clone(), why })
+}
+
+/// The free partitions of a GPU by index, or why it has none.
+fn free_partitions<'o>(
+    state: &State,
+    server: &ServerId,
+    observed: &'o Observed,
+    gpu: &'o ObservedGpu,
+) -> Result<Vec<&'o ObservedPartition>, String> {
+    let desired = state.desired_of(server);
+    status::gives_partitions(desired, observed, gpu)?;
+    let mut free: Vec<&ObservedPartition> = gpu
+        .partitions
+        .iter()
+        .filter(|partition| {
+            status::partition(desired, observed, gpu, partition).state == status::PartitionState::Free
+        })
+        .filter(|partition| {
+            let about = Subject::Partition(PartitionId::new(&gpu.id, partition.index));
+            !observed.findings.iter().any(|f| f.subject == about && f.severity == Severity::Error)
+        })
+        .collect();
+    free.sort_by_key(|partition| partition.index);
+    if free.is_empty() {
+        return Err(format!("none of its {} partitions is free", gpu.partitions.len()));
+    }
+    Ok(free)
+}

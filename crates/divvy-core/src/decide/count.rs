@@ -1,0 +1,113 @@
+//! Setting the partition count of one GPU or many: all of it or none of it.
+
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use crate::assignment::Hold;
+use crate::change::{Change, Edit};
+use crate::desired::PartitionSetting;
+use crate::finding::{Severity, Subject};
+use crate::id::ServerId;
+use crate::observed::{GpuHealth, Observed, ObservedGpu};
+use crate::refusal::Refusal;
+use crate::request::GpuSelection;
+use crate::resolve;
+use crate::rules::count_change::{Blockers, blockers};
+use crate::rules::{homogeneous, valid_count, whole_or_partitions};
+use crate::state::State;
+
+type Selected<'s> = Vec<(&'s ServerId, &'s ObservedGpu)>;
+
+pub fn set(state: &State, gpus: &GpuSelection, setting: PartitionSetting) -> Result<Change, Refusal> {
+    let selected = select(state, gpus)?;
+    if selected.is_empty() {
+        return Err(Refusal::NothingSelected);
+    }
+    if let PartitionSetting::Count(_) = setting {
+        homogeneous::one_model(selected.iter().copied())?;
+    }
+    let mut in_the_way = Blockers::default();
+    let mut edits = Vec::new();
+    for (server, gpu) in selected {
+        let Some(observed) = state.observed.get(server) else { continue };
+        may_have(observed, gpu, setting)?;
+        let asked = state.desired_of(server).and_then(|desired| desired.settings.get(&gpu.id)).copied();
+        let has = gpu.partition_count == Some(setting.as_number());
+        if has && asked == Some(setting) {
+            continue;
+        }
+        if !has {
+            in_the_way.extend(blockers(state.desired_of(server), observed, gpu));
+            edits.extend(cured_quarantines(state, server, gpu));
+        }
+        edits.push(Edit::SetCount {
+            server: server.clone(),
+            gpu: gpu.id.clone(),
+            setting: Some(setting),
+            before: asked,
+        });
+    }
+    in_the_way.into_result()?;
+    let mut change = Change::of(edits, &state.desired);
+    change.warnings = uneven_after(state, &change);
+    Ok(change)
+}
+
+fn select<'s>(state: &'s State, gpus: &GpuSelection) -> Result<Selected<'s>, Refusal> {
+    match gpus {
+        GpuSelection::All => Ok(state.gpus().filter(|(_, gpu)| gpu.scheme.is_some()).collect()),
+        GpuSelection::Named(names) => {
+            let mut selected = Selected::new();
+            for name in names {
+                let found = resolve::gpu(state, name)?;
+                if !selected.iter().any(|(_, known)| known.id == found.1.id) {
+                    selected.push(found);
+                }
+            }
+            Ok(selected)
+        }
+    }
+}
+
+/// The rules about this GPU alone.
+fn may_have(observed: &Observed, gpu: &ObservedGpu, setting: PartitionSetting) -> Result<(), Refusal> {
+    whole_or_partitions::may_partition(observed, gpu)?;
+    if let GpuHealth::Unknown { reason } = &gpu.health {
+        return Err(Refusal::GpuUnknown { gpu: gpu.id.clone(), reason: reason.clone() });
+    }
+    if gpu.scheme.is_none() {
+        return Err(Refusal::GpuNotPartitionable { gpu: gpu.id.clone(), why: why_not(observed, gpu) });
+    }
+    match setting {
+        PartitionSetting::Off => Ok(()),
+        PartitionSetting::Count(count) => valid_count::check(gpu, count),
+    }
+}
+
+fn why_not(observed: &Observed, gpu: &ObservedGpu) -> alloc::string::String {
+    let about = Subject::Gpu(gpu.id.clone());
+    let told = observed.findings.iter().find(|f| f.subject == about && f.severity >= Severity::Warning);
+    told.map_or_else(
+        || "its driver and hardware offer no partitions".to_string(),
+        |finding| finding.text.clone(),
+    )
+}
+
+/// A new count makes new partitions, so what was quarantined is gone with the old ones.
+fn cured_quarantines(state: &State, server: &ServerId, gpu: &ObservedGpu) -> Vec<Edit> {
+    let Some(desired) = state.desired_of(server) else { return Vec::new() };
+    let of_gpu = desired.holds.iter().filter(|(partition, _)| partition.gpu == gpu.id);
+    of_gpu
+        .filter(|(_, hold)| matches!(hold, Hold::Quarantined { .. }))
+        .map(|(partition, _)| Edit::RemoveHold { server: server.clone(), partition: partition.clone() })
+        .collect()
+}
+
+/// What stays or becomes uneven by this change; on the way to an even set that is a warning.
+fn uneven_after(state: &State, change: &Change) -> Vec<crate::finding::Finding> {
+    let mut after = state.clone();
+    match change.apply(&mut after.desired) {
+        Ok(()) => homogeneous::findings(&after),
+        Err(_) => Vec::new(),
+    }
+}

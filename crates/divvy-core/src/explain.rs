@@ -1,0 +1,163 @@
+//! Why a VM has no GPU, why a GPU is as it is: sentences from the live state, for people.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::assignment::Hold;
+use crate::desired::DesiredServer;
+use crate::finding::{Finding, Subject};
+use crate::id::{PartitionId, ServerId};
+use crate::observed::{Failure, Observed, ObservedGpu};
+use crate::plan::plan;
+use crate::rules::{guest_os, vm_settings};
+use crate::state::State;
+use crate::status::{self, PartitionState};
+use crate::vm::ObservedVm;
+
+/// An explanation: sentences in reading order, and the findings they lean on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Explanation {
+    pub sentences: Vec<String>,
+    pub findings: Vec<Finding>,
+}
+
+fn waiting_and_failures(
+    desired: Option<&DesiredServer>,
+    observed: &Observed,
+    about: impl Fn(&Subject) -> bool,
+    failed: impl Fn(&Failure) -> bool,
+) -> Vec<String> {
+    let mut sentences = Vec::new();
+    if let Some(desired) = desired {
+        let waiting = plan(desired, observed).waiting;
+        sentences.extend(
+            waiting
+                .into_iter()
+                .filter(|one| about(&one.subject))
+                .map(|one| format!("Divvy waits: {}.", one.why)),
+        );
+    }
+    for failure in observed.failures.iter().filter(|failure| failed(failure)) {
+        sentences
+            .push(format!("The last attempt failed: {}: {}. {}.", failure.step, failure.error, failure.hint));
+    }
+    sentences
+}
+
+pub fn gpu(state: &State, server: &ServerId, gpu: &ObservedGpu) -> Explanation {
+    let Some(observed) = state.observed.get(server) else { return Explanation::default() };
+    let desired = state.desired_of(server);
+    let (mode, reason) = status::gpu_mode(desired, observed, gpu);
+    let mut sentences = Vec::from([
+        format!("GPU {} is a {} in server {server}, now at {}.", gpu.id, gpu.model, gpu.address),
+        format!("Its mode is {mode}: {reason}."),
+        format!("Its valid partition counts are {}.", gpu.valid_counts),
+    ]);
+    for partition in &gpu.partitions {
+        let status = status::partition(desired, observed, gpu, partition);
+        if !matches!(status.state, PartitionState::Free | PartitionState::Assigned) {
+            let id = PartitionId::new(&gpu.id, partition.index);
+            sentences
+                .push(format!("Partition {id} is {}.", why_partition(desired, observed, &id, status.state)));
+        }
+    }
+    let in_way = crate::rules::count_change::blockers(desired, observed, gpu);
+    if let Err(refusal) = in_way.into_result() {
+        sentences.push(format!("Its count cannot change now: {refusal}."));
+    }
+    let own = |subject: &Subject| match subject {
+        Subject::Gpu(id) => *id == gpu.id,
+        Subject::Partition(id) => id.gpu == gpu.id,
+        _ => false,
+    };
+    sentences.extend(waiting_and_failures(desired, observed, own, |failure| {
+        failure.gpu.as_ref() == Some(&gpu.id)
+    }));
+    let findings = observed.findings.iter().filter(|finding| own(&finding.subject)).cloned().collect();
+    Explanation { sentences, findings }
+}
+
+fn why_partition(
+    desired: Option<&DesiredServer>,
+    observed: &Observed,
+    id: &PartitionId,
+    state: PartitionState,
+) -> String {
+    let hold = desired.and_then(|desired| desired.holds.get(id));
+    match (state, hold) {
+        (PartitionState::Quarantined, Some(Hold::Quarantined { reason })) => format!("quarantined: {reason}"),
+        (PartitionState::Releasing, Some(Hold::Releasing { vm_name, .. })) => {
+            format!("given up by VM {vm_name} and not proved clean yet")
+        }
+        (PartitionState::InUse, _) => match desired.and_then(|desired| desired.owner(id)) {
+            Some(owner) => format!("in use by its VM {}", owner.vm_name),
+            None => {
+                let seen = observed.gpu(&id.gpu).and_then(|gpu| gpu.partition(id.index));
+                let vm = seen.and_then(|partition| observed.vms_with_device(partition.address).next());
+                vm.map_or_else(
+                    || "open by a process that is no known VM".to_string(),
+                    |vm| format!("in VM {}, not by Divvy", vm.name),
+                )
+            }
+        },
+        _ => "in a state that cannot be told".to_string(),
+    }
+}
+
+pub fn vm(state: &State, server: &ServerId, vm: &ObservedVm) -> Explanation {
+    let Some(observed) = state.observed.get(server) else { return Explanation::default() };
+    let desired = state.desired_of(server);
+    let mut sentences = Vec::from([format!("VM {} is on server {server} and is {}.", vm.name, vm.power)]);
+    let mut findings: Vec<Finding> = guest_os::finding(vm).into_iter().collect();
+    findings.extend(vm_settings::findings(vm, None, observed.memory_bytes));
+    match state.desired.assignment(&vm.id) {
+        Some((on, assignment)) => {
+            sentences.push(format!(
+                "It has partition {} on server {on}: Divvy picked the lowest free one of the GPU with the fewest free.",
+                assignment.partition
+            ));
+        }
+        None => {
+            sentences.push("It has no partition: nobody assigned one.".to_string());
+            sentences.extend(observed.gpus.iter().map(|gpu| free_on(desired, observed, gpu)));
+            if observed.gpus.is_empty() {
+                sentences.push(format!("Server {server} has no GPU."));
+            }
+        }
+    }
+    let own = |subject: &Subject| *subject == Subject::Vm(vm.id.clone());
+    sentences
+        .extend(waiting_and_failures(desired, observed, own, |failure| failure.vm.as_ref() == Some(&vm.id)));
+    Explanation { sentences, findings }
+}
+
+fn free_on(desired: Option<&DesiredServer>, observed: &Observed, gpu: &ObservedGpu) -> String {
+    if let Err(why) = status::gives_partitions(desired, observed, gpu) {
+        return format!("GPU {} gives no partition: {why}.", gpu.id);
+    }
+    let state_of = |partition| status::partition(desired, observed, gpu, partition).state;
+    let free = gpu.partitions.iter().filter(|partition| state_of(partition) == PartitionState::Free).count();
+    format!("GPU {} has {free} of {} partitions free.", gpu.id, gpu.partitions.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{World, server_id};
+
+    #[test]
+    fn a_vm_without_a_partition_is_told_what_each_gpu_could_give() {
+        let world = World::one_a2(0);
+        let state = world.state();
+        let told = vm(&state, &server_id("a"), &world.observed().vms[0]).sentences.join(" ");
+        assert!(told.contains("nobody assigned one") && told.contains("it is not partitioned"), "{told}");
+    }
+
+    #[test]
+    fn a_gpu_whose_count_cannot_change_names_the_vm() {
+        let world = World::one_a2(4).assigned("vm-001", 0);
+        let told = gpu(&world.state(), &server_id("a"), world.gpu()).sentences.join(" ");
+        assert!(told.contains("vm-001") && told.contains("1, 2, 4, 8, 16"), "{told}");
+    }
+}

@@ -1,0 +1,63 @@
+//! Partitions that their VM gave up: out of the VM, then reset and proved clean. Nothing is cleaned
+//! while the VMs cannot be seen, or while anything has it open.
+
+use alloc::format;
+use alloc::string::ToString;
+
+use super::Plan;
+use crate::assignment::Hold;
+use crate::desired::DesiredServer;
+use crate::finding::Subject;
+use crate::id::{PartitionId, VmId};
+use crate::observed::{Observed, ObservedPartition};
+use crate::step::{DeviceScope, HostStep, Step, VmStep};
+
+pub fn plan_releases(desired: &DesiredServer, observed: &Observed, plan: &mut Plan) {
+    for (id, hold) in &desired.holds {
+        if let Hold::Releasing { vm, .. } = hold {
+            release(observed, id, vm, plan);
+        }
+    }
+}
+
+fn release(observed: &Observed, id: &PartitionId, vm: &VmId, plan: &mut Plan) {
+    let subject = Subject::Partition(id.clone());
+    let gpu = observed.gpu(&id.gpu).filter(|gpu| gpu.is_healthy());
+    let Some(partition) = gpu.and_then(|gpu| gpu.partition(id.index)) else {
+        return plan.wait(subject, "the partition is not there now".to_string());
+    };
+    if !observed.hypervisor_is_connected() {
+        return plan.wait(subject, "the server's VMs cannot be seen now".to_string());
+    }
+    if take_out_of_vm(observed, id, partition, vm, plan) {
+        return;
+    }
+    if let Some(other) = observed.vms_with_device(partition.address).find(|other| other.id != *vm) {
+        return plan.wait(subject, format!("VM {} has it, and not by Divvy", other.name));
+    }
+    if partition.open {
+        return plan.wait(subject, "a process still has it open".to_string());
+    }
+    plan.steps
+        .push(Step::Host(HostStep::CleanPartition { partition: id.clone(), address: partition.address }));
+}
+
+/// Takes the device out of the VM that gave it up; answers whether it was still in.
+fn take_out_of_vm(
+    observed: &Observed,
+    id: &PartitionId,
+    partition: &ObservedPartition,
+    vm: &VmId,
+    plan: &mut Plan,
+) -> bool {
+    let Some(seen) = observed.vm(vm) else { return false };
+    let Some(device) = seen.device(partition.address) else { return false };
+    plan.steps.push(Step::Vm(VmStep::RemoveDevice {
+        vm: vm.clone(),
+        vm_name: seen.name.clone(),
+        partition: Some(id.clone()),
+        address: partition.address,
+        scope: DeviceScope { defined: device.defined, live: device.live },
+    }));
+    true
+}

@@ -1,0 +1,277 @@
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use super::*;
+use crate::desired::PartitionSetting;
+use crate::id::PartitionIndex;
+use crate::observed::{GpuHealth, HypervisorHealth};
+use crate::step::{HostStep, VmStep};
+use crate::testing::{World, gpu_id, partition, vm_with_device};
+use crate::vm::{Power, VmDevice};
+
+fn planned(world: &World) -> Plan {
+    plan(&world.servers[0].0, &world.servers[0].1)
+}
+
+fn kinds(plan: &Plan) -> Vec<&'static str> {
+    let kind = |step: &Step| match step {
+        Step::Host(HostStep::ReservePartitions { .. }) => "reserve",
+        Step::Host(HostStep::RemovePartitions { .. }) => "remove",
+        Step::Host(HostStep::CreatePartitions { .. }) => "create",
+        Step::Host(HostStep::PreparePartition { .. }) => "prepare",
+        Step::Host(HostStep::CleanPartition { .. }) => "clean",
+        Step::Vm(VmStep::AddDevice { .. }) => "add",
+        Step::Vm(VmStep::RemoveDevice { .. }) => "take",
+        Step::Vm(VmStep::ShutDown { .. }) => "shut",
+        Step::Vm(VmStep::Start { .. }) => "start",
+    };
+    plan.steps.iter().map(kind).collect()
+}
+
+fn wants(world: &mut World, count: u16) {
+    world.desired_mut().settings.insert(gpu_id("gpu-1"), PartitionSetting::from_number(count));
+}
+
+fn prepare(world: &mut World) {
+    for partition in &mut world.gpu_mut().partitions {
+        partition.driver = Some("vfio-pci".into());
+        partition.driver_override = Some("vfio-pci".into());
+    }
+}
+
+#[test]
+fn a_count_goes_through_zero_and_keeps_the_servers_drivers_off() {
+    let mut world = World::one_a2(8);
+    world.gpu_mut().autoprobe = true;
+    wants(&mut world, 4);
+    assert_eq!(kinds(&planned(&world)), ["reserve", "remove", "create"]);
+    wants(&mut world, 0);
+    assert_eq!(kinds(&planned(&world)), ["remove"]);
+    wants(&mut world, 8);
+    assert_eq!(planned(&world), Plan::default());
+}
+
+#[test]
+fn no_count_step_is_planned_while_a_partition_is_in_use_or_the_gpu_is_unknown() {
+    type Spoil = fn(&mut World);
+    let table: &[Spoil] = &[
+        |world| world.gpu_mut().partitions[1].open = true,
+        |world| world.gpu_mut().health = GpuHealth::Unknown { reason: "hangs".into() },
+        |world| world.gpu_mut().partition_count = None,
+        |world| world.gpu_mut().driver = Some("vfio-pci".into()),
+        |world| world.observed_mut().gpus.clear(),
+        |world| {
+            let mut running = vm_with_device("x", world.partition_address(0));
+            running.devices[0].live = true;
+            world.observed_mut().vms.push(running);
+        },
+    ];
+    for spoil in table {
+        let mut world = World::one_a2(8);
+        wants(&mut world, 4);
+        spoil(&mut world);
+        let plan = planned(&world);
+        assert_eq!((plan.steps.len(), plan.waiting.len()), (0, 1), "{plan:?}");
+    }
+}
+
+#[test]
+fn a_gpu_that_nobody_asked_about_is_left_as_it_is() {
+    let mut world = World::one_a2(8);
+    world.desired_mut().settings.clear();
+    assert_eq!(planned(&world), Plan::default());
+}
+
+#[test]
+fn an_assignment_prepares_the_partition_and_changes_the_definition_of_a_vm_that_is_off() {
+    let world = World::one_a2(4).assigned("vm-001", 2);
+    let plan = planned(&world);
+    assert_eq!(kinds(&plan), ["prepare", "add"]);
+    let Some(Step::Vm(VmStep::AddDevice { scope, address, .. })) = plan.steps.last() else {
+        panic!("{plan:?}")
+    };
+    assert_eq!((scope.defined, scope.live), (true, false));
+    assert_eq!(*address, world.partition_address(2));
+}
+
+#[test]
+fn a_running_vm_with_a_free_port_gets_it_while_it_runs() {
+    let mut world = World::one_a2(4).assigned("vm-001", 2);
+    prepare(&mut world);
+    world.vm_mut("vm-001").power = Power::Running;
+    let plan = planned(&world);
+    let Some(Step::Vm(VmStep::AddDevice { scope, .. })) = plan.steps.first() else { panic!("{plan:?}") };
+    assert_eq!((scope.defined, scope.live), (true, true));
+}
+
+#[test]
+fn a_running_vm_without_a_port_is_restarted_if_that_was_accepted_and_waits_otherwise() {
+    let mut world = World::one_a2(4).assigned("vm-001", 2);
+    prepare(&mut world);
+    world.vm_mut("vm-001").power = Power::Running;
+    world.vm_mut("vm-001").settings.free_hotplug_ports = 0;
+    let waiting = planned(&world);
+    assert_eq!((kinds(&waiting), waiting.waiting.len()), (Vec::from(["add"]), 1));
+    for assignment in world.desired_mut().assignments.values_mut() {
+        assignment.restart = true;
+    }
+    assert_eq!(kinds(&planned(&world)), ["shut", "add", "start"]);
+}
+
+#[test]
+fn a_restart_that_was_cut_off_after_the_shutdown_is_finished() {
+    let mut world = World::one_a2(4).assigned("vm-001", 2);
+    prepare(&mut world);
+    for assignment in world.desired_mut().assignments.values_mut() {
+        assignment.restart = true;
+    }
+    assert_eq!(kinds(&planned(&world)), ["add", "start"]);
+    let device = VmDevice { address: world.partition_address(2), alias: None, defined: true, live: false };
+    world.vm_mut("vm-001").devices.push(device);
+    assert_eq!(kinds(&planned(&world)), ["start"]);
+}
+
+#[test]
+fn partitions_are_restored_before_the_hypervisor_answers() {
+    let mut world = World::one_a2(4).assigned("vm-001", 2);
+    world.observed_mut().hypervisor = HypervisorHealth::Unavailable { reason: "not started".into() };
+    world.observed_mut().vms.clear();
+    assert_eq!(kinds(&planned(&world)), ["prepare"]);
+    world.gpu_mut().partitions.clear();
+    world.gpu_mut().partition_count = Some(0);
+    assert_eq!(kinds(&planned(&world)), ["create"]);
+}
+
+#[test]
+fn after_a_boot_the_device_under_the_old_address_leaves_the_definition_and_the_new_one_enters() {
+    let mut world = World::one_a2(4).assigned("vm-001", 0);
+    prepare(&mut world);
+    let old = world.partition_address(3).routing_id_plus(32).expect("on the bus");
+    let stale = VmDevice { address: old, alias: Some("ua-divvy-gpu-1-0".into()), defined: true, live: false };
+    world.vm_mut("vm-001").devices.push(stale);
+    assert_eq!(kinds(&planned(&world)), ["take", "add"]);
+}
+
+#[test]
+fn a_device_that_divvy_did_not_put_in_is_never_taken_out() {
+    let mut world = World::one_a2(4).assigned("vm-001", 0);
+    prepare(&mut world);
+    let old = world.partition_address(3).routing_id_plus(32).expect("on the bus");
+    let foreign = VmDevice { address: old, alias: Some("hostdev0".into()), defined: true, live: false };
+    world.vm_mut("vm-001").devices.push(foreign);
+    assert_eq!(kinds(&planned(&world)), ["add"]);
+}
+
+#[test]
+fn what_was_given_up_leaves_the_vm_first_and_is_cleaned_then() {
+    let mut world = World::one_a2(4).releasing("vm-001", 0);
+    assert_eq!(kinds(&planned(&world)), ["clean"]);
+    let address = world.partition_address(0);
+    *world.vm_mut("vm-001") = vm_with_device("vm-001", address);
+    assert_eq!(kinds(&planned(&world)), ["take"]);
+}
+
+#[test]
+fn nothing_is_cleaned_while_it_is_open_or_while_the_vms_cannot_be_seen() {
+    let mut open = World::one_a2(4).releasing("vm-001", 0);
+    open.gpu_mut().partitions[0].open = true;
+    assert_eq!((kinds(&planned(&open)).len(), planned(&open).waiting.len()), (0, 1));
+    let mut blind = World::one_a2(4).releasing("vm-001", 0);
+    blind.observed_mut().hypervisor = HypervisorHealth::Unavailable { reason: "down".into() };
+    assert_eq!((kinds(&planned(&blind)).len(), planned(&blind).waiting.len()), (0, 1));
+}
+
+#[test]
+fn a_partition_in_another_vm_is_not_given() {
+    let mut world = World::one_a2(4).assigned("vm-001", 0);
+    let foreign = vm_with_device("foreign", world.partition_address(0));
+    world.observed_mut().vms.push(foreign);
+    let plan = planned(&world);
+    assert_eq!(kinds(&plan), [""; 0]);
+    assert!(plan.waiting[0].why.contains("foreign"), "{plan:?}");
+}
+
+/// The smallest server that believes every step: what the planner promises must hold on it.
+fn execute(world: &mut World, step: &Step) {
+    let address = world.gpu().address;
+    match step {
+        Step::Host(HostStep::ReservePartitions { .. }) => world.gpu_mut().autoprobe = false,
+        Step::Host(HostStep::RemovePartitions { .. }) => {
+            world.gpu_mut().partitions.clear();
+            world.gpu_mut().partition_count = Some(0);
+        }
+        Step::Host(HostStep::CreatePartitions { count, .. }) => {
+            let made = (0..count.get()).map(|index| partition(address, index)).collect();
+            world.gpu_mut().partitions = made;
+            world.gpu_mut().partition_count = Some(count.get());
+        }
+        Step::Host(HostStep::PreparePartition { partition, .. }) => {
+            let gpu = world.gpu_mut();
+            let one = gpu.partitions.iter_mut().find(|p| p.index == partition.index).expect("exists");
+            one.driver = Some("vfio-pci".into());
+            one.driver_override = Some("vfio-pci".into());
+        }
+        Step::Host(HostStep::CleanPartition { partition, .. }) => {
+            world.desired_mut().holds.remove(partition);
+        }
+        Step::Vm(VmStep::AddDevice { vm_name, address, scope, .. }) => {
+            let device =
+                VmDevice { address: *address, alias: None, defined: scope.defined, live: scope.live };
+            world.vm_mut(vm_name).devices.push(device);
+        }
+        Step::Vm(VmStep::RemoveDevice { vm_name, address, .. }) => {
+            world.vm_mut(vm_name).devices.retain(|device| device.address != *address);
+        }
+        Step::Vm(VmStep::ShutDown { vm_name, .. }) => world.vm_mut(vm_name).power = Power::Off,
+        Step::Vm(VmStep::Start { vm_name, .. }) => {
+            let vm = world.vm_mut(vm_name);
+            vm.power = Power::Running;
+            vm.devices.iter_mut().for_each(|device| device.live = device.defined);
+        }
+    }
+}
+
+mod properties {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// From any count and any ownership, taking the planned steps ends in a plan without steps.
+        #[test]
+        fn taking_the_steps_reaches_what_was_asked_for(
+            has in prop::sample::select(&[0u16, 1, 2, 4, 8, 16][..]),
+            wanted in prop::sample::select(&[4u16, 8, 16][..]),
+            autoprobe: bool,
+            running: bool,
+            ports in 0u32..2,
+            restart: bool,
+            release: bool,
+        ) {
+            let mut world = World::one_a2(has);
+            wants(&mut world, wanted);
+            world.gpu_mut().autoprobe = autoprobe;
+            world = world.assigned("vm-001", 1);
+            if release {
+                world = world.releasing("vm-002", 2);
+            }
+            world.vm_mut("vm-001").power = if running { Power::Running } else { Power::Off };
+            world.vm_mut("vm-001").settings.free_hotplug_ports = ports;
+            for assignment in world.desired_mut().assignments.values_mut() {
+                assignment.restart = restart;
+            }
+            for _turn in 0..5 {
+                for step in planned(&world).steps {
+                    execute(&mut world, &step);
+                }
+                if world.vm_mut("vm-001").power == Power::Running && restart {
+                    world.desired_mut().assignments.values_mut().for_each(|one| one.restart = false);
+                }
+            }
+            let last = planned(&world);
+            prop_assert!(last.steps.is_empty(), "{:?}", last);
+            prop_assert_eq!(world.gpu().partition_count, Some(wanted));
+            let address = world.gpu().partition(PartitionIndex(1)).expect("exists").address;
+            prop_assert!(world.vm_mut("vm-001").device(address).is_some(), "{}", address.to_string());
+        }
+    }
+}

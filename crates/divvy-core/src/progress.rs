@@ -1,0 +1,121 @@
+//! How far a job has come, told from the state alone, so that it can be told again after a crash.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use crate::assignment::Hold;
+use crate::desired::{DesiredServer, PartitionSetting};
+use crate::finding::Subject;
+use crate::id::{GpuId, PartitionId, ServerId, VmId};
+use crate::job::{JobTarget, Wanted};
+use crate::observed::Observed;
+use crate::plan::{is_prepared, plan};
+use crate::state::State;
+
+/// Where one target of a job stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    Done,
+    /// Not yet; what it waits for, if it waits.
+    Pending {
+        why: Option<String>,
+    },
+    /// Something later changed what was asked for.
+    Overtaken,
+}
+
+pub fn standing(state: &State, target: &JobTarget) -> Standing {
+    let Some(desired) = state.desired_of(&target.server) else {
+        return Standing::Overtaken;
+    };
+    let Some(observed) = state.observed.get(&target.server) else {
+        return Standing::Pending { why: Some(format!("server {} has not reported yet", target.server)) };
+    };
+    match &target.wanted {
+        Wanted::Count { gpu, setting, .. } => count(desired, observed, gpu, *setting),
+        Wanted::Assigned { vm, partition, .. } => assigned(desired, observed, vm, partition),
+        Wanted::Unassigned { partition, vm, .. } => {
+            unassigned(state, &target.server, observed, partition, vm)
+        }
+    }
+}
+
+fn pending(desired: &DesiredServer, observed: &Observed, subject: &Subject) -> Standing {
+    let waiting = plan(desired, observed).waiting;
+    Standing::Pending { why: waiting.into_iter().find(|one| one.subject == *subject).map(|one| one.why) }
+}
+
+fn count(desired: &DesiredServer, observed: &Observed, gpu: &GpuId, setting: PartitionSetting) -> Standing {
+    if desired.settings.get(gpu) != Some(&setting) {
+        return Standing::Overtaken;
+    }
+    let wanted = setting.as_number();
+    match observed.gpu(gpu) {
+        Some(seen)
+            if seen.is_healthy()
+                && seen.partition_count == Some(wanted)
+                && seen.partitions.len() == usize::from(wanted) =>
+        {
+            Standing::Done
+        }
+        _ => pending(desired, observed, &Subject::Gpu(gpu.clone())),
+    }
+}
+
+fn assigned(desired: &DesiredServer, observed: &Observed, vm: &VmId, partition: &PartitionId) -> Standing {
+    let Some(assignment) =
+        desired.assignments.get(vm).filter(|assignment| assignment.partition == *partition)
+    else {
+        return Standing::Overtaken;
+    };
+    let seen = observed.gpu(&partition.gpu).and_then(|gpu| gpu.partition(partition.index));
+    let (Some(seen), Some(vm)) = (seen, observed.vm(vm)) else {
+        return pending(desired, observed, &Subject::Vm(vm.clone()));
+    };
+    let device = vm.device(seen.address);
+    let in_definition = device.is_some_and(|device| device.defined);
+    let live_if_running = vm.is_off() || device.is_some_and(|device| device.live);
+    if in_definition && live_if_running && is_prepared(seen) && !assignment.restart {
+        return Standing::Done;
+    }
+    pending(desired, observed, &Subject::Vm(vm.id.clone()))
+}
+
+fn unassigned(
+    state: &State,
+    server: &ServerId,
+    observed: &Observed,
+    partition: &PartitionId,
+    vm: &VmId,
+) -> Standing {
+    let Some(desired) = state.desired_of(server) else { return Standing::Overtaken };
+    match desired.holds.get(partition) {
+        Some(Hold::Releasing { vm: holder, .. }) if holder == vm => {
+            pending(desired, observed, &Subject::Partition(partition.clone()))
+        }
+        Some(Hold::Quarantined { reason }) => {
+            Standing::Pending { why: Some(format!("quarantined: {reason}")) }
+        }
+        _ if desired.assignments.get(vm).is_some_and(|assignment| assignment.partition == *partition) => {
+            Standing::Overtaken
+        }
+        _ => Standing::Done,
+    }
+}
+
+/// A target in words.
+pub fn in_words(wanted: &Wanted) -> String {
+    match wanted {
+        Wanted::Count { gpu, setting: PartitionSetting::Off, .. } => format!("GPU {gpu} without partitions"),
+        Wanted::Count { gpu, setting: PartitionSetting::Count(count), .. } => {
+            format!("GPU {gpu} split into {count}")
+        }
+        Wanted::Assigned { vm_name, partition, .. } => {
+            format!("partition {partition} assigned to VM {vm_name}")
+        }
+        Wanted::Unassigned { vm_name, partition, .. } => {
+            format!("partition {partition} taken back from VM {vm_name}")
+        }
+    }
+    .to_string()
+}

@@ -1,0 +1,166 @@
+//! All GPUs that are partitioned, on all servers, are alike: same make, model, memory and partition
+//! count. Found by itself and continuously; an administrator on the way from one even set to another is
+//! warned, not stopped. One request over unlike models is stopped.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::finding::{Finding, FindingCode, Severity, Subject};
+use crate::id::ServerId;
+use crate::observed::ObservedGpu;
+use crate::refusal::Refusal;
+use crate::state::State;
+
+pub const MODEL: FindingCode = FindingCode::of("not_homogeneous_model");
+pub const MEMORY: FindingCode = FindingCode::of("not_homogeneous_memory");
+pub const COUNT: FindingCode = FindingCode::of("not_homogeneous_count");
+
+/// The GPUs of one request are of one model.
+pub fn one_model<'a>(gpus: impl IntoIterator<Item = (&'a ServerId, &'a ObservedGpu)>) -> Result<(), Refusal> {
+    let mut models: BTreeMap<_, (String, Vec<String>)> = BTreeMap::new();
+    for (server, gpu) in gpus {
+        let (_, servers) =
+            models.entry(gpu.model.numbers()).or_insert_with(|| (gpu.model.to_string(), Vec::new()));
+        if servers.last() != Some(&server.to_string()) {
+            servers.push(server.to_string());
+        }
+    }
+    if models.len() <= 1 {
+        return Ok(());
+    }
+    let models =
+        models.into_values().map(|(model, servers)| format!("{model} on {}", servers.join(", "))).collect();
+    Err(Refusal::ModelsDiffer { models })
+}
+
+/// One finding for every GPU that is unlike the most of them.
+pub fn findings(state: &State) -> Vec<Finding> {
+    let gpus: Vec<(&ServerId, &ObservedGpu)> = state.gpus().filter(|(_, gpu)| gpu.scheme.is_some()).collect();
+    let Some(model) = most_common(gpus.iter().map(|(_, gpu)| gpu.model.numbers())) else {
+        return Vec::new();
+    };
+    let (alike, unlike): (Vec<_>, Vec<_>) =
+        gpus.into_iter().partition(|(_, gpu)| gpu.model.numbers() == model);
+    let mut found: Vec<Finding> =
+        unlike.iter().map(|(server, gpu)| of_model(server, gpu, alike[0].1)).collect();
+    let memory = most_common(alike.iter().filter_map(|(_, gpu)| gpu.memory_bytes));
+    let count = most_common(alike.iter().map(|(server, gpu)| target_count(state, server, gpu)));
+    for (server, gpu) in &alike {
+        if let (Some(common), Some(own)) = (memory, gpu.memory_bytes)
+            && own != common
+        {
+            found.push(of_memory(server, gpu, own, common));
+        }
+        let own = target_count(state, server, gpu);
+        if let Some(common) = count
+            && own != common
+        {
+            found.push(of_count(server, gpu, own, common));
+        }
+    }
+    found
+}
+
+/// What the GPU shall have, or has where nobody asked.
+fn target_count(state: &State, server: &ServerId, gpu: &ObservedGpu) -> u16 {
+    let asked = state.desired_of(server).and_then(|desired| desired.settings.get(&gpu.id));
+    asked.map_or(gpu.partition_count.unwrap_or(0), |setting| setting.as_number())
+}
+
+/// The value that stands most often; of equals the greatest, so that a set half way to a new count
+/// names those that still lack it.
+fn most_common<T: Ord + Copy>(values: impl Iterator<Item = T>) -> Option<T> {
+    let mut tally: BTreeMap<T, usize> = BTreeMap::new();
+    for value in values {
+        *tally.entry(value).or_default() += 1;
+    }
+    tally.into_iter().max_by_key(|(value, times)| (*times, *value)).map(|(value, _)| value)
+}
+
+fn warning(code: FindingCode, gpu: &ObservedGpu, text: String, mend: String) -> Finding {
+    Finding { code, severity: Severity::Warning, subject: Subject::Gpu(gpu.id.clone()), text, mend }
+}
+
+fn of_model(server: &ServerId, gpu: &ObservedGpu, common: &ObservedGpu) -> Finding {
+    let text = format!(
+        "GPU {} of server {server} is {}, most of the others are {}",
+        gpu.id, gpu.model, common.model
+    );
+    let mend =
+        format!("use one model in all servers: replace it by {}, or leave server {server} out", common.model);
+    warning(MODEL, gpu, text, mend)
+}
+
+fn of_memory(server: &ServerId, gpu: &ObservedGpu, own: u64, common: u64) -> Finding {
+    let text = format!(
+        "GPU {} of server {server} has {} MiB of memory, most of the others {} MiB",
+        gpu.id,
+        own >> 20,
+        common >> 20
+    );
+    warning(
+        MEMORY,
+        gpu,
+        text,
+        "see that all GPUs are of the same size and have the same ECC mode".to_string(),
+    )
+}
+
+fn of_count(server: &ServerId, gpu: &ObservedGpu, own: u16, common: u16) -> Finding {
+    let in_words =
+        |count: u16| if count == 0 { "no partitions".to_string() } else { format!("{count} partitions") };
+    let text = format!(
+        "GPU {} of server {server} has {}, most of the others have {}",
+        gpu.id,
+        in_words(own),
+        in_words(common)
+    );
+    let wanted = if common == 0 { "--off".to_string() } else { format!("--count {common}") };
+    warning(COUNT, gpu, text, format!("divvy gpu partition {} {wanted}", gpu.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{World, gpu_a2, gpu_a40};
+
+    #[test]
+    fn equal_gpus_on_all_servers_have_no_finding() {
+        let world = World::of_gpus(&[("a", gpu_a2("gpu-1", 4)), ("b", gpu_a2("gpu-2", 4))]);
+        assert_eq!(findings(&world.state()), []);
+        assert_eq!(one_model(world.state().gpus()), Ok(()));
+    }
+
+    #[test]
+    fn the_server_with_another_model_is_named_and_one_count_for_all_is_refused() {
+        let gpus = [("a", gpu_a2("gpu-1", 4)), ("b", gpu_a2("gpu-2", 4)), ("c", gpu_a40("gpu-3", 4))];
+        let world = World::of_gpus(&gpus);
+        let found = findings(&world.state());
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].code, MODEL);
+        assert!(found[0].text.contains("server c"), "{}", found[0].text);
+        assert_eq!(one_model(world.state().gpus()).expect_err("differ").code(), "models_differ");
+    }
+
+    #[test]
+    fn the_gpu_with_another_count_is_named_with_the_command_that_mends_it() {
+        let gpus = [("a", gpu_a2("gpu-1", 4)), ("b", gpu_a2("gpu-2", 4)), ("c", gpu_a2("gpu-3", 8))];
+        let found = findings(&World::of_gpus(&gpus).state());
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            (found[0].code.clone(), found[0].mend.as_str()),
+            (COUNT, "divvy gpu partition gpu-3 --count 4")
+        );
+    }
+
+    #[test]
+    fn another_memory_size_is_a_finding() {
+        let mut small = gpu_a2("gpu-3", 4);
+        small.memory_bytes = Some(15 << 30);
+        let gpus = [("a", gpu_a2("gpu-1", 4)), ("b", gpu_a2("gpu-2", 4)), ("c", small)];
+        let found = findings(&World::of_gpus(&gpus).state());
+        assert_eq!(found.iter().map(|f| f.code.clone()).collect::<Vec<_>>(), [MEMORY]);
+    }
+}

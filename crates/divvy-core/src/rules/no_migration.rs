@@ -1,0 +1,29 @@
+//! A VM with a partition does not migrate: the partition's state is in the hardware, and no driver has
+//! proved yet that it can carry it over.
+
+use crate::id::VmId;
+use crate::refusal::Refusal;
+use crate::state::State;
+
+pub fn check(state: &State, vm: &VmId, name: &str) -> Result<(), Refusal> {
+    match state.desired.assignment(vm) {
+        None => Ok(()),
+        Some((_, assignment)) => {
+            Err(Refusal::NoMigration { vm: name.into(), partition: assignment.partition.clone() })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{World, vm};
+
+    #[test]
+    fn a_vm_migrates_only_without_a_partition() {
+        let (world, one) = (World::one_a2(4), vm("vm-001"));
+        assert_eq!(check(&world.state(), &one.id, &one.name), Ok(()));
+        let world = world.assigned("vm-001", 0);
+        assert_eq!(check(&world.state(), &one.id, &one.name).expect_err("has one").code(), "no_migration");
+    }
+}

@@ -1,0 +1,62 @@
+//! A GPU is split into one of its valid partition counts, and no other.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use crate::gpu::{CountSource, PartitionCount};
+use crate::observed::ObservedGpu;
+use crate::refusal::Refusal;
+
+pub fn check(gpu: &ObservedGpu, count: PartitionCount) -> Result<(), Refusal> {
+    if gpu.valid_counts.contains(count) {
+        return Ok(());
+    }
+    Err(Refusal::CountNotValid {
+        gpu: gpu.id.clone(),
+        model: gpu.model.to_string(),
+        count,
+        valid: gpu.valid_counts.clone(),
+        why: why_not(gpu, count),
+    })
+}
+
+/// Why another count is not valid, for people.
+pub fn why_not(gpu: &ObservedGpu, count: PartitionCount) -> String {
+    if count.get() > gpu.max_partitions {
+        return format!(
+            "the hardware makes at most {} partitions; choose one of {}",
+            gpu.max_partitions, gpu.valid_counts
+        );
+    }
+    match gpu.valid_counts.source() {
+        CountSource::Catalogue => format!(
+            "{} has no partition size that fits exactly {count} times; choose one of {}",
+            gpu.model, gpu.valid_counts
+        ),
+        CountSource::Driver => format!("the driver does not offer it; choose one of {}", gpu.valid_counts),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{count, gpu_a2};
+
+    #[test]
+    fn only_a_valid_count_passes_and_the_refusal_lists_them() {
+        let gpu = gpu_a2("gpu-1", 0);
+        for (number, passes) in
+            [(1, true), (2, true), (3, false), (4, true), (5, false), (16, true), (32, false)]
+        {
+            assert_eq!(check(&gpu, count(number)).is_ok(), passes, "count {number}");
+        }
+        let refusal = check(&gpu, count(3)).expect_err("3 is not valid");
+        assert_eq!(refusal.code(), "count_not_valid");
+        assert!(refusal.to_string().contains("1, 2, 4, 8, 16"), "{refusal}");
+    }
+
+    #[test]
+    fn more_than_the_hardware_makes_is_explained_by_the_hardware() {
+        assert!(why_not(&gpu_a2("gpu-1", 0), count(32)).contains("at most 16"));
+    }
+}

@@ -1,0 +1,180 @@
+//! Settings of a VM that conflict with a GPU: refused with the mend, or to be accepted. Divvy does not
+//! rewrite what the VM's owner wrote; it says which line to change.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::finding::{Finding, FindingCode, Severity, Subject};
+use crate::observed::ObservedPartition;
+use crate::vm::{Firmware, Machine, ObservedVm};
+
+/// The VM runs, cannot take the partition while it runs, and would be shut down and started again.
+pub const WILL_RESTART: FindingCode = FindingCode::of("vm_will_restart");
+
+/// The 64-bit window that OVMF gives to device memory without being told, bytes (32 GiB).
+const DEFAULT_UEFI_WINDOW_BYTES: u64 = 32 << 30;
+
+pub fn findings(
+    vm: &ObservedVm,
+    partition: Option<&ObservedPartition>,
+    server_memory_bytes: Option<u64>,
+) -> Vec<Finding> {
+    let found = [
+        not_persistent(vm),
+        saved_state(vm),
+        ballooning(vm),
+        too_much_memory(vm, server_memory_bytes),
+        bios(vm),
+        machine(vm),
+        snapshots(vm),
+        mmio_window(vm, partition),
+        restart(vm),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+/// Whether a partition can be put into the VM while it runs.
+pub fn takes_it_running(vm: &ObservedVm) -> bool {
+    vm.settings.free_hotplug_ports > 0
+}
+
+fn finding(
+    vm: &ObservedVm,
+    code: FindingCode,
+    severity: Severity,
+    text: String,
+    mend: String,
+) -> Option<Finding> {
+    let subject = Subject::Vm(vm.id.clone());
+    Some(Finding { code, severity, subject, text, mend })
+}
+
+fn not_persistent(vm: &ObservedVm) -> Option<Finding> {
+    if vm.settings.persistent {
+        return None;
+    }
+    let text = format!("VM {} has no definition that outlives its power-off", vm.name);
+    finding(
+        vm,
+        FindingCode::of("vm_transient"),
+        Severity::Error,
+        text,
+        format!("virsh define the XML of {}", vm.name),
+    )
+}
+
+fn saved_state(vm: &ObservedVm) -> Option<Finding> {
+    if !vm.settings.saved_state {
+        return None;
+    }
+    let text = format!(
+        "VM {} has a saved memory image; it would be restored instead of started, without the GPU",
+        vm.name
+    );
+    let mend = format!("virsh start {0}, then shut it down; or virsh managedsave-remove {0}", vm.name);
+    finding(vm, FindingCode::of("vm_saved_state"), Severity::Error, text, mend)
+}
+
+fn ballooning(vm: &ObservedVm) -> Option<Finding> {
+    let settings = &vm.settings;
+    if settings.current_memory_bytes >= settings.memory_bytes {
+        return None;
+    }
+    let mib = |bytes: u64| bytes >> 20;
+    let text = format!(
+        "VM {} balloons its memory ({} of {} MiB), and a VM with a GPU has all of it pinned",
+        vm.name,
+        mib(settings.current_memory_bytes),
+        mib(settings.memory_bytes)
+    );
+    let mend = format!("virsh setmem {} {} --config", vm.name, settings.memory_bytes >> 10);
+    finding(vm, FindingCode::of("vm_memory_ballooning"), Severity::Error, text, mend)
+}
+
+fn too_much_memory(vm: &ObservedVm, server_memory_bytes: Option<u64>) -> Option<Finding> {
+    let server = server_memory_bytes?;
+    if vm.settings.memory_bytes <= server {
+        return None;
+    }
+    let text = format!(
+        "VM {} has {} MiB of memory, its server {} MiB, and a VM with a GPU has all of it pinned",
+        vm.name,
+        vm.settings.memory_bytes >> 20,
+        server >> 20
+    );
+    let mend = format!("give {} less memory than the server has", vm.name);
+    finding(vm, FindingCode::of("vm_memory_exceeds_server"), Severity::Error, text, mend)
+}
+
+fn bios(vm: &ObservedVm) -> Option<Finding> {
+    if vm.settings.firmware != Firmware::Bios {
+        return None;
+    }
+    let text = format!("VM {} boots by BIOS; GPU drivers for VMs ask for UEFI", vm.name);
+    let mend =
+        "make the VM anew with <os firmware='efi'>; an installed system does not boot after a change".into();
+    finding(vm, FindingCode::of("vm_firmware_bios"), Severity::NeedsAccept, text, mend)
+}
+
+fn machine(vm: &ObservedVm) -> Option<Finding> {
+    if vm.settings.machine == Machine::Q35 {
+        return None;
+    }
+    let text = format!("VM {} is not a q35 machine: its GPU would not be a PCI Express device", vm.name);
+    let mend = format!("virt-xml {} --edit --machine q35, if its system allows", vm.name);
+    finding(vm, FindingCode::of("vm_machine_type"), Severity::NeedsAccept, text, mend)
+}
+
+fn snapshots(vm: &ObservedVm) -> Option<Finding> {
+    if vm.settings.snapshots == 0 {
+        return None;
+    }
+    let text = format!(
+        "VM {} has {} snapshots; with a partition, a snapshot of its memory can be neither taken nor restored",
+        vm.name, vm.settings.snapshots
+    );
+    finding(
+        vm,
+        FindingCode::of("vm_has_snapshots"),
+        Severity::NeedsAccept,
+        text,
+        format!("virsh snapshot-delete {} NAME", vm.name),
+    )
+}
+
+fn mmio_window(vm: &ObservedVm, partition: Option<&ObservedPartition>) -> Option<Finding> {
+    let needed = partition?.mmio_bytes?;
+    if vm.settings.firmware != Firmware::Uefi || needed <= DEFAULT_UEFI_WINDOW_BYTES {
+        return None;
+    }
+    let gib = needed.div_ceil(1 << 30);
+    let text = format!(
+        "the partition needs {gib} GiB of address space, more than the firmware of VM {} gives by default",
+        vm.name
+    );
+    let mend = format!(
+        "add <qemu:arg value='-fw_cfg'/> <qemu:arg value='name=opt/ovmf/X-PciMmio64Mb,string={}'/> to {}",
+        (gib * 2) << 10,
+        vm.name
+    );
+    finding(vm, FindingCode::of("vm_mmio_window"), Severity::NeedsAccept, text, mend)
+}
+
+fn restart(vm: &ObservedVm) -> Option<Finding> {
+    if vm.is_off() || takes_it_running(vm) {
+        return None;
+    }
+    let text = format!(
+        "VM {} runs and has no free port for a device: it will be shut down, changed and started again",
+        vm.name
+    );
+    let mend = format!(
+        "save the work in the VM; or add <controller type='pci' model='pcie-root-port'/> to {} while it is off",
+        vm.name
+    );
+    finding(vm, WILL_RESTART, Severity::NeedsAccept, text, mend)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+use super::*;
+use crate::testing::{World, vm};
+use crate::vm::Power;
+
+type Spoil = fn(&mut ObservedVm);
+
+#[test]
+fn each_conflicting_setting_is_found_alone_and_has_a_mend() {
+    let table: &[(&str, Severity, Spoil)] = &[
+        ("vm_transient", Severity::Error, |vm| vm.settings.persistent = false),
+        ("vm_saved_state", Severity::Error, |vm| vm.settings.saved_state = true),
+        ("vm_memory_ballooning", Severity::Error, |vm| vm.settings.current_memory_bytes -= 1 << 30),
+        ("vm_memory_exceeds_server", Severity::Error, |vm| {
+            vm.settings.memory_bytes = 1 << 40;
+            vm.settings.current_memory_bytes = 1 << 40;
+        }),
+        ("vm_firmware_bios", Severity::NeedsAccept, |vm| vm.settings.firmware = Firmware::Bios),
+        ("vm_machine_type", Severity::NeedsAccept, |vm| vm.settings.machine = Machine::I440fx),
+        ("vm_has_snapshots", Severity::NeedsAccept, |vm| vm.settings.snapshots = 2),
+        ("vm_will_restart", Severity::NeedsAccept, |vm| {
+            vm.power = Power::Running;
+            vm.settings.free_hotplug_ports = 0;
+        }),
+    ];
+    for (code, severity, spoil) in table {
+        let mut spoiled = vm("vm-001");
+        spoil(&mut spoiled);
+        let found = findings(&spoiled, None, Some(64 << 30));
+        let codes: Vec<&str> = found.iter().map(|finding| finding.code.as_str()).collect();
+        assert_eq!(codes, [*code]);
+        assert_eq!(found[0].severity, *severity, "{code}");
+        assert!(!found[0].mend.is_empty() && found[0].text.contains("vm-001"), "{code}");
+    }
+}
+
+#[test]
+fn a_vm_as_it_should_be_has_no_finding() {
+    assert_eq!(findings(&vm("vm-001"), None, Some(64 << 30)), []);
+}
+
+#[test]
+fn firmware_is_no_matter_when_the_server_hands_the_kernel() {
+    let mut direct = vm("vm-001");
+    direct.settings.firmware = Firmware::DirectKernel;
+    assert_eq!(findings(&direct, None, None), []);
+}
+
+#[test]
+fn a_partition_larger_than_the_firmwares_window_must_be_accepted() {
+    let mut world = World::one_a2(4);
+    world.gpu_mut().partitions[0].mmio_bytes = Some(48 << 30);
+    let found = findings(&vm("vm-001"), Some(&world.gpu().partitions[0]), None);
+    assert_eq!(found.first().map(|f| f.code.as_str()), Some("vm_mmio_window"));
+    assert!(found[0].mend.contains("98304"), "{}", found[0].mend);
+}

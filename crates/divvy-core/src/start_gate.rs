@@ -1,0 +1,209 @@
+//! May this VM start, now, with these devices? Asked by the hypervisor's hook at every start, whoever
+//! starts the VM: a VM that was given a partition starts only with it, and no other VM starts with it.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use crate::assignment::{Assignment, Hold};
+use crate::desired::DesiredServer;
+use crate::id::{PartitionId, ServerId, VmId};
+use crate::observed::{GpuHealth, Observed, ObservedGpu};
+use crate::pci_address::PciAddress;
+use crate::plan::is_prepared;
+use crate::refusal::Refusal;
+use crate::rules::whole_or_partitions;
+use crate::state::State;
+
+/// The VM as the hypervisor is about to start it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartingVm<'a> {
+    pub id: &'a VmId,
+    pub name: &'a str,
+    pub devices: &'a [PciAddress],
+}
+
+pub fn may_start(state: &State, server: &ServerId, vm: &StartingVm<'_>) -> Result<(), Refusal> {
+    let Some(observed) = state.observed.get(server) else {
+        return if vm.devices.is_empty() {
+            Ok(())
+        } else {
+            Err(refused(vm, "the server's GPUs were not read yet", "systemctl status divvyd"))
+        };
+    };
+    let desired = state.desired_of(server);
+    if let Some(assignment) = desired.and_then(|desired| desired.assignments.get(vm.id)) {
+        has_its_partition(observed, assignment, vm)?;
+    }
+    if let Some((elsewhere, assignment)) = state.desired.assignment(vm.id)
+        && elsewhere != server
+    {
+        let why = format!("its partition {} is on server {elsewhere}", assignment.partition);
+        return Err(refused(vm, &why, &format!("start it on {elsewhere}, or divvy unassign {}", vm.name)));
+    }
+    vm.devices.iter().try_for_each(|address| may_have_device(desired, observed, vm, *address))
+}
+
+fn refused(vm: &StartingVm<'_>, why: &str, hint: &str) -> Refusal {
+    Refusal::StartRefused { vm: String::from(vm.name), why: why.to_string(), hint: hint.to_string() }
+}
+
+/// The partition that the VM was given is there, is ready, and is in the definition under its address.
+fn has_its_partition(
+    observed: &Observed,
+    assignment: &Assignment,
+    vm: &StartingVm<'_>,
+) -> Result<(), Refusal> {
+    let id = &assignment.partition;
+    let explain = format!(
+        "divvy explain {} says what is missing; divvy unassign {} lets it start without",
+        vm.name, vm.name
+    );
+    let refuse = |why: String| Err(refused(vm, &why, &explain));
+    let Some(gpu) = observed.gpu(&id.gpu) else {
+        return refuse(format!("GPU {} with its partition {id} is not in the server", id.gpu));
+    };
+    if let GpuHealth::Unknown { reason } = &gpu.health {
+        return refuse(format!("GPU {} with its partition {id} does not answer: {reason}", id.gpu));
+    }
+    let Some(partition) = gpu.partition(id.index) else {
+        return refuse(format!(
+            "its partition {id} is gone: the GPU has {} partitions",
+            gpu.partitions.len()
+        ));
+    };
+    if !vm.devices.contains(&partition.address) {
+        return refuse(format!("its partition {id} at {} is not in its definition yet", partition.address));
+    }
+    if partition.open {
+        return refuse(format!("its partition {id} is open by another process"));
+    }
+    if !is_prepared(partition) {
+        return refuse(format!("its partition {id} is not ready yet"));
+    }
+    Ok(())
+}
+
+/// One device of the VM: not another VM's partition, not one that is held, not a whole GPU that is split.
+fn may_have_device(
+    desired: Option<&DesiredServer>,
+    observed: &Observed,
+    vm: &StartingVm<'_>,
+    address: PciAddress,
+) -> Result<(), Refusal> {
+    for gpu in &observed.gpus {
+        if gpu.address == address && whole_or_partitions::may_use_whole(gpu).is_err() {
+            let why = format!(
+                "its definition has GPU {} at {address} as a whole, and the GPU is partitioned",
+                gpu.id
+            );
+            return Err(refused(
+                vm,
+                &why,
+                "a GPU is used whole or partitioned, never both: take one of them away",
+            ));
+        }
+        if let Some(partition) = gpu.partitions.iter().find(|partition| partition.address == address) {
+            may_have_partition(desired, gpu, vm, &PartitionId::new(&gpu.id, partition.index))?;
+        }
+    }
+    Ok(())
+}
+
+fn may_have_partition(
+    desired: Option<&DesiredServer>,
+    gpu: &ObservedGpu,
+    vm: &StartingVm<'_>,
+    id: &PartitionId,
+) -> Result<(), Refusal> {
+    let Some(desired) = desired else { return Ok(()) };
+    let take_out =
+        format!("take the device out of its definition; divvy assign {} gives it a partition", vm.name);
+    match (desired.owner(id), desired.holds.get(id)) {
+        (Some(owner), _) if owner.vm == *vm.id => Ok(()),
+        (Some(owner), _) => Err(refused(
+            vm,
+            &format!("partition {id} in its definition belongs to VM {}", owner.vm_name),
+            &take_out,
+        )),
+        (None, Some(Hold::Quarantined { reason })) => {
+            Err(refused(vm, &format!("partition {id} in its definition is quarantined: {reason}"), &take_out))
+        }
+        (None, Some(Hold::Releasing { .. })) => {
+            Err(refused(vm, &format!("partition {id} in its definition is not proved clean yet"), &take_out))
+        }
+        (None, None) if desired.settings.contains_key(&gpu.id) => Err(refused(
+            vm,
+            &format!("partition {id} in its definition was not assigned by Divvy, which keeps this GPU"),
+            &take_out,
+        )),
+        // Divvy was never asked to keep this GPU: whoever split it may use it.
+        (None, None) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{World, server_id, vm_id};
+
+    fn prepared(mut world: World) -> World {
+        for partition in &mut world.gpu_mut().partitions {
+            partition.driver = Some("vfio-pci".into());
+            partition.driver_override = Some("vfio-pci".into());
+        }
+        world
+    }
+
+    fn start(world: &World, name: &str, devices: &[PciAddress]) -> Result<(), Refusal> {
+        may_start(&world.state(), &server_id("a"), &StartingVm { id: &vm_id(name), name, devices })
+    }
+
+    #[test]
+    fn a_vm_without_gpu_devices_starts() {
+        assert_eq!(start(&World::one_a2(4), "vm-001", &[]), Ok(()));
+    }
+
+    #[test]
+    fn a_vm_starts_with_its_own_partition() {
+        let world = prepared(World::one_a2(4).assigned("vm-001", 1));
+        assert_eq!(start(&world, "vm-001", &[world.partition_address(1)]), Ok(()));
+    }
+
+    #[test]
+    fn a_vm_does_not_start_without_the_partition_it_was_given() {
+        let world = prepared(World::one_a2(4).assigned("vm-001", 1));
+        assert!(
+            start(&world, "vm-001", &[]).expect_err("missing").to_string().contains("not in its definition")
+        );
+        let mut gone = world.clone();
+        gone.gpu_mut().partitions.clear();
+        gone.gpu_mut().partition_count = Some(0);
+        let refusal = start(&gone, "vm-001", &[world.partition_address(1)]).expect_err("gone");
+        assert!(refusal.to_string().contains("is gone"), "{refusal}");
+    }
+
+    #[test]
+    fn a_vm_does_not_start_with_a_partition_that_is_not_its_own() {
+        let world = prepared(World::one_a2(4).assigned("vm-001", 1).releasing("vm-003", 2));
+        for (index, text) in
+            [(1, "belongs to VM vm-001"), (2, "not proved clean"), (3, "not assigned by Divvy")]
+        {
+            let refusal =
+                start(&world, "vm-002", &[world.partition_address(index)]).expect_err("not its own");
+            assert!(refusal.to_string().contains(text), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn partitions_of_a_gpu_that_divvy_never_touched_are_their_makers_business() {
+        let mut world = World::one_a2(4);
+        world.desired_mut().settings.clear();
+        assert_eq!(start(&world, "vm-002", &[world.partition_address(0)]), Ok(()));
+    }
+
+    #[test]
+    fn a_partitioned_gpu_does_not_start_as_a_whole() {
+        let world = World::one_a2(4);
+        assert!(start(&world, "vm-002", &[world.gpu().address]).is_err());
+    }
+}

@@ -1,0 +1,192 @@
+//! Asked-for and observed, joined into what people are shown: a GPU's mode with its reason, a
+//! partition's state with its VM.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use serde::{Deserialize, Serialize};
+
+use crate::assignment::Hold;
+use crate::desired::{DesiredServer, PartitionSetting};
+use crate::gpu::Mode;
+use crate::id::{PartitionId, VmId};
+use crate::observed::{GpuHealth, Observed, ObservedGpu, ObservedPartition};
+use crate::rules::whole_or_partitions;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartitionState {
+    Free,
+    /// Belongs to a VM, which does not use it now.
+    Assigned,
+    /// A VM or another process has it open, or has it in its definition by another hand.
+    InUse,
+    /// Given up, not yet proved clean.
+    Releasing,
+    Quarantined,
+    Unknown,
+}
+
+/// A partition's state and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionStatus {
+    pub state: PartitionState,
+    pub vm: Option<VmId>,
+}
+
+pub fn partition(
+    desired: Option<&DesiredServer>,
+    observed: &Observed,
+    gpu: &ObservedGpu,
+    partition: &ObservedPartition,
+) -> PartitionStatus {
+    let id = PartitionId::new(&gpu.id, partition.index);
+    if let Some(assignment) = desired.and_then(|desired| desired.owner(&id)) {
+        let state = match (gpu.is_healthy(), partition.open) {
+            (false, _) => PartitionState::Unknown,
+            (true, true) => PartitionState::InUse,
+            (true, false) => PartitionState::Assigned,
+        };
+        return PartitionStatus { state, vm: Some(assignment.vm.clone()) };
+    }
+    let in_vm = observed.vms_with_device(partition.address).next().map(|vm| vm.id.clone());
+    let hold = desired.and_then(|desired| desired.holds.get(&id));
+    let state = match hold {
+        Some(Hold::Quarantined { .. }) => PartitionState::Quarantined,
+        Some(Hold::Releasing { vm, .. }) => {
+            return PartitionStatus { state: PartitionState::Releasing, vm: Some(vm.clone()) };
+        }
+        None if !gpu.is_healthy() => PartitionState::Unknown,
+        None if partition.open || in_vm.is_some() => PartitionState::InUse,
+        None => PartitionState::Free,
+    };
+    PartitionStatus { state, vm: in_vm }
+}
+
+/// Whether partitions of this GPU may be given out at all, or why not.
+pub fn gives_partitions(
+    desired: Option<&DesiredServer>,
+    observed: &Observed,
+    gpu: &ObservedGpu,
+) -> Result<(), String> {
+    if let GpuHealth::Unknown { reason } = &gpu.health {
+        return Err(format!("it does not answer: {reason}"));
+    }
+    if let Some(by) = whole_or_partitions::used_whole_by(observed, gpu) {
+        return Err(format!("it is used whole by {by}"));
+    }
+    let Some(has) = gpu.partition_count else {
+        return Err("its partition count cannot be read".to_string());
+    };
+    let asked = desired.and_then(|desired| desired.settings.get(&gpu.id)).map(|setting| setting.as_number());
+    match asked {
+        Some(asked) if asked != has => Err(format!("it has {has} partitions and is on the way to {asked}")),
+        _ if has == 0 => Err("it is not partitioned".to_string()),
+        _ => Ok(()),
+    }
+}
+
+/// How a GPU is used, and why Divvy says so.
+pub fn gpu_mode(desired: Option<&DesiredServer>, observed: &Observed, gpu: &ObservedGpu) -> (Mode, String) {
+    if let GpuHealth::Unknown { reason } = &gpu.health {
+        return (Mode::Unknown, reason.clone());
+    }
+    if let Some(by) = whole_or_partitions::used_whole_by(observed, gpu) {
+        return (Mode::Dda, format!("used whole by {by}"));
+    }
+    let asked = desired.and_then(|desired| desired.settings.get(&gpu.id)).copied();
+    match (gpu.partition_count, gpu.scheme) {
+        (Some(count), _) if count > 0 => (Mode::Partitioned, partitioned_reason(count, asked)),
+        (_, Some(_)) => match asked {
+            Some(PartitionSetting::Count(count)) => {
+                (Mode::Partitionable, format!("{count} partitions are asked for and not there yet"))
+            }
+            _ => (Mode::Partitionable, "no partitions yet; divvy gpu partition makes them".to_string()),
+        },
+        (_, None) => unpartitionable_mode(gpu),
+    }
+}
+
+fn partitioned_reason(count: u16, asked: Option<PartitionSetting>) -> String {
+    match asked.map(PartitionSetting::as_number) {
+        Some(asked) if asked == count => format!("split into {count} partitions"),
+        Some(asked) => format!("split into {count} partitions, {asked} are asked for"),
+        None => format!("split into {count} partitions by another hand than Divvy"),
+    }
+}
+
+fn unpartitionable_mode(gpu: &ObservedGpu) -> (Mode, String) {
+    if gpu.iommu_group.is_none() {
+        return (Mode::NotAssignable, "it is in no IOMMU group; divvy check says what to do".to_string());
+    }
+    match &gpu.driver {
+        Some(driver) => {
+            (Mode::Host, format!("the server's driver {driver} has it, and it offers no partitions"))
+        }
+        None => (Mode::Dda, "ready to be given whole to a VM; it offers no partitions".to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{World, vm_id, vm_with_device};
+    use alloc::vec::Vec;
+
+    fn states(world: &World) -> Vec<PartitionState> {
+        let (desired, observed) = &world.servers[0];
+        let gpu = world.gpu();
+        gpu.partitions.iter().map(|one| partition(Some(desired), observed, gpu, one).state).collect()
+    }
+
+    #[test]
+    fn each_partition_shows_its_one_state() {
+        use PartitionState::{Assigned, Free, InUse, Releasing};
+        let mut world = World::one_a2(8).assigned("vm-001", 0).assigned("vm-002", 1).releasing("vm-003", 2);
+        world.gpu_mut().partitions[1].open = true;
+        let address = world.partition_address(3);
+        world.observed_mut().vms.push(vm_with_device("foreign", address));
+        assert_eq!(states(&world), [Assigned, InUse, Releasing, InUse, Free, Free, Free, Free]);
+    }
+
+    #[test]
+    fn an_assigned_partition_names_its_vm() {
+        let world = World::one_a2(4).assigned("vm-001", 0);
+        let (desired, observed) = &world.servers[0];
+        let status = partition(Some(desired), observed, world.gpu(), &world.gpu().partitions[0]);
+        assert_eq!(status.vm, Some(vm_id("vm-001")));
+    }
+
+    #[test]
+    fn each_mode_is_told_with_its_reason() {
+        type Spoil = fn(&mut World);
+        let table: &[(Mode, Spoil)] = &[
+            (Mode::Partitioned, |_| ()),
+            (Mode::Partitionable, |world| *world = World::one_a2(0)),
+            (Mode::Unknown, |world| {
+                world.gpu_mut().health = GpuHealth::Unknown { reason: "the write hangs".into() };
+            }),
+            (Mode::Dda, |world| {
+                let address = world.gpu().address;
+                world.observed_mut().vms.push(vm_with_device("whole", address));
+            }),
+            (Mode::Host, |world| {
+                *world = World::one_a2(0);
+                world.gpu_mut().scheme = None;
+            }),
+            (Mode::NotAssignable, |world| {
+                *world = World::one_a2(0);
+                world.gpu_mut().scheme = None;
+                world.gpu_mut().iommu_group = None;
+            }),
+        ];
+        for (mode, spoil) in table {
+            let mut world = World::one_a2(4);
+            spoil(&mut world);
+            let (desired, observed) = &world.servers[0];
+            let (told, reason) = gpu_mode(Some(desired), observed, world.gpu());
+            assert_eq!(told, *mode);
+            assert!(!reason.is_empty());
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Small worlds for the tests of the rules: one server with one A2 and a VM, and ways to spoil them.
+
+use alloc::format;
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::assignment::{Assignment, Hold};
+use crate::catalogue;
+use crate::desired::{DesiredServer, Generation, PartitionSetting};
+use crate::gpu::{CountSource, GpuModel, PartitionCount, Scheme, ValidPartitionCounts};
+use crate::id::{BootId, GpuId, PartitionId, PartitionIndex, ServerId, VmId};
+use crate::observed::{GpuHealth, HypervisorHealth, Observed, ObservedGpu, ObservedPartition};
+use crate::pci_address::PciAddress;
+use crate::rules::count_change::{Blockers, blockers};
+use crate::state::State;
+use crate::vm::{Firmware, Machine, ObservedVm, Power, VmDevice, VmSettings};
+
+pub fn server_id(name: &str) -> ServerId {
+    ServerId::new(name).expect("a test's server name is well formed")
+}
+
+pub fn gpu_id(name: &str) -> GpuId {
+    GpuId::new(name).expect("a test's GPU id is well formed")
+}
+
+/// A stable UUID for a VM's name.
+pub fn vm_id(name: &str) -> VmId {
+    let hex: alloc::string::String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
+    VmId::new(&hex).expect("hex digits are a VM id")
+}
+
+pub fn count(number: u16) -> PartitionCount {
+    PartitionCount::new(number).expect("a test's count is not zero")
+}
+
+pub fn partition_id(gpu: &str, index: u16) -> PartitionId {
+    PartitionId::new(&gpu_id(gpu), PartitionIndex(index))
+}
+
+/// The PCI address that [`gpu`] gives to the `nth` GPU of a test.
+fn gpu_address(id: &GpuId) -> PciAddress {
+    let bus = 0x40 + id.as_str().bytes().fold(0u8, u8::wrapping_add) % 64;
+    PciAddress { domain: 0, bus, device: 0, function: 0 }
+}
+
+pub fn gpu(id: &str, (vendor, device, subsystem): (u16, u16, u16), partitions: u16) -> ObservedGpu {
+    let entry = catalogue::find(vendor, device, subsystem).expect("a test's model is in the catalogue");
+    let id = gpu_id(id);
+    let address = gpu_address(&id);
+    let counts = entry.counts.iter().filter_map(|number| PartitionCount::new(*number)).collect();
+    ObservedGpu {
+        address,
+        model: GpuModel {
+            vendor_id: vendor,
+            device_id: device,
+            subsystem_vendor_id: vendor,
+            subsystem_device_id: subsystem,
+            vendor: entry.vendor.into(),
+            name: entry.name.into(),
+        },
+        serial: Some(id.to_string()),
+        id,
+        numa_node: Some(0),
+        driver: Some("simgpu".into()),
+        driver_version: None,
+        memory_bytes: Some(entry.memory_bytes),
+        iommu_group: Some(1),
+        scheme: Some(Scheme::Sriov),
+        valid_counts: ValidPartitionCounts::new(counts, CountSource::Catalogue),
+        max_partitions: entry.counts.last().copied().unwrap_or(0),
+        partition_count: Some(partitions),
+        autoprobe: false,
+        partitions: (0..partitions).map(|index| partition(address, index)).collect(),
+        health: GpuHealth::Ok,
+    }
+}
+
+pub fn gpu_a2(id: &str, partitions: u16) -> ObservedGpu {
+    gpu(id, (0x10de, 0x25b6, 0x157e), partitions)
+}
+
+pub fn gpu_a40(id: &str, partitions: u16) -> ObservedGpu {
+    gpu(id, (0x10de, 0x2235, 0x145a), partitions)
+}
+
+pub fn partition(gpu: PciAddress, index: u16) -> ObservedPartition {
+    ObservedPartition {
+        index: PartitionIndex(index),
+        address: gpu.routing_id_plus(4 + u32::from(index)).expect("on the bus"),
+        iommu_group: Some(100 + u32::from(index)),
+        group_peers: Vec::new(),
+        driver: None,
+        driver_override: None,
+        open: false,
+        reset_methods: Vec::from(["flr".to_string()]),
+        mmio_bytes: Some(1 << 30),
+    }
+}
+
+pub fn vm(name: &str) -> ObservedVm {
+    ObservedVm {
+        id: vm_id(name),
+        name: name.into(),
+        power: Power::Off,
+        settings: VmSettings {
+            firmware: Firmware::Uefi,
+            machine: Machine::Q35,
+            memory_bytes: 8 << 30,
+            current_memory_bytes: 8 << 30,
+            free_hotplug_ports: 2,
+            snapshots: 0,
+            saved_state: false,
+            autostart: false,
+            persistent: true,
+            guest_os: Some("http://microsoft.com/win/11".into()),
+        },
+        devices: Vec::new(),
+    }
+}
+
+pub fn vm_with_device(name: &str, address: PciAddress) -> ObservedVm {
+    let mut vm = vm(name);
+    vm.devices.push(VmDevice { address, alias: None, defined: true, live: false });
+    vm
+}
+
+pub fn observed(server: &str, gpus: Vec<ObservedGpu>) -> Observed {
+    Observed {
+        server: server_id(server),
+        boot_id: BootId::new("0b").expect("hex"),
+        generation: Generation(0),
+        hypervisor: HypervisorHealth::Connected { version: "test".into() },
+        memory_bytes: Some(256 << 30),
+        gpus,
+        vms: Vec::new(),
+        findings: Vec::new(),
+        failures: Vec::new(),
+    }
+}
+
+/// A state in the making; the first server's first GPU is the one that the short methods speak of.
+#[derive(Clone)]
+pub struct World {
+    pub servers: Vec<(DesiredServer, Observed)>,
+}
+
+impl World {
+    /// Server `a` with GPU `gpu-1`, an A2 split into `partitions`, and VMs `vm-001` to `vm-004`.
+    pub fn one_a2(partitions: u16) -> Self {
+        let mut world = Self::of_gpus(&[("a", gpu_a2("gpu-1", partitions))]);
+        world.observed_mut().vms = (1..=4).map(|number| vm(&format!("vm-{number:03}"))).collect();
+        if partitions > 0 {
+            world.desired_mut().settings.insert(gpu_id("gpu-1"), PartitionSetting::from_number(partitions));
+        }
+        world
+    }
+
+    /// One server per entry, each with one GPU, nothing asked for.
+    pub fn of_gpus(gpus: &[(&str, ObservedGpu)]) -> Self {
+        let one = |(server, gpu): &(&str, ObservedGpu)| {
+            (DesiredServer::default(), observed(server, Vec::from([gpu.clone()])))
+        };
+        Self { servers: gpus.iter().map(one).collect() }
+    }
+
+    pub fn state(&self) -> State {
+        let mut state = State::default();
+        for (desired, observed) in &self.servers {
+            state.desired.servers.insert(observed.server.clone(), Arc::new(desired.clone()));
+            state.observed.insert(observed.server.clone(), Arc::new(observed.clone()));
+        }
+        state
+    }
+
+    pub fn desired_mut(&mut self) -> &mut DesiredServer {
+        &mut self.servers[0].0
+    }
+
+    pub fn observed(&self) -> &Observed {
+        &self.servers[0].1
+    }
+
+    pub fn observed_mut(&mut self) -> &mut Observed {
+        &mut self.servers[0].1
+    }
+
+    pub fn gpu(&self) -> &ObservedGpu {
+        &self.observed().gpus[0]
+    }
+
+    pub fn gpu_mut(&mut self) -> &mut ObservedGpu {
+        &mut self.observed_mut().gpus[0]
+    }
+
+    pub fn vm_mut(&mut self, name: &str) -> &mut ObservedVm {
+        let vms = &mut self.observed_mut().vms;
+        vms.iter_mut().find(|vm| vm.name == name).expect("the test's VM exists")
+    }
+
+    pub fn partition_address(&self, index: usize) -> PciAddress {
+        self.gpu().partitions[index].address
+    }
+
+    pub fn blockers(&self) -> Blockers {
+        blockers(Some(&self.servers[0].0), self.observed(), self.gpu())
+    }
+
+    pub fn assigned(mut self, vm: &str, index: u16) -> Self {
+        let assignment = Assignment {
+            vm: vm_id(vm),
+            vm_name: vm.into(),
+            partition: PartitionId::new(&self.gpu().id, PartitionIndex(index)),
+            accepted: Default::default(),
+            restart: false,
+        };
+        self.desired_mut().assignments.insert(vm_id(vm), assignment);
+        self
+    }
+
+    pub fn releasing(mut self, vm: &str, index: u16) -> Self {
+        let partition = PartitionId::new(&self.gpu().id, PartitionIndex(index));
+        self.desired_mut().holds.insert(partition, Hold::Releasing { vm: vm_id(vm), vm_name: vm.into() });
+        self
+    }
+}
