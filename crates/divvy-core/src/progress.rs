@@ -1,15 +1,15 @@
 //! How far a job has come, told from the state alone, so that it can be told again after a crash.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 
 use crate::assignment::Hold;
 use crate::desired::{DesiredServer, PartitionSetting};
 use crate::finding::Subject;
-use crate::id::{GpuId, PartitionId, ServerId, VmId};
+use crate::id::{GpuId, PartitionId, VmId};
 use crate::job::{JobTarget, Wanted};
 use crate::observed::Observed;
-use crate::plan::{is_prepared, plan};
+use crate::plan::{Waiting, is_prepared};
 use crate::state::State;
 
 /// Where one target of a job stands.
@@ -24,7 +24,8 @@ pub enum Standing {
     Overtaken,
 }
 
-pub fn standing(state: &State, target: &JobTarget) -> Standing {
+/// `waiting` is what the plan for the target's server could not take yet.
+pub fn standing(state: &State, target: &JobTarget, waiting: &[Waiting]) -> Standing {
     let Some(desired) = state.desired_of(&target.server) else {
         return Standing::Overtaken;
     };
@@ -32,20 +33,23 @@ pub fn standing(state: &State, target: &JobTarget) -> Standing {
         return Standing::Pending { why: Some(format!("server {} has not reported yet", target.server)) };
     };
     match &target.wanted {
-        Wanted::Count { gpu, setting, .. } => count(desired, observed, gpu, *setting),
-        Wanted::Assigned { vm, partition, .. } => assigned(desired, observed, vm, partition),
-        Wanted::Unassigned { partition, vm, .. } => {
-            unassigned(state, &target.server, observed, partition, vm)
-        }
+        Wanted::Count { gpu, setting, .. } => count(desired, observed, gpu, *setting, waiting),
+        Wanted::Assigned { vm, partition, .. } => assigned(desired, observed, vm, partition, waiting),
+        Wanted::Unassigned { partition, vm, .. } => unassigned(desired, partition, vm, waiting),
     }
 }
 
-fn pending(desired: &DesiredServer, observed: &Observed, subject: &Subject) -> Standing {
-    let waiting = plan(desired, observed).waiting;
-    Standing::Pending { why: waiting.into_iter().find(|one| one.subject == *subject).map(|one| one.why) }
+fn pending(waiting: &[Waiting], subject: &Subject) -> Standing {
+    Standing::Pending { why: waiting.iter().find(|one| one.subject == *subject).map(|one| one.why.clone()) }
 }
 
-fn count(desired: &DesiredServer, observed: &Observed, gpu: &GpuId, setting: PartitionSetting) -> Standing {
+fn count(
+    desired: &DesiredServer,
+    observed: &Observed,
+    gpu: &GpuId,
+    setting: PartitionSetting,
+    waiting: &[Waiting],
+) -> Standing {
     if desired.settings.get(gpu) != Some(&setting) {
         return Standing::Overtaken;
     }
@@ -58,11 +62,17 @@ fn count(desired: &DesiredServer, observed: &Observed, gpu: &GpuId, setting: Par
         {
             Standing::Done
         }
-        _ => pending(desired, observed, &Subject::Gpu(gpu.clone())),
+        _ => pending(waiting, &Subject::Gpu(gpu.clone())),
     }
 }
 
-fn assigned(desired: &DesiredServer, observed: &Observed, vm: &VmId, partition: &PartitionId) -> Standing {
+fn assigned(
+    desired: &DesiredServer,
+    observed: &Observed,
+    vm: &VmId,
+    partition: &PartitionId,
+    waiting: &[Waiting],
+) -> Standing {
     let Some(assignment) =
         desired.assignments.get(vm).filter(|assignment| assignment.partition == *partition)
     else {
@@ -70,7 +80,7 @@ fn assigned(desired: &DesiredServer, observed: &Observed, vm: &VmId, partition: 
     };
     let seen = observed.gpu(&partition.gpu).and_then(|gpu| gpu.partition(partition.index));
     let (Some(seen), Some(vm)) = (seen, observed.vm(vm)) else {
-        return pending(desired, observed, &Subject::Vm(vm.clone()));
+        return pending(waiting, &Subject::Vm(vm.clone()));
     };
     let device = vm.device(seen.address);
     let in_definition = device.is_some_and(|device| device.defined);
@@ -78,20 +88,13 @@ fn assigned(desired: &DesiredServer, observed: &Observed, vm: &VmId, partition: 
     if in_definition && live_if_running && is_prepared(seen) && !assignment.restart {
         return Standing::Done;
     }
-    pending(desired, observed, &Subject::Vm(vm.id.clone()))
+    pending(waiting, &Subject::Vm(vm.id.clone()))
 }
 
-fn unassigned(
-    state: &State,
-    server: &ServerId,
-    observed: &Observed,
-    partition: &PartitionId,
-    vm: &VmId,
-) -> Standing {
-    let Some(desired) = state.desired_of(server) else { return Standing::Overtaken };
+fn unassigned(desired: &DesiredServer, partition: &PartitionId, vm: &VmId, waiting: &[Waiting]) -> Standing {
     match desired.holds.get(partition) {
         Some(Hold::Releasing { vm: holder, .. }) if holder == vm => {
-            pending(desired, observed, &Subject::Partition(partition.clone()))
+            pending(waiting, &Subject::Partition(partition.clone()))
         }
         Some(Hold::Quarantined { reason }) => {
             Standing::Pending { why: Some(format!("quarantined: {reason}")) }
@@ -117,5 +120,4 @@ pub fn in_words(wanted: &Wanted) -> String {
             format!("partition {partition} taken back from VM {vm_name}")
         }
     }
-    .to_string()
 }

@@ -7,7 +7,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::finding::Finding;
-use crate::gpu::{PartitionCount, ValidPartitionCounts};
+use crate::gpu::ValidPartitionCounts;
 use crate::id::{GpuId, PartitionId, ServerId};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,13 +24,7 @@ pub enum Refusal {
     NothingSelected,
 
     #[error("{count} is not a valid partition count of GPU {gpu} ({model}); valid are {valid}")]
-    CountNotValid {
-        gpu: GpuId,
-        model: String,
-        count: PartitionCount,
-        valid: ValidPartitionCounts,
-        why: String,
-    },
+    CountNotValid { gpu: GpuId, model: String, count: u16, valid: ValidPartitionCounts, why: String },
     #[error("GPU {gpu} cannot be partitioned: {why}")]
     GpuNotPartitionable { gpu: GpuId, why: String },
     #[error("the partition count cannot change while partitions are assigned: {}", list(owners))]

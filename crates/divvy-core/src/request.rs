@@ -18,10 +18,18 @@ pub enum GpuSelection {
     All,
 }
 
+/// The partition count that somebody asks for, valid or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CountWish {
+    /// No partitions any more.
+    Off,
+    Count(u16),
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
     /// Split GPUs into a number of partitions, or stop partitioning them.
-    SetPartitionCount { gpus: GpuSelection, setting: PartitionSetting },
+    SetPartitionCount { gpus: GpuSelection, wish: CountWish },
     /// Give each VM one partition. Divvy picks it; the GPU may be wished for.
     Assign {
         vms: Vec<String>,

@@ -30,10 +30,6 @@ pub fn vm_id(name: &str) -> VmId {
     VmId::new(&hex).expect("hex digits are a VM id")
 }
 
-pub fn count(number: u16) -> PartitionCount {
-    PartitionCount::new(number).expect("a test's count is not zero")
-}
-
 pub fn partition_id(gpu: &str, index: u16) -> PartitionId {
     PartitionId::new(&gpu_id(gpu), PartitionIndex(index))
 }

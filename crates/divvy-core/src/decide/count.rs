@@ -10,7 +10,7 @@ use crate::finding::{Severity, Subject};
 use crate::id::ServerId;
 use crate::observed::{GpuHealth, Observed, ObservedGpu};
 use crate::refusal::Refusal;
-use crate::request::GpuSelection;
+use crate::request::{CountWish, GpuSelection};
 use crate::resolve;
 use crate::rules::count_change::{Blockers, blockers};
 use crate::rules::{homogeneous, valid_count, whole_or_partitions};
@@ -18,19 +18,19 @@ use crate::state::State;
 
 type Selected<'s> = Vec<(&'s ServerId, &'s ObservedGpu)>;
 
-pub fn set(state: &State, gpus: &GpuSelection, setting: PartitionSetting) -> Result<Change, Refusal> {
+pub fn set(state: &State, gpus: &GpuSelection, wish: CountWish) -> Result<Change, Refusal> {
     let selected = select(state, gpus)?;
     if selected.is_empty() {
         return Err(Refusal::NothingSelected);
     }
-    if let PartitionSetting::Count(_) = setting {
+    if let CountWish::Count(_) = wish {
         homogeneous::one_model(selected.iter().copied())?;
     }
     let mut in_the_way = Blockers::default();
     let mut edits = Vec::new();
     for (server, gpu) in selected {
         let Some(observed) = state.observed.get(server) else { continue };
-        may_have(observed, gpu, setting)?;
+        let setting = may_have(observed, gpu, wish)?;
         let asked = state.desired_of(server).and_then(|desired| desired.settings.get(&gpu.id)).copied();
         let has = gpu.partition_count == Some(setting.as_number());
         if has && asked == Some(setting) {
@@ -69,8 +69,8 @@ fn select<'s>(state: &'s State, gpus: &GpuSelection) -> Result<Selected<'s>, Ref
     }
 }
 
-/// The rules about this GPU alone.
-fn may_have(observed: &Observed, gpu: &ObservedGpu, setting: PartitionSetting) -> Result<(), Refusal> {
+/// The rules about this GPU alone; what it shall be, if they allow it.
+fn may_have(observed: &Observed, gpu: &ObservedGpu, wish: CountWish) -> Result<PartitionSetting, Refusal> {
     whole_or_partitions::may_partition(observed, gpu)?;
     if let GpuHealth::Unknown { reason } = &gpu.health {
         return Err(Refusal::GpuUnknown { gpu: gpu.id.clone(), reason: reason.clone() });
@@ -78,9 +78,9 @@ fn may_have(observed: &Observed, gpu: &ObservedGpu, setting: PartitionSetting) -
     if gpu.scheme.is_none() {
         return Err(Refusal::GpuNotPartitionable { gpu: gpu.id.clone(), why: why_not(observed, gpu) });
     }
-    match setting {
-        PartitionSetting::Off => Ok(()),
-        PartitionSetting::Count(count) => valid_count::check(gpu, count),
+    match wish {
+        CountWish::Off => Ok(PartitionSetting::Off),
+        CountWish::Count(count) => valid_count::check(gpu, count).map(PartitionSetting::Count),
     }
 }
 

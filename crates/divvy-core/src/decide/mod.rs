@@ -17,7 +17,7 @@ use crate::state::State;
 
 pub fn decide(state: &State, request: &Request) -> Result<Change, Refusal> {
     match request {
-        Request::SetPartitionCount { gpus, setting } => count::set(state, gpus, *setting),
+        Request::SetPartitionCount { gpus, wish } => count::set(state, gpus, *wish),
         Request::Assign { vms, gpu, partition, accept } => {
             assign::assign(state, vms, gpu.as_deref(), partition.as_deref(), accept)
         }

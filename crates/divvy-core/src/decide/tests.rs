@@ -9,7 +9,7 @@ use crate::change::Edit;
 use crate::check::check;
 use crate::desired::PartitionSetting;
 use crate::finding::{Finding, FindingCode, Severity, Subject};
-use crate::request::GpuSelection;
+use crate::request::{CountWish, GpuSelection};
 use crate::testing::{World, gpu_a2, gpu_a40, gpu_id, partition_id, server_id, vm, vm_id, vm_with_device};
 use crate::vm::Power;
 
@@ -20,7 +20,7 @@ fn names(list: &[&str]) -> Vec<String> {
 fn count_request(gpus: &[&str], count: u16) -> Request {
     Request::SetPartitionCount {
         gpus: GpuSelection::Named(names(gpus)),
-        setting: PartitionSetting::from_number(count),
+        wish: if count == 0 { CountWish::Off } else { CountWish::Count(count) },
     }
 }
 
@@ -97,8 +97,7 @@ fn each_reason_against_a_count_is_refused_with_its_code() {
 #[test]
 fn one_count_for_unlike_models_is_refused_and_names_the_servers() {
     let world = World::of_gpus(&[("a", gpu_a2("gpu-1", 0)), ("b", gpu_a40("gpu-2", 0))]);
-    let all =
-        Request::SetPartitionCount { gpus: GpuSelection::All, setting: PartitionSetting::from_number(4) };
+    let all = Request::SetPartitionCount { gpus: GpuSelection::All, wish: CountWish::Count(4) };
     let refusal = decide(&world.state(), &all).expect_err("unlike");
     assert_eq!(refusal.code(), "models_differ");
     assert!(refusal.to_string().contains("A40 on b"), "{refusal}");
@@ -123,8 +122,7 @@ fn one_gpu_on_the_way_to_an_even_set_is_done_with_a_warning() {
 #[test]
 fn a_count_for_all_is_all_or_nothing() {
     let mut world = World::of_gpus(&[("a", gpu_a2("gpu-1", 2)), ("b", gpu_a2("gpu-2", 2))]);
-    let all =
-        Request::SetPartitionCount { gpus: GpuSelection::All, setting: PartitionSetting::from_number(4) };
+    let all = Request::SetPartitionCount { gpus: GpuSelection::All, wish: CountWish::Count(4) };
     assert_eq!(decided(&world, &all).0.edits.len(), 2);
     world.servers[1].1.gpus[0].partitions[1].open = true;
     assert_eq!(refusal(&world, &all), "partitions_open");

@@ -7,9 +7,10 @@ use crate::gpu::{CountSource, PartitionCount};
 use crate::observed::ObservedGpu;
 use crate::refusal::Refusal;
 
-pub fn check(gpu: &ObservedGpu, count: PartitionCount) -> Result<(), Refusal> {
-    if gpu.valid_counts.contains(count) {
-        return Ok(());
+/// The number as a count of this GPU, if it is a valid one.
+pub fn check(gpu: &ObservedGpu, count: u16) -> Result<PartitionCount, Refusal> {
+    if let Some(valid) = PartitionCount::new(count).filter(|count| gpu.valid_counts.contains(*count)) {
+        return Ok(valid);
     }
     Err(Refusal::CountNotValid {
         gpu: gpu.id.clone(),
@@ -21,8 +22,11 @@ pub fn check(gpu: &ObservedGpu, count: PartitionCount) -> Result<(), Refusal> {
 }
 
 /// Why another count is not valid, for people.
-pub fn why_not(gpu: &ObservedGpu, count: PartitionCount) -> String {
-    if count.get() > gpu.max_partitions {
+pub fn why_not(gpu: &ObservedGpu, count: u16) -> String {
+    if count == 0 {
+        return format!("--off ends the partitioning of a GPU; choose one of {}", gpu.valid_counts);
+    }
+    if count > gpu.max_partitions {
         return format!(
             "the hardware makes at most {} partitions; choose one of {}",
             gpu.max_partitions, gpu.valid_counts
@@ -40,23 +44,23 @@ pub fn why_not(gpu: &ObservedGpu, count: PartitionCount) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{count, gpu_a2};
+    use crate::testing::gpu_a2;
 
     #[test]
     fn only_a_valid_count_passes_and_the_refusal_lists_them() {
         let gpu = gpu_a2("gpu-1", 0);
         for (number, passes) in
-            [(1, true), (2, true), (3, false), (4, true), (5, false), (16, true), (32, false)]
+            [(0, false), (1, true), (2, true), (3, false), (4, true), (5, false), (16, true), (32, false)]
         {
-            assert_eq!(check(&gpu, count(number)).is_ok(), passes, "count {number}");
+            assert_eq!(check(&gpu, number).is_ok(), passes, "count {number}");
         }
-        let refusal = check(&gpu, count(3)).expect_err("3 is not valid");
+        let refusal = check(&gpu, 3).expect_err("3 is not valid");
         assert_eq!(refusal.code(), "count_not_valid");
         assert!(refusal.to_string().contains("1, 2, 4, 8, 16"), "{refusal}");
     }
 
     #[test]
     fn more_than_the_hardware_makes_is_explained_by_the_hardware() {
-        assert!(why_not(&gpu_a2("gpu-1", 0), count(32)).contains("at most 16"));
+        assert!(why_not(&gpu_a2("gpu-1", 0), 32).contains("at most 16"));
     }
 }
