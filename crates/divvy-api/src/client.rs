@@ -1,0 +1,369 @@
+//! A typed client: one function for each thing that can be asked. It asks over a Unix socket or plain
+//! HTTP, one connection for each question, and answers with a view, the server's problem document, or
+//! what kept the two from understanding each other. It keeps nothing, retries nothing, and does not
+//! know what an answer means.
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+use crate::endpoint::Endpoint;
+use crate::paths;
+use crate::problem::Problem;
+use crate::requests::{
+    Assign, AssignOne, DryRunQuery, EventQuery, GpuQuery, JobQuery, SetPartitionCount, SetPartitionCounts,
+    SetPower, Unassign,
+};
+use crate::views::{
+    Accepted, Answer, EventView, ExplainView, FindingView, GpuView, JobView, PartitionView, PlanView,
+    VersionView, VmView,
+};
+
+/// How long a connection may take to open.
+const CONNECT_TIMEOUT_MS: u64 = 5_000;
+/// How long an answer may take, beside what the question itself asks the server to wait.
+const ANSWER_TIMEOUT_MS: u64 = 60_000;
+/// Longest answer that is read: a million partitions fit.
+const MAX_ANSWER_BYTES: usize = 512 * 1024 * 1024;
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("cannot reach divvyd at {endpoint}")]
+    Unreachable { endpoint: Endpoint, source: Unreachable },
+    #[error("{}", .0.detail)]
+    Problem(Box<Problem>),
+    #[error("what answers at {endpoint} does not answer {question} as divvyd does")]
+    BadAnswer { endpoint: Endpoint, question: String, source: BadAnswer },
+}
+
+/// What kept the question or the answer from its way.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreachable {
+    #[error("it cannot be opened")]
+    Connect(#[source] std::io::Error),
+    #[error("it did not open within {timeout_ms} ms")]
+    ConnectTimeout { timeout_ms: u64 },
+    /// The question may have arrived.
+    #[error("the connection ended before the answer did")]
+    Broken(#[source] hyper::Error),
+    /// The question may have arrived.
+    #[error("no answer came within {timeout_ms} ms")]
+    AnswerTimeout { timeout_ms: u64 },
+}
+
+/// What is wrong with an answer.
+#[derive(Debug, thiserror::Error)]
+pub enum BadAnswer {
+    #[error("status {status} without a problem document")]
+    Status { status: u16 },
+    #[error("its body is not the document that was asked for")]
+    Body(#[source] serde_json::Error),
+    #[error("its body has more than {limit_bytes} bytes")]
+    TooLong { limit_bytes: usize },
+}
+
+/// A secret that says who asks. It is never printed.
+#[derive(Clone)]
+pub struct Token(HeaderValue);
+
+/// Why a text is not a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidToken {
+    #[error("the token is empty")]
+    Empty,
+    #[error("the token has a character that cannot be sent")]
+    Character,
+}
+
+impl Token {
+    /// Reads a token; white space around it does not belong to it.
+    pub fn new(text: &str) -> Result<Self, InvalidToken> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(InvalidToken::Empty);
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(InvalidToken::Character);
+        }
+        let mut value =
+            HeaderValue::from_str(&format!("Bearer {text}")).map_err(|_| InvalidToken::Character)?;
+        value.set_sensitive(true);
+        Ok(Self(value))
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// Asks one server.
+#[derive(Debug, Clone)]
+pub struct Client {
+    endpoint: Endpoint,
+    token: Option<Token>,
+    answer_timeout_ms: u64,
+}
+
+type Asked<T> = Result<T, ClientError>;
+
+impl Client {
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint, token: None, answer_timeout_ms: ANSWER_TIMEOUT_MS }
+    }
+
+    pub fn with_token(self, token: Token) -> Self {
+        Self { token: Some(token), ..self }
+    }
+
+    pub fn with_answer_timeout_ms(self, answer_timeout_ms: u64) -> Self {
+        Self { answer_timeout_ms, ..self }
+    }
+
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    pub async fn version(&self) -> Asked<VersionView> {
+        self.get(paths::VERSION).await
+    }
+
+    pub async fn gpus(&self, query: &GpuQuery) -> Asked<Vec<GpuView>> {
+        self.get(&paths::gpus(query)).await
+    }
+
+    pub async fn gpu(&self, gpu: &str) -> Asked<GpuView> {
+        self.get(&paths::gpu(gpu)).await
+    }
+
+    pub async fn set_partition_count(&self, gpu: &str, request: &SetPartitionCount) -> Asked<Answer> {
+        let question = Question::of(Method::PUT, paths::partition_count(gpu)).with_body(request);
+        self.change(question, request.dry_run).await
+    }
+
+    pub async fn set_partition_counts(&self, request: &SetPartitionCounts) -> Asked<Answer> {
+        let question = Question::of(Method::POST, paths::PARTITION_COUNTS).with_body(request);
+        self.change(question, request.dry_run).await
+    }
+
+    pub async fn partitions(&self) -> Asked<Vec<PartitionView>> {
+        self.get(paths::PARTITIONS).await
+    }
+
+    pub async fn vms(&self) -> Asked<Vec<VmView>> {
+        self.get(paths::VMS).await
+    }
+
+    pub async fn vm(&self, vm: &str) -> Asked<VmView> {
+        self.get(&paths::vm(vm)).await
+    }
+
+    pub async fn assign_one(&self, vm: &str, request: &AssignOne) -> Asked<Answer> {
+        let question = Question::of(Method::POST, paths::assignment(vm)).with_body(request);
+        self.change(question, request.dry_run).await
+    }
+
+    pub async fn assign(&self, request: &Assign) -> Asked<Answer> {
+        let question = Question::of(Method::POST, paths::ASSIGNMENTS).with_body(request);
+        self.change(question, request.dry_run).await
+    }
+
+    pub async fn unassign_one(&self, vm: &str, query: DryRunQuery) -> Asked<Answer> {
+        let question = Question::of(Method::DELETE, paths::assignment_with(vm, query));
+        self.change(question, query.dry_run).await
+    }
+
+    pub async fn unassign(&self, request: &Unassign) -> Asked<Answer> {
+        let question = Question::of(Method::POST, paths::UNASSIGNMENTS).with_body(request);
+        self.change(question, request.dry_run).await
+    }
+
+    pub async fn check(&self) -> Asked<Vec<FindingView>> {
+        self.get(paths::CHECK).await
+    }
+
+    pub async fn explain(&self, name: &str) -> Asked<ExplainView> {
+        self.get(&paths::explain(name)).await
+    }
+
+    pub async fn events(&self, query: EventQuery) -> Asked<Vec<EventView>> {
+        let question = Question::of(Method::GET, paths::events(query)).waiting(query.wait_ms());
+        self.ask(question).await
+    }
+
+    pub async fn jobs(&self) -> Asked<Vec<JobView>> {
+        self.get(paths::JOBS).await
+    }
+
+    pub async fn job(&self, id: u64, query: JobQuery) -> Asked<JobView> {
+        let question = Question::of(Method::GET, paths::job(id, query)).waiting(query.wait_ms());
+        self.ask(question).await
+    }
+
+    /// Presses the power button of a VM in a simulated room.
+    pub async fn sim_power(&self, vm: &str, request: SetPower) -> Asked<VmView> {
+        self.ask(Question::of(Method::POST, paths::sim_power(vm)).with_body(&request)).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Asked<T> {
+        self.ask(Question::of(Method::GET, path)).await
+    }
+
+    async fn change(&self, question: Question, dry_run: bool) -> Asked<Answer> {
+        if dry_run {
+            self.ask::<PlanView>(question).await.map(Answer::Plan)
+        } else {
+            self.ask::<Accepted>(question).await.map(Answer::Accepted)
+        }
+    }
+
+    /// Sends one question and reads its answer.
+    async fn ask<T: DeserializeOwned>(&self, question: Question) -> Asked<T> {
+        let name = question.name();
+        let (status, body) = self.send(question).await.map_err(|lost| match lost {
+            Lost::OnTheWay(source) => ClientError::Unreachable { endpoint: self.endpoint.clone(), source },
+            Lost::TooLong { limit_bytes } => self.bad_answer(&name, BadAnswer::TooLong { limit_bytes }),
+        })?;
+        if status.is_success() {
+            return serde_json::from_slice(&body)
+                .map_err(|error| self.bad_answer(&name, BadAnswer::Body(error)));
+        }
+        match serde_json::from_slice::<Problem>(&body) {
+            // What the status line says counts, also when the document forgets it.
+            Ok(problem) if status.as_u16() >= 400 => {
+                Err(ClientError::Problem(Box::new(Problem { status: Some(status.as_u16()), ..problem })))
+            }
+            _ => Err(self.bad_answer(&name, BadAnswer::Status { status: status.as_u16() })),
+        }
+    }
+
+    fn bad_answer(&self, question: &str, source: BadAnswer) -> ClientError {
+        ClientError::BadAnswer { endpoint: self.endpoint.clone(), question: question.to_owned(), source }
+    }
+
+    async fn send(&self, question: Question) -> Result<(StatusCode, Vec<u8>), Lost> {
+        let timeout_ms = self.answer_timeout_ms.saturating_add(question.wait_ms);
+        let request = question.into_request(&self.endpoint, self.token.as_ref());
+        let exchange = async {
+            match &self.endpoint {
+                Endpoint::Unix(path) => exchange(opened(UnixStream::connect(path)).await?, request).await,
+                Endpoint::Http(address) => {
+                    let stream = opened(TcpStream::connect((address.host.as_str(), address.port))).await?;
+                    exchange(stream, request).await
+                }
+            }
+        };
+        timeout(Duration::from_millis(timeout_ms), exchange)
+            .await
+            .unwrap_or(Err(Lost::OnTheWay(Unreachable::AnswerTimeout { timeout_ms })))
+    }
+}
+
+/// Why there is no body.
+enum Lost {
+    OnTheWay(Unreachable),
+    TooLong { limit_bytes: usize },
+}
+
+impl From<hyper::Error> for Lost {
+    fn from(error: hyper::Error) -> Self {
+        Self::OnTheWay(Unreachable::Broken(error))
+    }
+}
+
+/// One question before it is bound to a server.
+struct Question {
+    method: Method,
+    path: String,
+    body: Option<Vec<u8>>,
+    /// How long the server is asked to keep the answer back.
+    wait_ms: u64,
+}
+
+impl Question {
+    fn of(method: Method, path: impl Into<String>) -> Self {
+        Self { method, path: path.into(), body: None, wait_ms: 0 }
+    }
+
+    fn with_body(self, body: &impl Serialize) -> Self {
+        let body = serde_json::to_vec(body).expect("a request holds only texts, numbers, flags and lists");
+        Self { body: Some(body), ..self }
+    }
+
+    fn waiting(self, wait_ms: u64) -> Self {
+        Self { wait_ms, ..self }
+    }
+
+    fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    fn into_request(self, endpoint: &Endpoint, token: Option<&Token>) -> Request<Full<Bytes>> {
+        let host = match endpoint {
+            Endpoint::Unix(_) => "localhost".to_owned(),
+            Endpoint::Http(address) => address.to_string(),
+        };
+        let mut builder = Request::builder()
+            .method(self.method)
+            .uri(self.path)
+            .header(HOST, host)
+            .header(ACCEPT, "application/json, application/problem+json")
+            .header(USER_AGENT, concat!("divvy/", env!("CARGO_PKG_VERSION")));
+        if let Some(Token(token)) = token {
+            builder = builder.header(AUTHORIZATION, token);
+        }
+        if self.body.is_some() {
+            builder = builder.header(CONTENT_TYPE, "application/json");
+        }
+        let body = Full::new(Bytes::from(self.body.unwrap_or_default()));
+        builder.body(body).expect("paths are percent-encoded and the host was read from an address")
+    }
+}
+
+async fn opened<S>(connecting: impl Future<Output = std::io::Result<S>>) -> Result<S, Lost> {
+    match timeout(Duration::from_millis(CONNECT_TIMEOUT_MS), connecting).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(Lost::OnTheWay(Unreachable::Connect(error))),
+        Err(_) => Err(Lost::OnTheWay(Unreachable::ConnectTimeout { timeout_ms: CONNECT_TIMEOUT_MS })),
+    }
+}
+
+async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<(StatusCode, Vec<u8>), Lost>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    // Moves the bytes while the answer is awaited; its own end shows in the answer, so it is not kept.
+    tokio::spawn(connection);
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    let body = read(response, MAX_ANSWER_BYTES).await?;
+    Ok((status, body))
+}
+
+async fn read(response: Response<Incoming>, limit_bytes: usize) -> Result<Vec<u8>, Lost> {
+    let mut incoming = response.into_body();
+    let mut body = Vec::new();
+    while let Some(frame) = incoming.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        if body.len() + data.len() > limit_bytes {
+            return Err(Lost::TooLong { limit_bytes });
+        }
+        body.extend_from_slice(&data);
+    }
+    Ok(body)
+}
+
+#[cfg(test)]
+mod tests;

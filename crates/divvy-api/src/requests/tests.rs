@@ -1,0 +1,99 @@
+//! Which bodies are read, and which member a refused one is blamed on.
+
+use super::*;
+
+fn assign(vms: Vec<String>) -> Assign {
+    Assign { vms, gpu: None, partition: None, accept: Vec::new(), dry_run: false }
+}
+
+#[test]
+fn a_selection_is_all_or_a_list() {
+    assert_eq!(serde_json::from_str::<GpuSelection>("\"all\"").expect("is read"), GpuSelection::All);
+    let named: GpuSelection = serde_json::from_str(r#"["gpu-a","gpu-b"]"#).expect("is read");
+    assert_eq!(named, GpuSelection::Named(vec!["gpu-a".to_owned(), "gpu-b".to_owned()]));
+}
+
+#[test]
+fn a_selection_that_is_neither_says_what_it_may_be() {
+    for text in ["\"some\"", "7", "null", "{}", "[1]"] {
+        assert!(serde_json::from_str::<GpuSelection>(text).is_err(), "{text} was read");
+    }
+    let error = serde_json::from_str::<GpuSelection>("\"some\"").expect_err("is refused");
+    assert!(error.to_string().contains("\"all\" or a list of GPU names"), "{error}");
+}
+
+#[test]
+fn a_selection_reads_back_as_it_was_written() {
+    for selection in [GpuSelection::All, GpuSelection::Named(vec!["all".to_owned()])] {
+        let text = serde_json::to_string(&selection).expect("is written");
+        assert_eq!(serde_json::from_str::<GpuSelection>(&text).expect("is read"), selection);
+    }
+}
+
+#[test]
+fn a_member_that_is_not_known_is_refused() {
+    assert!(serde_json::from_str::<SetPartitionCount>(r#"{"count":4,"force":true}"#).is_err());
+    assert!(serde_json::from_str::<Assign>(r#"{"vms":[],"server":"a"}"#).is_err());
+    assert!(serde_json::from_str::<Unassign>(r#"{"vms":[],"force":true}"#).is_err());
+}
+
+#[test]
+fn exactly_one_of_count_and_off_is_accepted() {
+    let of = |count, off| SetPartitionCount { count, off, dry_run: false }.validate();
+    assert_eq!(of(Some(4), false), Ok(Setting::Count(4)));
+    assert_eq!(of(None, true), Ok(Setting::Off));
+    assert_eq!(of(Some(4), true), Err(InvalidRequest::CountAndOff));
+    assert_eq!(of(None, false), Err(InvalidRequest::NeitherCountNorOff));
+}
+
+#[test]
+fn a_count_that_is_not_a_number_of_16_bits_is_not_read() {
+    for text in ["65536", "-1", "4.5", "\"4\"", "true"] {
+        let body = format!("{{\"count\":{text}}}");
+        assert!(serde_json::from_str::<SetPartitionCount>(&body).is_err(), "{body} was read");
+    }
+}
+
+#[test]
+fn a_name_that_is_too_long_is_blamed_on_its_member() {
+    let request = assign(vec!["vm-001".to_owned(), "x".repeat(MAX_NAME_BYTES + 1)]);
+    let wrong = request.validate().expect_err("is refused");
+    assert_eq!(wrong, InvalidRequest::LongName { member: "vms[1]".to_owned(), bytes: 129 });
+}
+
+#[test]
+fn the_longest_name_is_accepted() {
+    assert_eq!(assign(vec!["x".repeat(MAX_NAME_BYTES)]).validate(), Ok(()));
+}
+
+#[test]
+fn an_empty_name_is_blamed_on_its_member() {
+    let request = AssignOne { gpu: Some(String::new()), ..AssignOne::default() };
+    assert_eq!(request.validate(), Err(InvalidRequest::EmptyName { member: "gpu".to_owned() }));
+}
+
+#[test]
+fn too_many_names_are_refused_and_the_most_are_not() {
+    let names = |count: usize| vec!["a".to_owned(); count];
+    let request = |count| SetPartitionCounts {
+        gpus: GpuSelection::Named(names(count)),
+        count: Some(1),
+        off: false,
+        dry_run: false,
+    };
+    assert_eq!(request(MAX_NAMES).validate(), Ok(Setting::Count(1)));
+    let wrong = InvalidRequest::TooManyNames { member: "gpus", count: MAX_NAMES + 1 };
+    assert_eq!(request(MAX_NAMES + 1).validate(), Err(wrong));
+}
+
+#[test]
+fn a_wait_is_bounded() {
+    assert_eq!(JobQuery { wait_ms: Some(u64::MAX) }.wait_ms(), MAX_WAIT_MS);
+    assert_eq!(EventQuery::default().wait_ms(), 0);
+}
+
+#[test]
+fn the_number_of_events_is_bounded() {
+    assert_eq!(EventQuery { limit: Some(u32::MAX), ..EventQuery::default() }.limit(), MAX_EVENTS);
+    assert_eq!(EventQuery::default().limit(), DEFAULT_EVENTS);
+}

@@ -1,0 +1,210 @@
+//! What is answered: one document for every kind of thing, as people and scripts see it. Scripts lean on
+//! every member's name. Ids are plain text here, counts are plain integers, sizes are bytes, times are
+//! milliseconds since 1970; a value that is not there is null and never left out. How a view is made
+//! from what was asked for and what was observed is the server's business.
+
+use serde::{Deserialize, Serialize};
+
+use crate::words::{
+    AssignmentKind, JobKind, Mode, PartitionState, Power, Progress, Severity, StepOutcome, SubjectKind,
+};
+
+/// One GPU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuView {
+    pub id: String,
+    /// What people call it: no other GPU answers to it now, but it may be another after a boot.
+    pub name: String,
+    pub server: String,
+    pub vendor: String,
+    pub model: String,
+    pub memory_bytes: Option<u64>,
+    pub pci_address: String,
+    pub numa_node: Option<u32>,
+    pub serial: Option<String>,
+    pub driver: Option<String>,
+    pub driver_version: Option<String>,
+    pub mode: Mode,
+    /// Why it is in this mode; null when the mode says it all.
+    pub reason: Option<String>,
+    /// By which mechanism it is split; null when it cannot be.
+    pub scheme: Option<String>,
+    /// Zero when it is not split, null when that cannot be read.
+    pub partition_count: Option<u16>,
+    /// Ascending; empty when it cannot be split.
+    pub valid_partition_counts: Vec<u16>,
+    /// Hardware limit of the number of partitions.
+    pub max_partitions: Option<u16>,
+    pub free_partitions: Option<u16>,
+    pub memory_per_partition_bytes: Option<u64>,
+    /// How many findings are about it or its partitions.
+    pub findings: u32,
+}
+
+/// One partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionView {
+    pub id: String,
+    /// The GPU's id.
+    pub gpu: String,
+    pub server: String,
+    pub index: u16,
+    pub memory_bytes: Option<u64>,
+    pub state: PartitionState,
+    /// The id of the VM that it belongs to, or that uses it, or that it is being taken back from.
+    pub vm: Option<String>,
+    pub vm_name: Option<String>,
+    /// Why it is in this state; null when the state says it all.
+    pub reason: Option<String>,
+}
+
+/// One VM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VmView {
+    pub id: String,
+    pub name: String,
+    pub server: String,
+    pub power: Power,
+    /// Divvy has given it something.
+    pub managed: bool,
+    pub assignment: Option<AssignmentView>,
+    /// The libosinfo id that its definition names.
+    pub guest_os: Option<String>,
+    /// How many findings are about it.
+    pub findings: u32,
+}
+
+/// What a VM has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssignmentView {
+    pub kind: AssignmentKind,
+    /// The GPU's id.
+    pub gpu: String,
+    /// The partition's id; null when the VM has the whole GPU.
+    pub partition: Option<String>,
+}
+
+/// What a finding or an event is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubjectView {
+    pub kind: SubjectKind,
+    /// Null for the cluster, of which there is one.
+    pub id: Option<String>,
+}
+
+/// Something that somebody should know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindingView {
+    pub code: String,
+    pub severity: Severity,
+    pub subject: SubjectView,
+    pub text: String,
+    /// What to do about it.
+    pub mend: String,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventView {
+    pub number: u64,
+    pub at_ms: u64,
+    pub code: String,
+    pub server: Option<String>,
+    pub subject: SubjectView,
+    pub text: String,
+    /// Who asked for it; null for what the hardware did.
+    pub principal: Option<String>,
+    pub job: Option<u64>,
+}
+
+/// One accepted change, until the hardware has followed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobView {
+    pub id: u64,
+    pub kind: JobKind,
+    pub principal: String,
+    pub created_ms: u64,
+    pub finished_ms: Option<u64>,
+    pub progress: Progress,
+    pub targets: Vec<JobTargetView>,
+}
+
+impl JobView {
+    pub fn is_finished(&self) -> bool {
+        self.progress != Progress::Running
+    }
+}
+
+/// One GPU or one VM that a job changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobTargetView {
+    pub server: String,
+    pub gpu: Option<String>,
+    pub vm: Option<String>,
+    pub vm_name: Option<String>,
+    pub partition: Option<String>,
+    /// The count that the GPU shall have, zero for none; null when the job is about something else.
+    pub partition_count: Option<u16>,
+    pub progress: Progress,
+    pub steps: Vec<JobStepView>,
+    /// What it waits for, or what went wrong.
+    pub detail: Option<String>,
+    pub hint: Option<String>,
+}
+
+/// One step that was taken for a target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobStepView {
+    pub text: String,
+    pub outcome: StepOutcome,
+    pub at_ms: u64,
+}
+
+/// Why something is as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainView {
+    pub subject: SubjectView,
+    /// In reading order, each complete in itself.
+    pub sentences: Vec<String>,
+    pub findings: Vec<FindingView>,
+}
+
+/// Which server answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionView {
+    pub version: String,
+    /// The server's name.
+    pub server: String,
+    /// The simulated room that it runs on; null for real hardware.
+    pub room: Option<String>,
+}
+
+/// What a change would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanView {
+    /// In the order in which each server takes them; empty when it is so already.
+    pub steps: Vec<PlanStepView>,
+    pub warnings: Vec<FindingView>,
+}
+
+/// One step that a server would take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanStepView {
+    pub server: String,
+    pub text: String,
+}
+
+/// The answer to a change that was not refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// Null when it was so already and there is nothing to do.
+    pub job: Option<JobView>,
+    pub warnings: Vec<FindingView>,
+}
+
+/// The answer to a change: a plan to a dry run, acceptance to a real one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Plan(PlanView),
+    Accepted(Accepted),
+}

@@ -1,0 +1,188 @@
+//! The closed lists of words on the wire: modes, states, kinds. Each is written and read in lower case
+//! with `_`, and printed the same way in a table. What a word means for a decision is not known here;
+//! the words that the rules own too are converted, never shared, so that the rules can change alone.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Defines an enum whose words are the same in JSON, YAML and tables. A variant with `serde(other)` takes
+/// every word that this version does not know.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$attribute:meta])* $variant:ident = $word:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$attribute])* #[serde(rename = $word)] $variant,)*
+        }
+
+        impl $name {
+            pub const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)*
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.word())
+            }
+        }
+    };
+}
+
+words! {
+    /// How a GPU is used now.
+    Mode {
+        /// Split into partitions.
+        Partitioned = "partitioned",
+        /// Could be split, is not.
+        Partitionable = "partitionable",
+        /// Whole: given, or ready to be given, to one VM.
+        Dda = "dda",
+        /// The server itself uses it.
+        Host = "host",
+        /// Nothing can be given from it to a VM.
+        NotAssignable = "not_assignable",
+        /// Cannot be told.
+        #[serde(other)]
+        Unknown = "unknown",
+    }
+}
+
+words! {
+    /// What a partition is doing.
+    PartitionState {
+        Free = "free",
+        /// Belongs to a VM.
+        Assigned = "assigned",
+        /// Open by somebody to whom Divvy did not give it.
+        InUse = "in_use",
+        /// Its last VM gave it up; it is not proved clean yet.
+        Releasing = "releasing",
+        /// It could not be proved clean, or failed.
+        Quarantined = "quarantined",
+        /// Cannot be told.
+        #[serde(other)]
+        Unknown = "unknown",
+    }
+}
+
+words! {
+    /// Whether a VM runs.
+    Power {
+        Off = "off",
+        Running = "running",
+        Paused = "paused",
+        /// Cannot be told.
+        #[serde(other)]
+        Unknown = "unknown",
+    }
+}
+
+words! {
+    /// What a VM has of a GPU.
+    AssignmentKind {
+        /// One partition.
+        Partition = "partition",
+        /// The whole GPU.
+        Dda = "dda",
+        /// Something that this version does not know.
+        #[serde(other)]
+        Unknown = "unknown",
+    }
+}
+
+words! {
+    /// How much a finding stops.
+    Severity {
+        /// Good to know.
+        Info = "info",
+        /// Should be mended; stops nothing.
+        Warning = "warning",
+        /// Stops an assignment unless it is accepted by its code.
+        NeedsAccept = "needs_accept",
+        /// Stops every assignment it concerns, until mended.
+        Error = "error",
+        /// A severity that this version does not know; taken as seriously as an error.
+        #[serde(other)]
+        Unknown = "unknown",
+    }
+}
+
+words! {
+    /// The kind of thing that a finding or an event is about.
+    SubjectKind {
+        Cluster = "cluster",
+        Server = "server",
+        Gpu = "gpu",
+        Partition = "partition",
+        Vm = "vm",
+        /// A kind that this version does not know.
+        #[serde(other)]
+        Unknown = "unknown",
+    }
+}
+
+words! {
+    /// What a job does.
+    JobKind {
+        SetPartitionCount = "set_partition_count",
+        Assign = "assign",
+        Unassign = "unassign",
+        /// A kind that this version does not know.
+        #[serde(other)]
+        Unknown = "unknown",
+    }
+}
+
+words! {
+    /// How far a job, or one of its targets, is. No word is left open here: a client that does not
+    /// understand the end of a job must say so instead of waiting for ever.
+    Progress {
+        Running = "running",
+        Succeeded = "succeeded",
+        Failed = "failed",
+    }
+}
+
+words! {
+    /// What became of one step.
+    StepOutcome {
+        Changed = "changed",
+        /// It was so before.
+        Already = "already",
+        Failed = "failed",
+        /// An outcome that this version does not know.
+        #[serde(other)]
+        Unknown = "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_reads_back_as_what_it_was_written() {
+        let text = serde_json::to_string(&Mode::NotAssignable).expect("is written");
+        assert_eq!(text, "\"not_assignable\"");
+        assert_eq!(serde_json::from_str::<Mode>(&text).expect("is read"), Mode::NotAssignable);
+    }
+
+    #[test]
+    fn a_word_of_a_newer_server_reads_as_unknown() {
+        assert_eq!(serde_json::from_str::<Mode>("\"folded\"").expect("is read"), Mode::Unknown);
+    }
+
+    #[test]
+    fn an_unknown_end_of_a_job_is_an_error() {
+        assert!(serde_json::from_str::<Progress>("\"cancelled\"").is_err());
+    }
+
+    #[test]
+    fn a_word_keeps_the_width_that_a_table_asks_for() {
+        assert_eq!(format!("{:>6}", Power::Off), "   off");
+    }
+}
