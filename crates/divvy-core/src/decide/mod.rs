@@ -6,6 +6,7 @@
 //! ```
 
 mod assign;
+pub use assign::findings_for;
 mod count;
 mod follow_up;
 mod unassign;

@@ -1,0 +1,300 @@
+//! The only door through which what was asked for changes, for people, jobs and agents alike. One
+//! thread owns the state: it takes what waits at the door, decides each request on what the ones before
+//! it left, and commits all of them in one durable transaction; only then is anybody answered. Many
+//! askers therefore share one wait for the disk.
+//!
+//! Reports of agents come through the same door, so that a decision never looks at half a report.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use divvy_core::change::Change;
+use divvy_core::decide::decide;
+use divvy_core::desired::Desired;
+use divvy_core::event::Event;
+use divvy_core::finding::Finding;
+use divvy_core::id::ServerId;
+use divvy_core::job::{Job, JobId};
+use divvy_core::observed::Observed;
+use divvy_core::plan::plan;
+use divvy_core::refusal::Refusal;
+use divvy_core::request::Request;
+use divvy_core::state::State;
+use divvy_core::step::Step;
+use divvy_store::{Commit, Store, StoreError};
+use tokio::sync::oneshot;
+
+use crate::happenings;
+use crate::hub::{Hub, Published};
+use crate::jobs::{self, StepNote};
+
+/// Most requests decided and committed together.
+const BATCH: usize = 256;
+/// How often a request is decided again when what it relied on changed.
+const ATTEMPTS: u32 = 5;
+/// Who asks when an agent or a job does.
+pub const DIVVY: &str = "divvyd";
+
+/// What comes through the door.
+pub enum Message {
+    Ask {
+        request: Request,
+        principal: String,
+        dry_run: bool,
+        attempts: u32,
+        reply: oneshot::Sender<Result<Answer, AskError>>,
+    },
+    /// What a server is, and the steps its agent took since the last report.
+    Report { observed: Box<Observed>, notes: Vec<StepNote> },
+    /// Something worth remembering that changes nothing.
+    Remember(Event),
+    Stop,
+}
+
+/// The answer to a request that was not refused.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    Accepted { job: Option<Arc<Job>>, warnings: Vec<Finding> },
+    Planned { steps: Vec<(ServerId, Step)>, warnings: Vec<Finding> },
+}
+
+/// Why a request was not admitted.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AskError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("keeping the change failed; it was not made")]
+    Store(#[source] Arc<StoreError>),
+    #[error("the daemon is stopping")]
+    Stopping,
+}
+
+type Reply = oneshot::Sender<Result<Answer, AskError>>;
+
+/// A decided request on its way to the disk.
+struct Pending {
+    commit: Commit,
+    /// None: nobody waits for it (a job's progress, an observation).
+    asked: Option<(Request, String, u32, Reply)>,
+    warnings: Vec<Finding>,
+    job: Option<Job>,
+}
+
+pub struct Admission {
+    store: Arc<Store>,
+    hub: Hub,
+    state: State,
+    running: BTreeMap<JobId, Arc<Job>>,
+    /// Requests that the daemon makes of itself, before anybody else's.
+    own: VecDeque<Request>,
+}
+
+/// Milliseconds since 1970, for people. No decision reads it.
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Admission {
+    pub fn new(store: Arc<Store>, hub: Hub) -> Self {
+        let snapshot = store.snapshot();
+        let running = snapshot.unfinished_jobs.iter().map(|job| (job.id, Arc::clone(job))).collect();
+        let state = State { desired: snapshot.desired, observed: BTreeMap::new() };
+        let admission = Self { store, hub, state, running, own: VecDeque::new() };
+        admission.publish();
+        admission
+    }
+
+    /// Serves the door until told to stop.
+    pub fn run(mut self, door: &Receiver<Message>) {
+        loop {
+            let first = match door.recv_timeout(Duration::from_secs(3600)) {
+                Ok(message) => message,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let mut batch = vec![first];
+            batch.extend(door.try_iter().take(BATCH - 1));
+            let stop = batch.iter().any(|message| matches!(message, Message::Stop));
+            self.serve(batch);
+            while !self.own.is_empty() {
+                self.serve(Vec::new());
+            }
+            if stop {
+                return;
+            }
+        }
+    }
+
+    fn serve(&mut self, batch: Vec<Message>) {
+        let mut ahead = self.state.desired.clone();
+        let mut pending = Vec::new();
+        for request in std::mem::take(&mut self.own) {
+            let (reply, _) = oneshot::channel();
+            self.admit((request, DIVVY.to_owned(), ATTEMPTS, reply), &mut ahead, &mut pending);
+        }
+        for message in batch {
+            match message {
+                Message::Ask { request, dry_run: true, reply, .. } => {
+                    // Nobody is left to answer when the asker went away.
+                    let _ = reply.send(self.dry_run(&request));
+                }
+                Message::Ask { request, principal, attempts, reply, .. } => {
+                    self.admit((request, principal, attempts, reply), &mut ahead, &mut pending);
+                }
+                Message::Report { observed, notes } => self.take_report(*observed, &notes, &ahead, &mut pending),
+                Message::Remember(event) => pending.push(unasked(vec![event], Vec::new())),
+                Message::Stop => {}
+            }
+        }
+        self.commit(pending, ahead);
+        self.publish();
+    }
+
+    /// What a request would change, and by which steps.
+    fn dry_run(&self, request: &Request) -> Result<Answer, AskError> {
+        let change = decide(&self.state, request)?;
+        let mut after = self.state.desired.clone();
+        let mut steps = Vec::new();
+        if change.apply(&mut after).is_ok() {
+            for server in change.guards.keys() {
+                let (Some(desired), Some(observed)) = (after.server(server), self.state.observed.get(server)) else { continue };
+                steps.extend(plan(desired, observed).steps.into_iter().map(|step| (server.clone(), step)));
+            }
+        }
+        Ok(Answer::Planned { steps, warnings: change.warnings })
+    }
+
+    /// Decides one request on what the ones before it left.
+    fn admit(&mut self, asked: (Request, String, u32, Reply), ahead: &mut Desired, pending: &mut Vec<Pending>) {
+        let (request, principal, ..) = &asked;
+        let observed = std::mem::take(&mut self.state.observed);
+        let working = State { desired: ahead.clone(), observed };
+        let decided = decide(&working, request);
+        let prepared = decided.map(|change| self.prepare(&working, change, request, principal));
+        self.state.observed = working.observed;
+        match prepared {
+            Err(refusal) => {
+                let _ = asked.3.send(Err(refusal.into()));
+            }
+            Ok(Err(failure)) => {
+                let _ = asked.3.send(Err(failure));
+            }
+            Ok(Ok((commit, warnings, job))) => {
+                if commit.change.apply(ahead).is_ok() {
+                    pending.push(Pending { commit, asked: Some(asked), warnings, job });
+                }
+            }
+        }
+    }
+
+    fn prepare(&self, state: &State, change: Change, request: &Request, principal: &str) -> Result<(Commit, Vec<Finding>, Option<Job>), AskError> {
+        let warnings = change.warnings.clone();
+        if change.is_empty() {
+            return Ok((Commit::default(), warnings, None));
+        }
+        let targets = jobs::targets(state, &change, request);
+        let job = match jobs::kind(request) {
+            Some(kind) => {
+                let id = self.store.new_job_id().map_err(|error| AskError::Store(Arc::new(error)))?;
+                Some(jobs::new_job(id, kind, principal, now_ms(), targets))
+            }
+            None => None,
+        };
+        let events = happenings::of_change(&change, &warnings, principal, job.as_ref().map(|job| job.id), now_ms());
+        let jobs = job.iter().cloned().collect();
+        Ok((Commit { change, events, jobs }, warnings, job))
+    }
+
+    fn take_report(&mut self, observed: Observed, notes: &[StepNote], ahead: &Desired, pending: &mut Vec<Pending>) {
+        let server = observed.server.clone();
+        let before = self.state.observed.insert(server.clone(), Arc::new(observed));
+        let now = now_ms();
+        let mut events = match self.state.observed.get(&server) {
+            Some(after) => happenings::of_observation(before.as_deref(), after, now),
+            None => Vec::new(),
+        };
+        events.extend(happenings::of_notes(&server, notes, now));
+        let observed = std::mem::take(&mut self.state.observed);
+        let state = State { desired: ahead.clone(), observed };
+        let advanced = jobs::advance(&self.running, &state, &server, notes, now);
+        self.state.observed = state.observed;
+        self.own.extend(advanced.requests);
+        for job in &advanced.changed {
+            self.running.insert(job.id, Arc::new(job.clone()));
+        }
+        let worth_keeping: Vec<Job> = advanced.changed.into_iter().filter(|job| advanced.keep.contains(&job.id)).collect();
+        events.extend(worth_keeping.iter().filter_map(|job| happenings::of_job(job, now)));
+        if !events.is_empty() || !worth_keeping.is_empty() {
+            pending.push(unasked(events, worth_keeping));
+        }
+    }
+
+    /// One durable transaction for all of them; only then is anybody answered.
+    fn commit(&mut self, pending: Vec<Pending>, ahead: Desired) {
+        if pending.is_empty() {
+            return;
+        }
+        let (commits, rest): (Vec<Commit>, Vec<_>) =
+            pending.into_iter().map(|one| (one.commit, (one.asked, one.warnings, one.job))).unzip();
+        let outcomes = match self.store.commit(commits) {
+            Ok(outcomes) => outcomes,
+            Err(error) => return self.commit_failed(Arc::new(error), rest.into_iter().filter_map(|(asked, ..)| asked)),
+        };
+        if outcomes.iter().all(Result::is_ok) {
+            self.state.desired = ahead;
+        } else {
+            self.state.desired = self.store.snapshot().desired;
+        }
+        for (outcome, (asked, warnings, job)) in outcomes.into_iter().zip(rest) {
+            match (outcome, asked) {
+                (Ok(_), asked) => self.committed(asked, warnings, job),
+                (Err(_), Some((request, principal, attempts, reply))) => self.ask_again(request, principal, attempts, reply),
+                (Err(_), None) => {}
+            }
+        }
+    }
+
+    fn committed(&mut self, asked: Option<(Request, String, u32, Reply)>, warnings: Vec<Finding>, job: Option<Job>) {
+        let job = job.map(Arc::new);
+        if let Some(job) = &job {
+            self.running.insert(job.id, Arc::clone(job));
+        }
+        self.running.retain(|_, job| job.finished_ms.is_none());
+        if let Some((.., reply)) = asked {
+            // Published first, so that who is answered finds the job.
+            self.publish();
+            let _ = reply.send(Ok(Answer::Accepted { job, warnings }));
+        }
+    }
+
+    /// What the request relied on changed under it: decided again on the new state, a few times.
+    fn ask_again(&self, request: Request, principal: String, attempts: u32, reply: Reply) {
+        if attempts + 1 < ATTEMPTS {
+            self.hub.tell(Message::Ask { request, principal, dry_run: false, attempts: attempts + 1, reply });
+        } else {
+            let _ = reply.send(Err(Refusal::Busy { attempts: ATTEMPTS }.into()));
+        }
+    }
+
+    fn commit_failed(&mut self, error: Arc<StoreError>, asked: impl Iterator<Item = (Request, String, u32, Reply)>) {
+        tracing::error!(error = %crate::daemon::chain(&*error), "keeping changes failed");
+        let snapshot = self.store.snapshot();
+        self.state.desired = snapshot.desired;
+        self.running = snapshot.unfinished_jobs.iter().map(|job| (job.id, Arc::clone(job))).collect();
+        for (.., reply) in asked {
+            let _ = reply.send(Err(AskError::Store(Arc::clone(&error))));
+        }
+    }
+
+    fn publish(&self) {
+        let running_jobs = Arc::new(self.running.clone());
+        self.hub.publish(Published { state: Arc::new(self.state.clone()), running_jobs });
+    }
+}
+
+fn unasked(events: Vec<Event>, jobs: Vec<Job>) -> Pending {
+    Pending { commit: Commit { change: Change::default(), events, jobs }, asked: None, warnings: Vec::new(), job: None }
+}

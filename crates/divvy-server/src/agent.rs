@@ -1,0 +1,211 @@
+//! One server's agent: on its own thread, plain sequential code.
+//!
+//! ```text
+//!   bell, kernel event, VM event, time to try again
+//!        │
+//!        ▼
+//!   observe ─▶ report ─▶ plan ─▶ (nothing to do: wait)
+//!        ▲                 │
+//!        └──── execute ◀───┘     a failed step ends the turn
+//! ```
+//!
+//! Flow: a turn repeats observe, plan, execute until there is nothing to do. Guarantees: each step's
+//! outcome is reported; after a crash at any point the next turn goes on from what is really there.
+//! Assumptions: one agent per server. Caveats: a step that hangs is given up by its own deadline and the
+//! GPU is unknown from then on. Errors: a failed step is reported and tried again later, slower each
+//! time; jobs take their target back (`jobs.rs`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use divvy_core::desired::{DesiredServer, Generation};
+use divvy_core::finding::Finding;
+use divvy_core::id::ServerId;
+use divvy_core::observed::{Failure, HypervisorHealth, Observed};
+use divvy_core::plan::plan;
+use divvy_core::request::Request;
+use divvy_core::step::{HostStep, Step};
+use divvy_core::vm::ObservedVm;
+use divvy_hypervisor::Hypervisor;
+
+use crate::admit::{DIVVY, Message};
+use crate::executor::{self, HostSide};
+use crate::hub::{Bell, Hub};
+use crate::jobs::StepNote;
+
+/// Rounds of one turn; more would mean that two rules disagree.
+const ROUNDS: u32 = 8;
+/// Waits after the first, second, … failed turn in a row.
+const RETRY_SECONDS: &[u64] = &[1, 2, 5, 15, 60];
+/// How often a hypervisor that is not there is looked for.
+const LOOK_FOR_HYPERVISOR: Duration = Duration::from_secs(5);
+/// How often everything is looked at although nothing rang.
+const LOOK_ANYWAY: Duration = Duration::from_secs(60);
+
+/// What an agent can do after each turn besides reporting: the machine room keeps itself.
+pub type AfterTurn = Box<dyn FnMut() + Send>;
+
+pub struct Agent {
+    server: ServerId,
+    host: Arc<HostSide>,
+    hypervisor: Box<dyn Hypervisor>,
+    hub: Hub,
+    bell: Bell,
+    last_sent: Option<Observed>,
+    failures: Vec<Failure>,
+    failed_turns: usize,
+    after_turn: AfterTurn,
+}
+
+impl Agent {
+    pub fn new(host: Arc<HostSide>, mut hypervisor: Box<dyn Hypervisor>, hub: Hub, after_turn: AfterTurn) -> Self {
+        let server = host.server.clone();
+        let bell = hub.bell(&server);
+        let ring = bell.clone();
+        hypervisor.on_change(Box::new(move || ring.ring()));
+        Self {
+            server,
+            host,
+            hypervisor,
+            hub,
+            bell,
+            last_sent: None,
+            failures: Vec::new(),
+            failed_turns: 0,
+            after_turn,
+        }
+    }
+
+    /// Takes turns until told to stop; `ready` hears of the end of the first one.
+    pub fn run(mut self, stop: &AtomicBool, ready: impl FnOnce()) {
+        self.turn();
+        ready();
+        while !stop.load(Ordering::Acquire) {
+            self.bell.wait(self.patience());
+            if !stop.load(Ordering::Acquire) {
+                self.turn();
+            }
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        if self.failed_turns > 0 {
+            let nth = (self.failed_turns - 1).min(RETRY_SECONDS.len() - 1);
+            return Duration::from_secs(RETRY_SECONDS[nth]);
+        }
+        let connected = self.last_sent.as_ref().is_some_and(Observed::hypervisor_is_connected);
+        if connected { LOOK_ANYWAY } else { LOOK_FOR_HYPERVISOR }
+    }
+
+    pub fn turn(&mut self) {
+        let mut notes: Vec<StepNote> = Vec::new();
+        self.failures.clear();
+        for _round in 0..ROUNDS {
+            let desired = self.desired();
+            let observed = self.observe(desired.generation);
+            let steps = plan(&desired, &observed).steps;
+            self.report(observed.clone(), std::mem::take(&mut notes));
+            self.note_restarts(&desired, &observed);
+            if steps.is_empty() {
+                break;
+            }
+            notes = executor::execute(&self.host, self.hypervisor.as_mut(), &steps, &desired, &observed);
+            self.follow_up(&notes);
+            self.failures = notes.iter().filter_map(|note| note.result.as_ref().err()).cloned().collect();
+            if !self.failures.is_empty() {
+                break;
+            }
+        }
+        if !notes.is_empty() {
+            let observed = self.observe(self.desired().generation);
+            self.report(observed, notes);
+        }
+        self.failed_turns = if self.failures.is_empty() { 0 } else { self.failed_turns + 1 };
+        (self.after_turn)();
+    }
+
+    fn desired(&self) -> DesiredServer {
+        self.hub.state().desired_of(&self.server).cloned().unwrap_or_default()
+    }
+
+    fn observe(&mut self, generation: Generation) -> Observed {
+        let seen = self.host.observe();
+        let (hypervisor, vms) = self.observe_vms();
+        let mut findings = seen.findings;
+        findings.extend(self.hypervisor_finding(&hypervisor));
+        Observed {
+            server: self.server.clone(),
+            boot_id: seen.boot_id,
+            generation,
+            hypervisor,
+            memory_bytes: seen.memory_bytes,
+            gpus: seen.gpus,
+            vms,
+            findings,
+            failures: self.failures.clone(),
+        }
+    }
+
+    /// The VMs; when they cannot be seen, those that were seen last, so that nothing looks unassigned.
+    fn observe_vms(&mut self) -> (HypervisorHealth, Vec<ObservedVm>) {
+        match self.hypervisor.list() {
+            Ok(vms) => (self.hypervisor.health(), vms),
+            Err(error) => {
+                let reason = crate::daemon::chain(&error);
+                let seen_last = self.last_sent.as_ref().map(|observed| observed.vms.clone());
+                (HypervisorHealth::Unavailable { reason }, seen_last.unwrap_or_default())
+            }
+        }
+    }
+
+    fn hypervisor_finding(&self, health: &HypervisorHealth) -> Option<Finding> {
+        let HypervisorHealth::Unavailable { reason } = health else { return None };
+        Some(Finding {
+            code: divvy_core::finding::FindingCode::of("hypervisor_unavailable"),
+            severity: divvy_core::finding::Severity::Warning,
+            subject: divvy_core::finding::Subject::Server(self.server.clone()),
+            text: format!("the VMs of server {} cannot be seen: {reason}", self.server),
+            mend: "systemctl start libvirtd (or virtqemud); divvyd connects by itself".to_owned(),
+        })
+    }
+
+    /// Reports what changed; a report that says the same again is not sent.
+    fn report(&mut self, observed: Observed, notes: Vec<StepNote>) {
+        if notes.is_empty() && self.last_sent.as_ref() == Some(&observed) {
+            return;
+        }
+        self.last_sent = Some(observed.clone());
+        self.hub.tell(Message::Report { observed: Box::new(observed), notes });
+    }
+
+    /// VMs that were restarted for their partition and run with it again.
+    fn note_restarts(&self, desired: &DesiredServer, observed: &Observed) {
+        for assignment in desired.assignments.values().filter(|assignment| assignment.restart) {
+            let partition = &assignment.partition;
+            let address = observed.gpu(&partition.gpu).and_then(|gpu| gpu.partition(partition.index)).map(|one| one.address);
+            let device = address.and_then(|address| observed.vm(&assignment.vm)?.device(address));
+            if device.is_some_and(|device| device.live) {
+                self.ask(Request::RestartDone { server: self.server.clone(), vm: assignment.vm.clone() });
+            }
+        }
+    }
+
+    /// What the outcome of a step asks for.
+    fn follow_up(&self, notes: &[StepNote]) {
+        for note in notes {
+            let Step::Host(HostStep::CleanPartition { partition, .. }) = &note.step else { continue };
+            let (server, partition) = (self.server.clone(), partition.clone());
+            self.ask(match &note.result {
+                Ok(_) => Request::PartitionClean { server, partition },
+                Err(failure) => Request::Quarantine { server, partition, reason: failure.error.clone() },
+            });
+        }
+    }
+
+    fn ask(&self, request: Request) {
+        if let Err(error) = self.hub.ask_blocking(request, DIVVY) {
+            tracing::warn!(server = %self.server, error = %crate::daemon::chain(&error), "following up a step failed");
+        }
+    }
+}

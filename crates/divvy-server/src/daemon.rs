@@ -1,0 +1,271 @@
+//! Putting the parts together and keeping them running: store, admission thread, agents, HTTP. The
+//! socket appears only after every agent took its first turn, so that whoever is answered is answered
+//! from what really is, and so that a boot restores partitions before libvirt, which is ordered after
+//! us, starts a VM.
+
+use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use axum::Router;
+use divvy_store::{OpenError, Store};
+use nix::unistd::{Gid, Group};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::admit::{Admission, Message};
+use crate::agent::Agent;
+use crate::auth::{Peer, Token};
+use crate::http::{App, router};
+use crate::hub::Hub;
+use crate::parts::{self, Parts, PartsError, ServerParts};
+use crate::settings::Settings;
+
+/// How long a start waits for first turns; a GPU that hangs must not hold up the boot for ever.
+const FIRST_TURNS: Duration = Duration::from_secs(80);
+
+/// Where and on what a daemon runs.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub room: Option<String>,
+    pub state_dir: PathBuf,
+    pub socket: PathBuf,
+    pub listen: Option<SocketAddr>,
+    pub settings: Settings,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    #[error("the state directory {} cannot be made", path.display())]
+    StateDir { path: PathBuf, source: std::io::Error },
+    #[error("what was asked for cannot be opened")]
+    Store(#[source] OpenError),
+    #[error("the parts of the daemon cannot be put together")]
+    Parts(#[from] PartsError),
+    #[error("the token {} cannot be read or made", path.display())]
+    Token { path: PathBuf, source: std::io::Error },
+    #[error("{address} is not a loopback address; without TLS divvyd listens on loopback only")]
+    NotLoopback { address: SocketAddr },
+    #[error("listening on {place} failed")]
+    Listen { place: String, source: std::io::Error },
+    #[error("another divvyd answers on {}; stop it, or use another --socket", path.display())]
+    SocketInUse { path: PathBuf },
+    #[error("there is no group {group:?} (socket_group in the settings)")]
+    NoGroup { group: String },
+    #[error("the runtime failed")]
+    Runtime(#[source] std::io::Error),
+    #[error("a thread cannot be started")]
+    Thread(#[source] std::io::Error),
+}
+
+/// An error with all its causes, in one line.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+/// The threads of a running daemon.
+struct Threads {
+    stop: Arc<AtomicBool>,
+    hub: Hub,
+    agents: Vec<(divvy_core::id::ServerId, JoinHandle<()>)>,
+    admission: JoinHandle<()>,
+    watches: Vec<divvy_host::uevent::UeventWatch>,
+}
+
+impl Threads {
+    /// Ends agents first, so that their last reports are still taken.
+    fn end(self) {
+        drop(self.watches);
+        self.stop.store(true, Ordering::Release);
+        for (server, _) in &self.agents {
+            self.hub.bell(server).ring();
+        }
+        for (server, agent) in self.agents {
+            if agent.join().is_err() {
+                tracing::error!(%server, "the agent ended by a panic");
+            }
+        }
+        self.hub.tell(Message::Stop);
+        if self.admission.join().is_err() {
+            tracing::error!("the admission thread ended by a panic");
+        }
+    }
+}
+
+/// Runs until a signal ends it.
+pub fn run(options: Options) -> Result<(), DaemonError> {
+    if let Some(address) = options.listen.filter(|address| !address.ip().is_loopback()) {
+        return Err(DaemonError::NotLoopback { address });
+    }
+    make_dir(&options.state_dir)?;
+    let store = Arc::new(Store::open_embedded(&options.state_dir).map_err(DaemonError::Store)?);
+    let token = token(&options.state_dir.join("token"))?;
+    let (door, messages) = mpsc::channel();
+    let hub = Hub::new(door);
+    let Parts { name, servers, room } = match &options.room {
+        Some(room) => parts::simulated(room, &options.settings, &options.state_dir, &hub)?,
+        None => parts::real(&options.settings, &hub)?,
+    };
+    let hosts = servers.iter().map(|parts| (parts.host.server.clone(), Arc::clone(&parts.host)));
+    let hosts: Arc<BTreeMap<_, _>> = Arc::new(hosts.collect());
+    let app = App { hub: hub.clone(), store: Arc::clone(&store), name, hosts, room: room.clone(), token };
+    let threads = start(store, hub, messages, servers)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)?;
+    let served = runtime.block_on(serve(&options, router(app)));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    threads.end();
+    if let Some(room) = room {
+        room.keep();
+    }
+    served
+}
+
+fn make_dir(path: &Path) -> Result<(), DaemonError> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| DaemonError::StateDir { path: path.to_owned(), source })
+}
+
+/// Starts admission and agents and waits for every first turn.
+fn start(store: Arc<Store>, hub: Hub, messages: mpsc::Receiver<Message>, servers: Vec<ServerParts>) -> Result<Threads, DaemonError> {
+    let admission = Admission::new(store, hub.clone());
+    let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+    let admission = thread("admit").spawn(move || admission.run(&messages)).map_err(DaemonError::Thread)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (ready, turns) = mpsc::channel();
+    let mut agents = Vec::new();
+    let mut watches = Vec::new();
+    for parts in servers {
+        let server = parts.host.server.clone();
+        let agent = Agent::new(parts.host, parts.hypervisor, hub.clone(), parts.after_turn);
+        watches.extend(parts.watch);
+        let (stop, ready) = (Arc::clone(&stop), ready.clone());
+        let run = move || {
+            agent.run(&stop, || {
+                // Nobody waits any more when the start gave up on slow turns.
+                let _ = ready.send(());
+            });
+        };
+        agents.push((server, thread("agent").spawn(run).map_err(DaemonError::Thread)?));
+    }
+    for _ in &agents {
+        if turns.recv_timeout(FIRST_TURNS).is_err() {
+            tracing::warn!("a server's first turn is not done yet; going on without it");
+            break;
+        }
+    }
+    Ok(Threads { stop, hub, agents, admission, watches })
+}
+
+async fn serve(options: &Options, app: Router) -> Result<(), DaemonError> {
+    let unix = listen_unix(&options.socket, options.settings.socket_group.as_deref())?;
+    let (end, ended) = watch::channel(false);
+    let until = |mut ended: watch::Receiver<bool>| async move {
+        // The sender is gone only when the daemon ends.
+        let _ = ended.wait_for(|ended| *ended).await;
+    };
+    let tcp = match options.listen {
+        Some(address) => {
+            let listener = TcpListener::bind(address).await;
+            Some(listener.map_err(|source| DaemonError::Listen { place: address.to_string(), source })?)
+        }
+        None => None,
+    };
+    let service = app.into_make_service_with_connect_info::<Peer>();
+    let on_unix = axum::serve(unix, service.clone()).with_graceful_shutdown(until(ended.clone()));
+    let on_tcp = async {
+        match tcp {
+            Some(listener) => axum::serve(listener, service).with_graceful_shutdown(until(ended.clone())).await,
+            None => Ok(()),
+        }
+    };
+    // Without systemd there is nobody to tell.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    tracing::info!(socket = %options.socket.display(), "ready");
+    let stopping = async {
+        wait_for_signal().await;
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        // Connections that wait for events or jobs are not waited for.
+        let _ = end.send(true);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    tokio::select! {
+        () = stopping => {}
+        (on_unix, on_tcp) = async { tokio::join!(on_unix, on_tcp) } => {
+            on_unix.and(on_tcp).map_err(DaemonError::Runtime)?;
+        }
+    }
+    // Left behind, a later start finds nobody behind it and takes its place.
+    let _ = std::fs::remove_file(&options.socket);
+    Ok(())
+}
+
+async fn wait_for_signal() {
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        }
+        // Without handlers the kernel's own ending of the process is what is left.
+        _ => std::future::pending().await,
+    }
+}
+
+/// Takes the place of a socket that nobody answers on.
+fn listen_unix(path: &Path, group: Option<&str>) -> Result<UnixListener, DaemonError> {
+    let failed = |source| DaemonError::Listen { place: path.display().to_string(), source };
+    if let Some(folder) = path.parent() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(failed)?;
+    }
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(DaemonError::SocketInUse { path: path.to_owned() });
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    // Nobody may connect between bind and the final mode.
+    let mask = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
+    let listener = UnixListener::bind(path);
+    nix::sys::stat::umask(mask);
+    let listener = listener.map_err(failed)?;
+    if let Some(group) = group {
+        let gid: Gid = Group::from_name(group).ok().flatten().ok_or_else(|| DaemonError::NoGroup { group: group.to_owned() })?.gid;
+        nix::unistd::chown(path, None, Some(gid)).map_err(|errno| failed(errno.into()))?;
+    }
+    std::fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(failed)?;
+    Ok(listener)
+}
+
+/// The secret for TCP clients, made on the first start.
+fn token(path: &Path) -> Result<Token, DaemonError> {
+    let failed = |source| DaemonError::Token { path: path.to_owned(), source };
+    match std::fs::read_to_string(path) {
+        Ok(text) if text.trim().len() == 64 => return Ok(Token(text.trim().into())),
+        Ok(_) => {
+            let cause = std::io::Error::new(std::io::ErrorKind::InvalidData, "it is not 64 hex digits; remove it, and a new one is made");
+            return Err(failed(cause));
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let mut random = [0u8; 32];
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom").map_err(failed)?, &mut random).map_err(failed)?;
+    let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    std::io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    Ok(Token(text.into()))
+}

@@ -1,0 +1,151 @@
+//! Executing the steps of one plan: GPUs side by side, because the kernel makes each of them wait and
+//! none of them wait for another; then VMs one after the other. What fails stops the steps that lean on
+//! it and nothing else. A VM gets a partition only with a fresh proof that the partition is ready.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use divvy_core::decide;
+use divvy_core::desired::DesiredServer;
+use divvy_core::finding::Finding;
+use divvy_core::id::{GpuId, PartitionId, ServerId, VmId};
+use divvy_core::observed::{Failure, Observed};
+use divvy_core::pci_address::PciAddress;
+use divvy_core::readiness::{self, Ready};
+use divvy_core::step::{DeviceScope, HostStep, Outcome, Step, VmStep};
+use divvy_host::execute::Limits;
+use divvy_host::observe::{HostObservation, Observer};
+use divvy_host::sysfs::Sysfs;
+use divvy_hypervisor::{Hypervisor, HypervisorError};
+
+use crate::admit::now_ms;
+use crate::daemon::chain;
+use crate::jobs::StepNote;
+
+/// How long a VM may take to power off when it is restarted for its partition.
+const SHUT_DOWN_DEADLINE: Duration = Duration::from_secs(120);
+
+/// One server's kernel and how to look at it; the agent and the start gate share it.
+pub struct HostSide {
+    pub server: ServerId,
+    pub sysfs: Arc<dyn Sysfs>,
+    pub observer: Observer,
+    pub limits: Limits,
+}
+
+impl HostSide {
+    pub fn observe(&self) -> HostObservation {
+        self.observer.observe(self.sysfs.as_ref())
+    }
+}
+
+pub fn execute(host: &HostSide, hypervisor: &mut dyn Hypervisor, steps: &[Step], desired: &DesiredServer, observed: &Observed) -> Vec<StepNote> {
+    let mut by_gpu: BTreeMap<&GpuId, Vec<&HostStep>> = BTreeMap::new();
+    let mut for_vms: Vec<&VmStep> = Vec::new();
+    for step in steps {
+        match step {
+            Step::Host(step) => by_gpu.entry(step.gpu()).or_default().push(step),
+            Step::Vm(step) => for_vms.push(step),
+        }
+    }
+    let mut notes = on_gpus(host, &by_gpu);
+    let failed_gpus: BTreeSet<GpuId> = notes.iter().filter_map(|note| note.result.as_ref().err()?.gpu.clone()).collect();
+    notes.extend(on_vms(host, hypervisor, &for_vms, &failed_gpus, desired, observed));
+    notes
+}
+
+fn on_gpus(host: &HostSide, by_gpu: &BTreeMap<&GpuId, Vec<&HostStep>>) -> Vec<StepNote> {
+    if let Some(steps) = by_gpu.values().next().filter(|_| by_gpu.len() == 1) {
+        return on_one_gpu(host, steps);
+    }
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = by_gpu.values().map(|steps| scope.spawn(|| on_one_gpu(host, steps))).collect();
+        // A panic in a step is a defect; it must not pass for a step that was taken.
+        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
+}
+
+/// A GPU's steps in order, up to the first that fails. A partition that cannot be cleaned stops only
+/// itself.
+fn on_one_gpu(host: &HostSide, steps: &[&HostStep]) -> Vec<StepNote> {
+    let mut notes = Vec::new();
+    for step in steps {
+        let result = divvy_host::execute::execute(host.sysfs.as_ref(), step, &host.limits);
+        let cleaning = matches!(step, HostStep::CleanPartition { .. });
+        let result = result.map_err(|error| Failure {
+            gpu: Some(step.gpu().clone()),
+            vm: None,
+            step: step.to_string(),
+            error: chain(&error),
+            hint: error.hint().to_string(),
+        });
+        let stop = result.is_err() && !cleaning;
+        notes.push(StepNote { step: Step::Host((*step).clone()), result, at_ms: now_ms() });
+        if stop {
+            break;
+        }
+    }
+    notes
+}
+
+fn on_vms(
+    host: &HostSide,
+    hypervisor: &mut dyn Hypervisor,
+    steps: &[&VmStep],
+    failed_gpus: &BTreeSet<GpuId>,
+    desired: &DesiredServer,
+    observed: &Observed,
+) -> Vec<StepNote> {
+    let mut failed_vms: BTreeSet<&VmId> = BTreeSet::new();
+    let mut notes = Vec::new();
+    for step in steps {
+        let leans_on_failed = matches!(step, VmStep::AddDevice { partition, .. } if failed_gpus.contains(&partition.gpu));
+        if leans_on_failed || failed_vms.contains(step.vm()) {
+            failed_vms.insert(step.vm());
+            continue;
+        }
+        let result = on_vm(host, hypervisor, step, desired, observed);
+        if result.is_err() {
+            failed_vms.insert(step.vm());
+        }
+        notes.push(StepNote { step: Step::Vm((*step).clone()), result, at_ms: now_ms() });
+    }
+    notes
+}
+
+fn on_vm(host: &HostSide, hypervisor: &mut dyn Hypervisor, step: &VmStep, desired: &DesiredServer, observed: &Observed) -> Result<Outcome, Failure> {
+    let failed = |error: &HypervisorError| failure(step, chain(error), error.hint().to_string());
+    match step {
+        VmStep::AddDevice { vm, partition, address, scope, .. } => {
+            let ready = prove(host, step, vm, partition, *address, desired, observed)?;
+            hypervisor.attach(&ready, *scope).map_err(|error| failed(&error))
+        }
+        VmStep::RemoveDevice { vm, address, scope, .. } => {
+            let scope = DeviceScope { ..*scope };
+            hypervisor.detach(vm, *address, scope).map_err(|error| failed(&error))
+        }
+        VmStep::ShutDown { vm, .. } => hypervisor.shut_down(vm, SHUT_DOWN_DEADLINE).map_err(|error| failed(&error)),
+        VmStep::Start { vm, .. } => hypervisor.start(vm).map_err(|error| failed(&error)),
+    }
+}
+
+fn failure(step: &VmStep, error: String, hint: String) -> Failure {
+    Failure { gpu: None, vm: Some(step.vm().clone()), step: step.to_string(), error, hint }
+}
+
+/// Looks at the partition again, now, and makes the proof that the hypervisor asks for.
+fn prove(host: &HostSide, step: &VmStep, vm: &VmId, partition: &PartitionId, address: PciAddress, desired: &DesiredServer, observed: &Observed) -> Result<Ready, Failure> {
+    let gone = || failure(step, format!("partition {partition} is not at {address} any more"), "divvyd looks again and tries again".to_owned());
+    let gpu = observed.gpu(&partition.gpu).ok_or_else(gone)?;
+    let seen = gpu.partition(partition.index).filter(|seen| seen.address == address).ok_or_else(gone)?;
+    let own = observed.vm(vm).ok_or_else(gone)?;
+    let mut findings: Vec<Finding> = decide::findings_for(observed, own, gpu, seen);
+    findings.extend(divvy_host::readiness::partition_findings(host.sysfs.as_ref(), gpu, seen));
+    let accepted = desired.assignments.get(vm).map(|assignment| assignment.accepted.clone()).unwrap_or_default();
+    readiness::prove(partition, address, vm, &findings, &accepted).map_err(|stopping| {
+        let texts: Vec<String> = stopping.iter().map(|finding| format!("{} [{}]", finding.text, finding.code)).collect();
+        let mends: Vec<&str> = stopping.iter().map(|finding| finding.mend.as_str()).collect();
+        failure(step, texts.join("; "), mends.join("; "))
+    })
+}

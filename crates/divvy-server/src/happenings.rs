@@ -1,0 +1,200 @@
+//! Events: what was asked for and by whom, what the hardware did by itself, what a step could not do.
+//! Made by comparing, never by listening: an event that nobody could see was missed is not told twice.
+
+use divvy_core::change::{Change, Edit};
+use divvy_core::desired::PartitionSetting;
+use divvy_core::event::Event;
+use divvy_core::finding::{Finding, Severity, Subject};
+use divvy_core::id::{PartitionId, ServerId};
+use divvy_core::job::{Job, JobId, Progress};
+use divvy_core::observed::{HypervisorHealth, Observed, ObservedGpu};
+use divvy_core::progress;
+
+use crate::jobs::StepNote;
+
+/// The record of a change, written in the same transaction and so before its effect.
+pub fn of_change(change: &Change, warnings: &[Finding], principal: &str, job: Option<JobId>, now_ms: u64) -> Vec<Event> {
+    let mut events: Vec<Event> = Vec::new();
+    for edit in &change.edits {
+        let (code, subject, text) = edit_in_words(edit);
+        events.push(Event {
+            at_ms: now_ms,
+            code: code.to_owned(),
+            server: Some(edit.server().clone()),
+            subject,
+            text,
+            principal: Some(principal.to_owned()),
+            job,
+        });
+    }
+    // What had to be accepted is part of the record of who did it.
+    for finding in warnings.iter().filter(|finding| finding.severity == Severity::NeedsAccept) {
+        events.push(Event {
+            at_ms: now_ms,
+            code: "finding_accepted".to_owned(),
+            server: None,
+            subject: finding.subject.clone(),
+            text: format!("accepted {}: {}", finding.code, finding.text),
+            principal: Some(principal.to_owned()),
+            job,
+        });
+    }
+    events
+}
+
+fn edit_in_words(edit: &Edit) -> (&'static str, Subject, String) {
+    match edit {
+        Edit::SetCount { gpu, setting, .. } => {
+            let text = match setting {
+                Some(PartitionSetting::Count(count)) => format!("GPU {gpu} shall have {count} partitions"),
+                Some(PartitionSetting::Off) => format!("GPU {gpu} shall have no partitions"),
+                None => format!("GPU {gpu} is left as it is"),
+            };
+            ("count_set", Subject::Gpu(gpu.clone()), text)
+        }
+        Edit::SetAssignment { assignment, .. } => {
+            let text = format!("partition {} belongs to VM {}", assignment.partition, assignment.vm_name);
+            ("assigned", Subject::Vm(assignment.vm.clone()), text)
+        }
+        Edit::RemoveAssignment { vm, .. } => ("unassigned", Subject::Vm(vm.clone()), format!("VM {vm} has no partition any more")),
+        Edit::SetHold { partition, hold, .. } => match hold {
+            divvy_core::assignment::Hold::Releasing { vm_name, .. } => {
+                ("releasing", Subject::Partition(partition.clone()), format!("partition {partition} is taken back from VM {vm_name}"))
+            }
+            divvy_core::assignment::Hold::Quarantined { reason } => {
+                ("quarantined", Subject::Partition(partition.clone()), format!("partition {partition} is quarantined: {reason}"))
+            }
+        },
+        Edit::RemoveHold { partition, .. } => {
+            ("partition_free", Subject::Partition(partition.clone()), format!("partition {partition} is free again"))
+        }
+    }
+}
+
+/// What changed between two reports of a server. The first report tells nothing new.
+pub fn of_observation(before: Option<&Observed>, after: &Observed, now_ms: u64) -> Vec<Event> {
+    let Some(before) = before else { return Vec::new() };
+    let mut told: Vec<(&'static str, Subject, String)> = Vec::new();
+    let server = Subject::Server(after.server.clone());
+    match (&before.hypervisor, &after.hypervisor) {
+        (HypervisorHealth::Connected { .. }, HypervisorHealth::Unavailable { reason }) => {
+            told.push(("hypervisor_lost", server.clone(), format!("the VMs cannot be seen: {reason}")));
+        }
+        (HypervisorHealth::Unavailable { .. }, HypervisorHealth::Connected { version }) => {
+            told.push(("hypervisor_connected", server.clone(), format!("connected to {version}")));
+        }
+        _ => {}
+    }
+    gpu_events(before, after, &mut told);
+    vm_events(before, after, &mut told);
+    for finding in &after.findings {
+        let known = before.findings.iter().any(|one| one.code == finding.code && one.subject == finding.subject);
+        if !known && finding.severity >= Severity::Warning {
+            told.push(("finding", finding.subject.clone(), format!("{}: {}", finding.code, finding.text)));
+        }
+    }
+    let event = |(code, subject, text): (&str, Subject, String)| Event {
+        at_ms: now_ms,
+        code: code.to_owned(),
+        server: Some(after.server.clone()),
+        subject,
+        text,
+        principal: None,
+        job: None,
+    };
+    told.into_iter().map(event).collect()
+}
+
+fn gpu_events(before: &Observed, after: &Observed, told: &mut Vec<(&'static str, Subject, String)>) {
+    for gpu in after.gpus.iter() {
+        let subject = Subject::Gpu(gpu.id.clone());
+        match before.gpu(&gpu.id) {
+            None => told.push(("gpu_appeared", subject, format!("GPU {} ({}) appeared at {}", gpu.id, gpu.model, gpu.address))),
+            Some(was) => changed_gpu(was, gpu, told),
+        }
+    }
+    for gpu in before.gpus.iter().filter(|gpu| after.gpu(&gpu.id).is_none()) {
+        told.push(("gpu_disappeared", Subject::Gpu(gpu.id.clone()), format!("GPU {} at {} disappeared", gpu.id, gpu.address)));
+    }
+}
+
+fn changed_gpu(was: &ObservedGpu, gpu: &ObservedGpu, told: &mut Vec<(&'static str, Subject, String)>) {
+    let subject = || Subject::Gpu(gpu.id.clone());
+    if was.partition_count != gpu.partition_count {
+        let number = |count: Option<u16>| count.map_or("an unknown number of".to_owned(), |count| count.to_string());
+        let text = format!("GPU {} has {} partitions, had {}", gpu.id, number(gpu.partition_count), number(was.partition_count));
+        told.push(("count_changed", subject(), text));
+    }
+    if was.health != gpu.health {
+        let code = if gpu.is_healthy() { "gpu_answers" } else { "gpu_unknown" };
+        told.push((code, subject(), format!("GPU {}: {:?}", gpu.id, gpu.health)));
+    }
+    if was.address != gpu.address {
+        told.push(("gpu_moved", subject(), format!("GPU {} is at {} now, was at {}", gpu.id, gpu.address, was.address)));
+    }
+    for partition in &gpu.partitions {
+        let was_open = was.partition(partition.index).is_some_and(|one| one.open);
+        if was_open != partition.open {
+            let id = PartitionId::new(&gpu.id, partition.index);
+            let (code, word) = if partition.open { ("partition_opened", "open") } else { ("partition_closed", "closed") };
+            told.push((code, Subject::Partition(id.clone()), format!("partition {id} is {word}")));
+        }
+    }
+}
+
+fn vm_events(before: &Observed, after: &Observed, told: &mut Vec<(&'static str, Subject, String)>) {
+    for vm in &after.vms {
+        let subject = Subject::Vm(vm.id.clone());
+        match before.vm(&vm.id) {
+            None if before.hypervisor_is_connected() => told.push(("vm_appeared", subject, format!("VM {} appeared", vm.name))),
+            Some(was) if was.power != vm.power => {
+                told.push(("vm_power", subject, format!("VM {} is {}, was {}", vm.name, vm.power, was.power)));
+            }
+            _ => {}
+        }
+    }
+    if after.hypervisor_is_connected() {
+        for vm in before.vms.iter().filter(|vm| after.vm(&vm.id).is_none()) {
+            told.push(("vm_disappeared", Subject::Vm(vm.id.clone()), format!("VM {} disappeared", vm.name)));
+        }
+    }
+}
+
+/// Steps that failed.
+pub fn of_notes(server: &ServerId, notes: &[StepNote], now_ms: u64) -> Vec<Event> {
+    let failed = notes.iter().filter_map(|note| note.result.as_ref().err());
+    failed
+        .map(|failure| Event {
+            at_ms: now_ms,
+            code: "step_failed".to_owned(),
+            server: Some(server.clone()),
+            subject: match (&failure.vm, &failure.gpu) {
+                (Some(vm), _) => Subject::Vm(vm.clone()),
+                (None, Some(gpu)) => Subject::Gpu(gpu.clone()),
+                (None, None) => Subject::Server(server.clone()),
+            },
+            text: format!("{}: {}", failure.step, failure.error),
+            principal: None,
+            job: None,
+        })
+        .collect()
+}
+
+/// The end of a job.
+pub fn of_job(job: &Job, now_ms: u64) -> Option<Event> {
+    job.finished_ms?;
+    let done: Vec<String> = job.targets.iter().map(|target| progress::in_words(&target.wanted)).collect();
+    let (code, word) = match job.progress {
+        Progress::Failed => ("job_failed", "failed"),
+        Progress::Succeeded | Progress::Running => ("job_succeeded", "done"),
+    };
+    Some(Event {
+        at_ms: now_ms,
+        code: code.to_owned(),
+        server: None,
+        subject: Subject::Cluster,
+        text: format!("job {} is {word}: {}", job.id, done.join(", ")),
+        principal: Some(job.principal.clone()),
+        job: Some(job.id),
+    })
+}

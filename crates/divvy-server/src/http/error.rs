@@ -1,0 +1,81 @@
+//! From what went wrong to a status and a problem document, in one place.
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use divvy_api::problem::{CONTENT_TYPE, Problem};
+use divvy_api::requests::InvalidRequest;
+use divvy_api::views::FindingView;
+use divvy_core::refusal::Refusal;
+
+use crate::admit::AskError;
+use crate::daemon::chain;
+
+/// A request that was not done.
+#[derive(Debug)]
+pub struct Failed(Box<Problem>);
+
+impl Failed {
+    pub fn new(status: StatusCode, code: &str, detail: String, hint: &str) -> Self {
+        Self(Box::new(Problem::of_status(status.as_u16(), code, detail, Some(hint.to_owned()))))
+    }
+
+    /// Something of the daemon itself failed.
+    pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error = %chain(error), "answering a request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", chain(error), "journalctl -u divvyd says more")
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        let status = self.0.status.and_then(|status| StatusCode::from_u16(status).ok());
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self.0).unwrap_or_default();
+        (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response()
+    }
+}
+
+impl From<Refusal> for Failed {
+    fn from(refusal: Refusal) -> Self {
+        let status = if refusal.is_not_found() {
+            StatusCode::NOT_FOUND
+        } else if refusal.is_bad_request() {
+            StatusCode::UNPROCESSABLE_ENTITY
+        } else {
+            StatusCode::CONFLICT
+        };
+        let findings = match &refusal {
+            Refusal::NotReady { findings, .. } | Refusal::NotAccepted { findings, .. } => findings.iter().map(FindingView::from).collect(),
+            _ => Vec::new(),
+        };
+        let problem = Problem::of_status(status.as_u16(), refusal.code(), refusal.to_string(), Some(refusal.hint()));
+        Self(Box::new(problem.with_findings(findings)))
+    }
+}
+
+impl From<AskError> for Failed {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Refused(refusal) => refusal.into(),
+            AskError::Store(_) => Self::internal(&error),
+            AskError::Stopping => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", error.to_string(), "ask again when divvyd runs again")
+            }
+        }
+    }
+}
+
+impl From<InvalidRequest> for Failed {
+    fn from(error: InvalidRequest) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.code(), error.to_string(), "")
+    }
+}
+
+pub async fn no_such_route(uri: axum::http::Uri) -> Failed {
+    Failed::new(StatusCode::NOT_FOUND, "no_such_route", format!("there is nothing at {}", uri.path()), "")
+}
+
+pub async fn no_such_method(method: axum::http::Method, uri: axum::http::Uri) -> Failed {
+    let detail = format!("{method} is not for {}", uri.path());
+    Failed::new(StatusCode::METHOD_NOT_ALLOWED, "no_such_method", detail, "")
+}

@@ -1,0 +1,37 @@
+//! The start gate for the hypervisor's hook: the GPUs are read again at this moment, because what was
+//! true at the last report may not be true now. The VMs are those of the last report: asking the
+//! hypervisor from inside its own hook would wait for itself.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use divvy_core::rules::no_migration;
+use divvy_core::start_gate::{self, StartingVm};
+use divvy_core::state::State as Everything;
+
+use super::body::Body;
+use super::{App, Failed};
+use crate::hook::{Gate, Verdict};
+
+pub async fn may_start(State(app): State<App>, Body(gate): Body<Gate>) -> Result<Json<Verdict>, Failed> {
+    // One daemon on real hardware has one server; a room's VMs have no hook.
+    let Some((server, host)) = app.hosts.iter().next() else {
+        return Err(Failed::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "no server was read yet".to_owned(), ""));
+    };
+    let (server, host) = (server.clone(), Arc::clone(host));
+    let seen = tokio::task::spawn_blocking(move || host.observe()).await.map_err(|error| Failed::internal(&error))?;
+    let mut state: Everything = Everything::clone(&app.hub.state());
+    if let Some(observed) = state.observed.get_mut(&server) {
+        let observed = Arc::make_mut(observed);
+        observed.gpus = seen.gpus;
+        observed.boot_id = seen.boot_id;
+    }
+    if gate.migration {
+        no_migration::check(&state, &gate.vm, &gate.name)?;
+    }
+    let vm = StartingVm { id: &gate.vm, name: &gate.name, devices: &gate.devices };
+    start_gate::may_start(&state, &server, &vm)?;
+    Ok(Json(Verdict { start: true }))
+}

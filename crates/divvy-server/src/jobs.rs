@@ -1,0 +1,183 @@
+//! Jobs: made with the change they stand for, advanced by what agents report, ended when the hardware is
+//! as asked for or a step failed. A failed target is taken back by a request like any other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use divvy_core::change::{Change, Edit};
+use divvy_core::desired::PartitionSetting;
+use divvy_core::id::ServerId;
+use divvy_core::job::{Job, JobId, JobKind, JobTarget, Progress, StepRecord, Wanted};
+use divvy_core::observed::Failure;
+use divvy_core::plan::plan;
+use divvy_core::progress::{Standing, standing};
+use divvy_core::request::Request;
+use divvy_core::state::State;
+use divvy_core::step::{HostStep, Outcome, Step, VmStep};
+
+/// One step that an agent took.
+#[derive(Debug, Clone)]
+pub struct StepNote {
+    pub step: Step,
+    pub result: Result<Outcome, Failure>,
+    pub at_ms: u64,
+}
+
+pub fn kind(request: &Request) -> Option<JobKind> {
+    match request {
+        Request::SetPartitionCount { .. } => Some(JobKind::SetPartitionCount),
+        Request::Assign { .. } => Some(JobKind::Assign),
+        Request::Unassign { .. } => Some(JobKind::Unassign),
+        _ => None,
+    }
+}
+
+/// What the job of a change has to see done, and what each target had before.
+pub fn targets(state: &State, change: &Change, request: &Request) -> Vec<JobTarget> {
+    let count_asked = matches!(request, Request::SetPartitionCount { .. });
+    change.edits.iter().filter_map(|edit| target(state, edit, count_asked)).collect()
+}
+
+fn target(state: &State, edit: &Edit, count_asked: bool) -> Option<JobTarget> {
+    let wanted = match edit {
+        Edit::SetCount { server, gpu, setting: Some(setting), before } if count_asked => {
+            let seen = state.observed.get(server).and_then(|observed| observed.gpu(gpu));
+            let observed_before = seen.and_then(|gpu| gpu.partition_count);
+            Wanted::Count { gpu: gpu.clone(), setting: *setting, before: *before, observed_before }
+        }
+        Edit::SetAssignment { assignment, .. } => Wanted::Assigned {
+            vm: assignment.vm.clone(),
+            vm_name: assignment.vm_name.clone(),
+            partition: assignment.partition.clone(),
+        },
+        Edit::RemoveAssignment { server, vm } => {
+            let had = state.desired_of(server).and_then(|desired| desired.assignments.get(vm))?;
+            Wanted::Unassigned { vm: vm.clone(), vm_name: had.vm_name.clone(), partition: had.partition.clone() }
+        }
+        _ => return None,
+    };
+    let server = edit.server().clone();
+    Some(JobTarget { server, wanted, progress: Progress::Running, steps: Vec::new(), detail: None, hint: None })
+}
+
+pub fn new_job(id: JobId, kind: JobKind, principal: &str, now_ms: u64, targets: Vec<JobTarget>) -> Job {
+    Job { id, kind, principal: principal.to_owned(), created_ms: now_ms, finished_ms: None, progress: Progress::Running, targets }
+}
+
+/// What a report did to the running jobs.
+#[derive(Debug, Default)]
+pub struct Advanced {
+    pub changed: Vec<Job>,
+    /// Of those, the ones whose progress must survive a crash.
+    pub keep: BTreeSet<JobId>,
+    /// What takes failed targets back.
+    pub requests: Vec<Request>,
+}
+
+pub fn advance(running: &BTreeMap<JobId, Arc<Job>>, state: &State, server: &ServerId, notes: &[StepNote], now_ms: u64) -> Advanced {
+    let mut advanced = Advanced::default();
+    let concerned = running.values().filter(|job| job.targets.iter().any(|target| target.server == *server));
+    let mut concerned = concerned.peekable();
+    if concerned.peek().is_none() {
+        return advanced;
+    }
+    let waiting = match (state.desired_of(server), state.observed.get(server)) {
+        (Some(desired), Some(observed)) => plan(desired, observed).waiting,
+        _ => Vec::new(),
+    };
+    for job in concerned {
+        let mut after = Job::clone(job);
+        for target in after.targets.iter_mut().filter(|target| target.server == *server) {
+            if target.progress == Progress::Running {
+                take_notes(target, notes, &mut advanced.requests);
+            }
+            if target.progress == Progress::Running {
+                stand(target, standing(state, target, &waiting));
+            }
+        }
+        finish(&mut after, now_ms);
+        if after != **job {
+            let moved = |(one, two): (&JobTarget, &JobTarget)| one.progress != two.progress;
+            if after.targets.iter().zip(&job.targets).any(moved) {
+                advanced.keep.insert(after.id);
+            }
+            advanced.changed.push(after);
+        }
+    }
+    advanced
+}
+
+fn take_notes(target: &mut JobTarget, notes: &[StepNote], requests: &mut Vec<Request>) {
+    for note in notes.iter().filter(|note| concerns(&target.wanted, &note.step)) {
+        let outcome = match &note.result {
+            Ok(Outcome::Changed) => "changed",
+            Ok(Outcome::Already) => "already",
+            Err(_) => "failed",
+        };
+        target.steps.push(StepRecord { text: note.step.to_string(), outcome: outcome.to_owned(), at_ms: note.at_ms });
+        if let Err(failure) = &note.result {
+            target.progress = Progress::Failed;
+            target.detail = Some(failure.error.clone());
+            target.hint = Some(failure.hint.clone());
+            requests.extend(take_back(target));
+            return;
+        }
+    }
+}
+
+/// Whether a step was taken for this target.
+fn concerns(wanted: &Wanted, step: &Step) -> bool {
+    match (wanted, step) {
+        (
+            Wanted::Count { gpu, .. },
+            Step::Host(HostStep::ReservePartitions { gpu: of, .. } | HostStep::RemovePartitions { gpu: of, .. } | HostStep::CreatePartitions { gpu: of, .. }),
+        ) => gpu == of,
+        (Wanted::Count { .. }, _) => false,
+        (
+            Wanted::Assigned { partition, .. } | Wanted::Unassigned { partition, .. },
+            Step::Host(HostStep::PreparePartition { partition: of, .. } | HostStep::CleanPartition { partition: of, .. }),
+        ) => partition == of,
+        (Wanted::Assigned { vm, .. }, Step::Vm(step)) => step.vm() == vm && !matches!(step, VmStep::RemoveDevice { partition: Some(_), .. }),
+        (Wanted::Unassigned { vm, .. }, Step::Vm(step)) => step.vm() == vm && matches!(step, VmStep::RemoveDevice { .. }),
+        (Wanted::Assigned { .. } | Wanted::Unassigned { .. }, Step::Host(_)) => false,
+    }
+}
+
+/// The request that takes a failed target back. A partition that is being taken back already is not
+/// given again: the agent goes on trying.
+fn take_back(target: &JobTarget) -> Option<Request> {
+    let server = target.server.clone();
+    match &target.wanted {
+        Wanted::Count { gpu, setting, before, observed_before } => {
+            let back_to = before.or_else(|| observed_before.map(PartitionSetting::from_number));
+            Some(Request::RevertCount { server, gpu: gpu.clone(), failed: *setting, back_to })
+        }
+        Wanted::Assigned { vm, partition, .. } => {
+            Some(Request::RevertAssignment { server, vm: vm.clone(), partition: partition.clone() })
+        }
+        Wanted::Unassigned { .. } => None,
+    }
+}
+
+fn stand(target: &mut JobTarget, standing: Standing) {
+    match standing {
+        Standing::Done => {
+            target.progress = Progress::Succeeded;
+            target.detail = None;
+        }
+        Standing::Pending { why } => target.detail = why,
+        Standing::Overtaken => {
+            target.progress = Progress::Failed;
+            target.detail = Some("a later change asked for something else".to_owned());
+        }
+    }
+}
+
+fn finish(job: &mut Job, now_ms: u64) {
+    let is = |progress: Progress| job.targets.iter().any(|target| target.progress == progress);
+    if job.finished_ms.is_some() || is(Progress::Running) {
+        return;
+    }
+    job.progress = if is(Progress::Failed) { Progress::Failed } else { Progress::Succeeded };
+    job.finished_ms = Some(now_ms);
+}

@@ -1,0 +1,30 @@
+//! divvyd: the one process that admits changes, keeps them, and makes the hardware follow.
+//!
+//! ```text
+//! http ──▶ admit (one thread, owns the state) ──▶ store
+//!            ▲ reports          │ published state
+//!            └── agent, one thread per server ◀──┘
+//! ```
+//!
+//! Only `admit` changes what was asked for; only an agent touches a server's GPUs and VMs. Async ends at
+//! the door: HTTP runs on tokio, everything behind it is plain threads and messages.
+
+#![forbid(unsafe_code)]
+
+pub mod settings;
+
+pub mod hub;
+pub mod jobs;
+pub mod admit;
+pub mod happenings;
+
+pub mod agent;
+pub mod executor;
+
+pub mod auth;
+pub mod views;
+pub mod http;
+
+pub mod hook;
+pub mod parts;
+pub mod daemon;

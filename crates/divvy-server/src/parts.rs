@@ -1,0 +1,157 @@
+//! The parts that a daemon is built from: this machine's kernel and libvirt, or a simulated room. From
+//! here on nothing knows which of both it is.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use divvy_core::id::{InvalidId, ServerId, VmId};
+use divvy_host::execute::Limits;
+use divvy_host::observe::{Observer, Settings as ObserverSettings};
+use divvy_host::real::RealSysfs;
+use divvy_host::sysfs::Sysfs;
+use divvy_host::uevent::UeventWatch;
+use divvy_hypervisor::Hypervisor;
+use divvy_hypervisor::libvirt::{LibvirtHypervisor, Timeouts};
+use divvy_sim::room::{Room, RoomError};
+use divvy_sim::spec::Delays;
+
+use crate::agent::AfterTurn;
+use crate::executor::HostSide;
+use crate::hub::Hub;
+use crate::settings::Settings;
+
+/// What only a simulated room can do.
+pub trait RoomControl: Send + Sync {
+    fn name(&self) -> &str;
+    /// Powers a VM; the text says why it would not.
+    fn power(&self, server: &ServerId, vm: &VmId, on: bool) -> Result<(), String>;
+    /// Keeps what its hardware has become.
+    fn keep(&self);
+}
+
+/// One server's parts.
+pub struct ServerParts {
+    pub host: Arc<HostSide>,
+    pub hypervisor: Box<dyn Hypervisor>,
+    pub after_turn: AfterTurn,
+    /// Rings the agent's bell when the kernel says that something changed.
+    pub watch: Option<UeventWatch>,
+}
+
+pub struct Parts {
+    pub name: String,
+    pub servers: Vec<ServerParts>,
+    pub room: Option<Arc<dyn RoomControl>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PartsError {
+    #[error("this machine's host name cannot be used as the server's name; set server_name in the settings")]
+    Name(#[source] InvalidId),
+    #[error("this machine's host name cannot be read")]
+    HostName(#[source] nix::errno::Errno),
+    #[error(transparent)]
+    Room(#[from] RoomError),
+    #[error("the room's state {} cannot be read", path.display())]
+    RoomState { path: PathBuf, source: std::io::Error },
+    #[error("listening to the kernel's device events failed")]
+    Uevent(#[source] std::io::Error),
+}
+
+fn limits(settings: &Settings) -> Limits {
+    Limits { write: settings.write_deadline, ..Limits::default() }
+}
+
+fn observer(server: &ServerId, settings: &Settings) -> Observer {
+    Observer::new(server.clone(), ObserverSettings { also: settings.more_gpus.clone(), ..ObserverSettings::default() })
+}
+
+/// This machine.
+pub fn real(settings: &Settings, hub: &Hub) -> Result<Parts, PartsError> {
+    let server = match &settings.server_name {
+        Some(name) => name.clone(),
+        None => {
+            let name = nix::unistd::gethostname().map_err(PartsError::HostName)?;
+            ServerId::new(&name.to_string_lossy()).map_err(PartsError::Name)?
+        }
+    };
+    let mut sysfs = RealSysfs::new("/");
+    if let Ok(own) = std::env::current_exe() {
+        sysfs = sysfs.with_worker(own, vec!["--write-worker".into()]);
+    }
+    let sysfs: Arc<dyn Sysfs> = Arc::new(sysfs);
+    let bell = hub.bell(&server);
+    let watch = UeventWatch::start(move || bell.ring()).map_err(PartsError::Uevent)?;
+    let host = Arc::new(HostSide { observer: observer(&server, settings), limits: limits(settings), sysfs, server: server.clone() });
+    let hypervisor = Box::new(LibvirtHypervisor::new(&settings.libvirt_uri, Timeouts::default()));
+    let parts = ServerParts { host, hypervisor, after_turn: Box::new(|| ()), watch: Some(watch) };
+    Ok(Parts { name: server.to_string(), servers: vec![parts], room: None })
+}
+
+/// A room that remembers in a file what its hardware has become.
+struct KeptRoom {
+    room: Room,
+    file: PathBuf,
+    kept: Mutex<String>,
+    hub: Hub,
+}
+
+impl RoomControl for KeptRoom {
+    fn name(&self) -> &str {
+        self.room.name()
+    }
+
+    fn power(&self, server: &ServerId, vm: &VmId, on: bool) -> Result<(), String> {
+        let Some(on_server) = self.room.server(server) else { return Err(format!("the room has no server {server}")) };
+        let done = if on { on_server.power_on(vm) } else { on_server.power_off(vm) };
+        done.map_err(|error| crate::daemon::chain(&error))?;
+        self.keep();
+        self.hub.bell(server).ring();
+        Ok(())
+    }
+
+    fn keep(&self) {
+        let text = self.room.save();
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if *kept == text {
+            return;
+        }
+        match write_whole(&self.file, &text) {
+            Ok(()) => *kept = text,
+            Err(error) => tracing::warn!(file = %self.file.display(), %error, "keeping the room's state failed"),
+        }
+    }
+}
+
+/// The old text or the new one, never a mix.
+fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    let beside = path.with_extension("new");
+    std::fs::write(&beside, text)?;
+    std::fs::File::open(&beside)?.sync_all()?;
+    std::fs::rename(&beside, path)
+}
+
+/// A room, as it was left in this state directory.
+pub fn simulated(name: &str, settings: &Settings, state_dir: &Path, hub: &Hub) -> Result<Parts, PartsError> {
+    let file = state_dir.join(format!("room-{name}.json"));
+    let room = match std::fs::read_to_string(&file) {
+        Ok(text) => Room::load(&text, Delays::kernel())?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Room::open(name, 1, Delays::kernel())?,
+        Err(source) => return Err(PartsError::RoomState { path: file, source }),
+    };
+    let kept = Arc::new(KeptRoom { room, file, kept: Mutex::default(), hub: hub.clone() });
+    let servers = kept.room.servers.iter().map(|server| {
+        let id = server.id().clone();
+        let sysfs: Arc<dyn Sysfs> = server.sysfs();
+        let host = Arc::new(HostSide { observer: observer(&id, settings), limits: limits(settings), sysfs, server: id });
+        let keeper = Arc::clone(&kept);
+        ServerParts {
+            host,
+            hypervisor: Box::new(server.hypervisor()),
+            after_turn: Box::new(move || keeper.keep()),
+            watch: None,
+        }
+    });
+    let servers = servers.collect();
+    Ok(Parts { name: format!("room {name}"), servers, room: Some(kept) })
+}

@@ -1,0 +1,150 @@
+//! The settings file: every setting has a default, so no file is the usual case. TOML; a member that is
+//! not known, or a value that makes no sense, is an error that names it, and the daemon does not start.
+//!
+//! ```toml
+//! # /etc/divvy/divvyd.toml
+//! server_name = "edge-1"                 # default: the host name
+//! libvirt_uri = "qemu:///system"
+//! more_gpus = ["8086:10c9"]              # vendor:device of hardware that counts as a GPU whatever its class
+//! write_deadline_seconds = 60            # for changing a partition count
+//! socket_group = "divvy"                 # who besides root may use the socket; default: nobody
+//! ```
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use divvy_core::id::ServerId;
+use serde::Deserialize;
+
+/// Where the file is when nobody says.
+pub const DEFAULT_FILE: &str = "/etc/divvy/divvyd.toml";
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    pub server_name: Option<ServerId>,
+    pub libvirt_uri: String,
+    pub more_gpus: BTreeSet<(u16, u16)>,
+    pub write_deadline: Duration,
+    pub socket_group: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("the settings file {} cannot be read", path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("the settings file {} is not as it should be", path.display())]
+    Malformed { path: PathBuf, source: Box<toml::de::Error> },
+    #[error("the settings file {} has more_gpus {text:?}, which is not vendor:device in hex, like \"8086:10c9\"", path.display())]
+    MoreGpus { path: PathBuf, text: String },
+    #[error("the settings file {} has write_deadline_seconds {seconds}; it has to be 5 to 3600", path.display())]
+    WriteDeadline { path: PathBuf, seconds: u64 },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    server_name: Option<ServerId>,
+    libvirt_uri: String,
+    more_gpus: Vec<String>,
+    write_deadline_seconds: u64,
+    socket_group: Option<String>,
+}
+
+impl Default for File {
+    fn default() -> Self {
+        Self {
+            server_name: None,
+            libvirt_uri: "qemu:///system".to_owned(),
+            more_gpus: Vec::new(),
+            write_deadline_seconds: 60,
+            socket_group: None,
+        }
+    }
+}
+
+/// Reads the file that was named; without a name the usual one, if it is there.
+pub fn read(named: Option<&Path>) -> Result<Settings, SettingsError> {
+    let path = named.unwrap_or(Path::new(DEFAULT_FILE));
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(source) => return Err(SettingsError::Unreadable { path: path.to_owned(), source }),
+    };
+    parse(path, &text)
+}
+
+fn parse(path: &Path, text: &str) -> Result<Settings, SettingsError> {
+    let file: File = toml::from_str(text)
+        .map_err(|source| SettingsError::Malformed { path: path.to_owned(), source: Box::new(source) })?;
+    let mut more_gpus = BTreeSet::new();
+    for text in file.more_gpus {
+        let pair = vendor_and_device(&text);
+        more_gpus.insert(pair.ok_or_else(|| SettingsError::MoreGpus { path: path.to_owned(), text })?);
+    }
+    let seconds = file.write_deadline_seconds;
+    if !(5..=3600).contains(&seconds) {
+        return Err(SettingsError::WriteDeadline { path: path.to_owned(), seconds });
+    }
+    Ok(Settings {
+        server_name: file.server_name,
+        libvirt_uri: file.libvirt_uri,
+        more_gpus,
+        write_deadline: Duration::from_secs(seconds),
+        socket_group: file.socket_group,
+    })
+}
+
+fn vendor_and_device(text: &str) -> Option<(u16, u16)> {
+    let (vendor, device) = text.split_once(':')?;
+    let hex = |text: &str| {
+        let plain = text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        plain.then(|| u16::from_str_radix(text, 16).ok()).flatten()
+    };
+    Some((hex(vendor)?, hex(device)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Settings, SettingsError> {
+        parse(Path::new("divvyd.toml"), text)
+    }
+
+    #[test]
+    fn an_empty_file_has_every_default() {
+        let settings = parsed("").expect("is fine");
+        assert_eq!(settings.libvirt_uri, "qemu:///system");
+        assert_eq!(settings.write_deadline, Duration::from_secs(60));
+    }
+
+    #[test]
+    fn what_is_written_is_taken() {
+        let settings = parsed("server_name = 'edge-1'\nmore_gpus = ['8086:10c9']\n").expect("is fine");
+        assert_eq!(settings.server_name.map(|name| name.to_string()).as_deref(), Some("edge-1"));
+        assert!(settings.more_gpus.contains(&(0x8086, 0x10c9)));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_and_named() {
+        let table = [
+            ("colour = 1", "colour"),
+            ("server_name = 'a b'", "a b"),
+            ("more_gpus = ['8086']", "8086"),
+            ("more_gpus = ['+086:10c9']", "+086"),
+            ("write_deadline_seconds = 1", "write_deadline_seconds 1"),
+            ("write_deadline_seconds = 'x'", "write_deadline_seconds"),
+            ("server_name = ", "server_name"),
+        ];
+        for (text, named) in table {
+            let told = crate::daemon::chain(&parsed(text).expect_err("refused"));
+            assert!(told.contains(named), "{text}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_named_has_to_be_there() {
+        assert!(matches!(read(Some(Path::new("/nowhere/divvyd.toml"))), Err(SettingsError::Unreadable { .. })));
+    }
+}
