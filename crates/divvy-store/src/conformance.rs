@@ -13,12 +13,12 @@ use divvy_core::change::Change;
 use divvy_core::desired::{Desired, Generation};
 use divvy_core::job::{JobId, Progress};
 
-use self::samples::{assign, event, job, server, unassign};
+use self::samples::{server, unassign};
 use crate::{Commit, Latest, Limits, Revision, Store};
 
 pub(crate) use self::history::*;
-pub(crate) use self::model::random_commits_leave_what_the_model_says;
-pub(crate) use self::samples::{count_of, random_batches};
+pub(crate) use self::model::{Model, on_random_histories, random_commits_leave_what_the_model_says};
+pub(crate) use self::samples::{assign, event, job};
 
 /// Makes an empty store.
 pub(crate) type Make<'a> = &'a dyn Fn(Limits) -> Store;

@@ -72,6 +72,8 @@ pub enum Damage {
     Unreadable(#[source] rusqlite::Error),
     #[error("SQLite's check of its structure says: {0}")]
     Structure(String),
+    #[error("a table is missing")]
+    Tables,
     #[error("the record {0} is missing")]
     Missing(&'static str),
     #[error("its records do not belong to one and the same revision")]

@@ -7,8 +7,8 @@ use divvy_core::desired::Desired;
 use divvy_core::job::{Job, JobId, Progress};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
-use super::samples::Draft;
-use super::{Make, random_batches};
+use super::Make;
+use super::samples::{Draft, random_batches};
 use crate::{Limits, Revision, Store};
 
 const CASES: u32 = 24;

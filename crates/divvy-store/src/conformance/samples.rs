@@ -51,12 +51,6 @@ pub(crate) fn unassign(vm: u32, desired: &Desired) -> Change {
     Change::of(vec![Edit::RemoveAssignment { server: server(), vm: vm_of(vm) }], desired)
 }
 
-pub(crate) fn count_of(gpu: u8, count: u16, desired: &Desired) -> Change {
-    let setting = Some(PartitionSetting::from_number(count));
-    let edit = Edit::SetCount { server: server(), gpu: gpu_of(gpu), setting, before: None };
-    Change::of(vec![edit], desired)
-}
-
 pub(crate) fn event(code: &str, at_ms: u64) -> Event {
     Event {
         at_ms,

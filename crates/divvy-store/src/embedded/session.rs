@@ -161,7 +161,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Asks SQLite what it will really do. Answers of a build or a file system that cannot are refused.
-fn require_durability(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+pub(super) fn require_durability(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let read = |source| explain(path, "configure", source);
     if connection.is_readonly("main").map_err(read)? {
         return Err(OpenError::ReadOnly { path: path.to_owned() });
@@ -181,8 +181,17 @@ fn check_structure(connection: &Connection, path: &Path) -> Result<(), OpenError
     let answer: rusqlite::Result<String> =
         connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
     match answer.map_err(|source| explain(path, "check", source))? {
-        answer if answer == "ok" => Ok(()),
-        answer => Err(OpenError::Damaged { path: path.to_owned(), source: Damage::Structure(answer) }),
+        answer if answer == "ok" => {}
+        answer => {
+            return Err(OpenError::Damaged { path: path.to_owned(), source: Damage::Structure(answer) });
+        }
+    }
+    let tables =
+        "SELECT count(*) FROM sqlite_schema WHERE name IN ('record', 'job', 'event', 'job_finished')";
+    match connection.query_row(tables, [], |row| row.get(0)) {
+        Ok(4_i64) => Ok(()),
+        Ok(_) => Err(OpenError::Damaged { path: path.to_owned(), source: Damage::Tables }),
+        Err(source) => Err(explain(path, "check", source)),
     }
 }
 
