@@ -137,7 +137,7 @@ impl Embedded {
     fn running<'a>(&self, writer: &'a mut Option<Session>) -> Result<&'a mut Session, StoreError> {
         let session = match writer.take() {
             Some(session) => session,
-            None => self.reopen().map_err(|source| StoreError::Stopped { path: self.path(), source })?,
+            None => self.reopen().map_err(|error| self.stopped(error))?,
         };
         Ok(writer.insert(session))
     }
@@ -183,6 +183,10 @@ impl Embedded {
             Err(ReadError::Record(error)) => Err(error.into()),
             Err(ReadError::Database(source)) => Err(failed(source)),
         }
+    }
+
+    fn stopped(&self, error: OpenError) -> StoreError {
+        StoreError::Stopped { path: self.path(), source: Box::new(error) }
     }
 
     fn path(&self) -> PathBuf {

@@ -113,7 +113,7 @@ pub enum StoreError {
     Read { path: PathBuf, source: rusqlite::Error },
     /// A write failed before, and so did every attempt since to open the database again.
     #[error("{} is stopped after a failed write", path.display())]
-    Stopped { path: PathBuf, source: OpenError },
+    Stopped { path: PathBuf, source: Box<OpenError> },
     #[error("a record cannot be used")]
     Record(#[source] RecordError),
     #[error("job id {id} is too large to be kept")]

@@ -63,6 +63,7 @@ pub type Outcomes = Vec<Result<Revision, Conflict>>;
 
 /// One of the places to keep things. Shared by reference between threads: one writes at a time, readers
 /// do not wait for it.
+#[allow(clippy::large_enum_variant, reason = "a process has one of them, behind a reference")]
 pub enum Store {
     Memory(Memory),
     Embedded(Embedded),

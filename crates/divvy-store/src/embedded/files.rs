@@ -28,7 +28,7 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 pub(super) struct StateFiles {
     folder: PathBuf,
     /// Held for its lock alone. The kernel lets go of it when the process ends, however it ends.
-    _lock: File,
+    lock: File,
 }
 
 impl StateFiles {
@@ -50,7 +50,7 @@ impl StateFiles {
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
         write_process_id(&mut lock);
-        Ok(Self { folder: folder.to_owned(), _lock: lock })
+        Ok(Self { folder: folder.to_owned(), lock })
     }
 
     pub fn database(&self) -> PathBuf {
@@ -121,6 +121,13 @@ impl StateFiles {
             return Err(damaged());
         }
         Ok(())
+    }
+}
+
+impl Drop for StateFiles {
+    /// Closing alone would leave the lock to a child of this process that has not called exec yet.
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
     }
 }
 

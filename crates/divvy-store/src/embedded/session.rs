@@ -83,7 +83,8 @@ pub(super) fn create(files: &StateFiles) -> Result<(), OpenError> {
 
 fn fill(path: &Path) -> rusqlite::Result<()> {
     let connection = Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    // Synced once, as a whole, before it gets its name.
+    connection.pragma_update(None, "synchronous", "OFF")?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     connection.pragma_update(None, "user_version", FORMAT)?;
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;

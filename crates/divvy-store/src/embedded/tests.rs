@@ -232,10 +232,8 @@ fn a_store_that_cannot_be_opened_again_answers_from_memory_and_says_why_it_stopp
     store.append_events(vec![event("assigned", 2)]).expect_err("fails");
     for _ in 0..2 {
         let error = store.put_job(job(3, Progress::Running)).expect_err("is stopped");
-        assert!(
-            matches!(error, StoreError::Stopped { source: OpenError::Unreadable { .. }, .. }),
-            "{error:?}"
-        );
+        let StoreError::Stopped { source, .. } = &error else { panic!("{error:?}") };
+        assert!(matches!(**source, OpenError::Unreadable { .. }), "{error:?}");
         assert!(matches!(store.new_job_id(), Err(StoreError::Stopped { .. })));
     }
     assert_eq!(store.snapshot(), before);
