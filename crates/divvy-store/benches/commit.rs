@@ -1,0 +1,201 @@
+//! What one durable commit costs beside the barest things that keep the same bytes: one SQLite
+//! transaction of one row, and a write into a log that is there already. All take turns in one run on
+//! one disk, so the ratios mean something; the times alone mean little.
+//!
+//! `cargo bench -p divvy-store [-- SECONDS]`, three seconds by default.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use divvy_core::assignment::Assignment;
+use divvy_core::change::{Change, Edit};
+use divvy_core::desired::Desired;
+use divvy_core::event::Event;
+use divvy_core::finding::Subject;
+use divvy_core::id::{GpuId, PartitionId, PartitionIndex, ServerId, VmId};
+use divvy_core::job::{Job, JobId, JobKind, JobTarget, Progress, Wanted};
+use divvy_store::{Commit, Store};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+/// VMs that have a partition all the time, on so many servers.
+const VMS: u64 = 1_000;
+const SERVERS: u64 = 10;
+const LOG_BYTES: u64 = 16 << 20;
+const GROUP: usize = 64;
+const DEFAULT_SECONDS: u64 = 3;
+
+fn main() {
+    let seconds = env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(DEFAULT_SECONDS);
+    // Beside the build, on a disk: the usual folder for temporary files may be in memory.
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("makes a folder");
+    let mut bench = Bench::new(folder.path());
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    let mut times = Times::default();
+    while Instant::now() < deadline {
+        times.log.push(time(|| bench.log_write()));
+        times.sqlite.push(time(|| bench.sqlite_commit()));
+        times.store.push(time(|| bench.store_commit(1)));
+        times.group.push(time(|| bench.store_commit(GROUP)) / GROUP as u32);
+    }
+    times.print(bench.bytes.len());
+}
+
+struct Bench {
+    store: Store,
+    sqlite: Connection,
+    log: File,
+    log_at: u64,
+    /// As many as one commit writes as records.
+    bytes: Vec<u8>,
+    turn: u64,
+}
+
+impl Bench {
+    fn new(folder: &Path) -> Self {
+        let store = Store::open_embedded(&folder.join("state")).expect("opens");
+        let mut bench = Self {
+            store,
+            sqlite: bare_sqlite(&folder.join("bare.db")),
+            log: preallocated_log(&folder.join("log")),
+            log_at: 0,
+            bytes: Vec::new(),
+            turn: 0,
+        };
+        bench.store_commit(VMS as usize);
+        let Commit { change, events, jobs } = commit(1, &Desired::default());
+        bench.bytes = [
+            serde_json::to_vec(&change.edits).expect("is JSON"),
+            serde_json::to_vec(&events).expect("is JSON"),
+            serde_json::to_vec(&jobs).expect("is JSON"),
+        ]
+        .concat();
+        bench
+    }
+
+    /// So many commits, each of one assignment, one job and one event, in one transaction.
+    fn store_commit(&mut self, commits: usize) {
+        let mut desired = self.store.snapshot().desired;
+        let batch = (0..commits).map(|_| {
+            self.turn += 1;
+            let commit = commit(self.turn, &desired);
+            commit.change.apply(&mut desired).expect("relies on what is so");
+            commit
+        });
+        let outcomes = self.store.commit(batch.collect()).expect("writes");
+        assert!(outcomes.iter().all(Result::is_ok));
+    }
+
+    fn sqlite_commit(&mut self) {
+        let mut insert = self.sqlite.prepare_cached("INSERT INTO kept (value) VALUES (?1)").expect("is SQL");
+        insert.execute([&self.bytes]).expect("writes");
+    }
+
+    fn log_write(&mut self) {
+        if self.log_at + self.bytes.len() as u64 > LOG_BYTES {
+            self.log_at = 0;
+        }
+        self.log.write_all_at(&self.bytes, self.log_at).expect("writes");
+        self.log.sync_data().expect("syncs");
+        self.log_at += self.bytes.len() as u64;
+    }
+}
+
+fn bare_sqlite(path: &Path) -> Connection {
+    let connection = Connection::open(path).expect("opens");
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).expect("is set");
+    connection.pragma_update(None, "synchronous", "FULL").expect("is set");
+    connection.execute_batch("CREATE TABLE kept (id INTEGER PRIMARY KEY, value BLOB)").expect("is made");
+    connection
+}
+
+fn preallocated_log(path: &Path) -> File {
+    let log = OpenOptions::new().create_new(true).write(true).open(path).expect("opens");
+    let zeroes = vec![0; 1 << 20];
+    for megabyte in 0..LOG_BYTES >> 20 {
+        log.write_all_at(&zeroes, megabyte << 20).expect("writes");
+    }
+    log.sync_all().expect("syncs");
+    log
+}
+
+fn commit(turn: u64, desired: &Desired) -> Commit {
+    let server = ServerId::new(&format!("server-{:03}", turn % SERVERS)).expect("is a name");
+    let gpu = GpuId::new(&format!("gpu-{:012x}", turn % VMS / 4)).expect("is a name");
+    let vm = VmId::new(&format!("00000000-0000-4000-8000-{:012}", turn % VMS)).expect("is a name");
+    let vm_name = format!("vm-{:03}", turn % VMS);
+    let partition = PartitionId::new(&gpu, PartitionIndex((turn % 4) as u16));
+    let assignment = Assignment {
+        vm: vm.clone(),
+        vm_name: vm_name.clone(),
+        partition: partition.clone(),
+        accepted: BTreeSet::new(),
+        restart: false,
+    };
+    let edit = Edit::SetAssignment { server: server.clone(), assignment };
+    let event = Event {
+        at_ms: turn,
+        code: "assigned".to_owned(),
+        server: Some(server.clone()),
+        subject: Subject::Vm(vm.clone()),
+        text: format!("{vm_name} shall have {partition}"),
+        principal: Some("administrator".to_owned()),
+        job: Some(JobId(turn)),
+    };
+    let job = job(turn, server, Wanted::Assigned { vm, vm_name, partition });
+    Commit { change: Change::of(vec![edit], desired), events: vec![event], jobs: vec![job] }
+}
+
+fn job(turn: u64, server: ServerId, wanted: Wanted) -> Job {
+    let progress = Progress::Succeeded;
+    let target = JobTarget { server, wanted, progress, steps: Vec::new(), detail: None, hint: None };
+    Job {
+        id: JobId(turn),
+        kind: JobKind::Assign,
+        principal: "administrator".to_owned(),
+        created_ms: turn,
+        finished_ms: Some(turn),
+        progress,
+        targets: vec![target],
+    }
+}
+
+fn time(run: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    run();
+    start.elapsed()
+}
+
+#[derive(Default)]
+struct Times {
+    log: Vec<Duration>,
+    sqlite: Vec<Duration>,
+    store: Vec<Duration>,
+    group: Vec<Duration>,
+}
+
+impl Times {
+    fn print(mut self, bytes: usize) {
+        let rounds = self.store.len();
+        let [log, sqlite, store, group] =
+            [&mut self.log, &mut self.sqlite, &mut self.store, &mut self.group].map(|times| median(times));
+        let ratio = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64();
+        println!("{rounds} rounds in turn, {bytes} bytes a commit, medians");
+        println!("preallocated log, fdatasync      {log:>10.1?}");
+        println!("SQLite, one row, FULL            {sqlite:>10.1?}");
+        println!("store.commit, one                {store:>10.1?}");
+        println!("store.commit, each of {GROUP}         {group:>10.1?}");
+        println!("store / SQLite                   {:>10.2}", ratio(store, sqlite));
+        println!("store / log                      {:>10.2}", ratio(store, log));
+        println!("one / each of {GROUP}                 {:>10.2}", ratio(store, group));
+    }
+}
+
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
