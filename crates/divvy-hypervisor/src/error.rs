@@ -3,7 +3,9 @@
 use divvy_core::id::VmId;
 use divvy_core::pci_address::PciAddress;
 
-type Cause = Box<dyn std::error::Error + Send + Sync>;
+use crate::failure::CallError;
+
+pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum HypervisorError {
@@ -34,6 +36,15 @@ pub enum HypervisorError {
 impl HypervisorError {
     /// What to do next.
     pub fn hint(&self) -> &'static str {
+        self.known_cause().and_then(CallError::hint).unwrap_or_else(|| self.general_hint())
+    }
+
+    /// The call to libvirt that failed, where that is the cause.
+    fn known_cause(&self) -> Option<&CallError> {
+        std::error::Error::source(self)?.downcast_ref()
+    }
+
+    fn general_hint(&self) -> &'static str {
         match self {
             Self::Connect { .. } | Self::List { .. } => {
                 "systemctl status libvirtd virtqemud; divvyd connects again by itself"

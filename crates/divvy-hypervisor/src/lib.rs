@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use divvy_core::finding::Finding;
 use divvy_core::id::VmId;
 use divvy_core::observed::HypervisorHealth;
 use divvy_core::pci_address::PciAddress;
@@ -12,9 +13,19 @@ use divvy_core::readiness::Ready;
 use divvy_core::step::{DeviceScope, Outcome};
 use divvy_core::vm::ObservedVm;
 
+mod connection;
+pub mod domain_xml;
+mod driver;
 pub mod error;
+pub mod failure;
+mod ffi;
+pub mod hook;
+pub mod libvirt;
+mod observe;
+mod signals;
 
 pub use error::HypervisorError;
+pub use libvirt::{LibvirtHypervisor, Timeouts};
 
 /// The verbs by which Divvy touches VMs. Calls block; each has its own deadline inside. Every change
 /// is read back before it answers. A lost connection is an error of the call and is opened again by the
@@ -24,6 +35,12 @@ pub trait Hypervisor: Send {
 
     /// Every VM of this server, whoever made it.
     fn list(&mut self) -> Result<Vec<ObservedVm>, HypervisorError>;
+
+    /// What the last [`Hypervisor::list`] could not understand, one finding for each such VM. Those VMs
+    /// are in the list, with unknown power and the devices that could be read.
+    fn findings(&self) -> Vec<Finding> {
+        Vec::new()
+    }
 
     /// Puts a proved partition into its VM.
     fn attach(&mut self, ready: &Ready, scope: DeviceScope) -> Result<Outcome, HypervisorError>;

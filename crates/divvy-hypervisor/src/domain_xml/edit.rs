@@ -1,0 +1,61 @@
+//! A device put into the text of a definition, or taken out of it, with every other byte as it was.
+//! For definitions that Divvy itself starts; a definition that libvirt keeps is changed by libvirt.
+
+use divvy_core::pci_address::PciAddress;
+use roxmltree::{Document, Node};
+
+use super::device::{DeviceKind, pci_address, physical_source};
+use super::{DefinitionError, child, children};
+
+/// The definition with one more device, as the last one.
+pub fn with_device(xml: &str, fragment: &str) -> Result<String, DefinitionError> {
+    let document = Document::parse(xml).map_err(DefinitionError::Xml)?;
+    let root = domain(&document)?;
+    Ok(match child(root, "devices") {
+        Some(devices) => append(xml, devices, fragment),
+        None => append(xml, root, &format!("<devices>{fragment}</devices>")),
+    })
+}
+
+/// The definition without the `<hostdev>` at this address; None: it has none there.
+pub fn without_device(xml: &str, address: PciAddress) -> Result<Option<String>, DefinitionError> {
+    let document = Document::parse(xml).map_err(DefinitionError::Xml)?;
+    let mut elements = children(domain(&document)?, "devices").flat_map(|devices| devices.children());
+    let found = elements.find(|element| is_hostdev_at(*element, address));
+    Ok(found.map(|element| {
+        let range = element.range();
+        // The line that the element stood on goes with it.
+        let before = xml[..range.start].trim_end_matches([' ', '\t', '\r', '\n']);
+        format!("{before}{}", &xml[range.end..])
+    }))
+}
+
+fn domain<'a, 'input>(document: &'a Document<'input>) -> Result<Node<'a, 'input>, DefinitionError> {
+    let root = document.root_element();
+    if root.has_tag_name("domain") {
+        Ok(root)
+    } else {
+        Err(DefinitionError::NotAVm { found: root.tag_name().name().to_owned() })
+    }
+}
+
+fn is_hostdev_at(element: Node<'_, '_>, address: PciAddress) -> bool {
+    let Some((DeviceKind::Hostdev, Some(source))) = physical_source(element) else { return false };
+    child(source, "address").and_then(pci_address) == Some(address)
+}
+
+/// `xml` with `more` as the last child of the element.
+fn append(xml: &str, element: Node<'_, '_>, more: &str) -> String {
+    let range = element.range();
+    let text = &xml[range.clone()];
+    match text.strip_suffix("/>") {
+        Some(open) => {
+            let name = element.tag_name().name();
+            format!("{}{open}>{more}</{name}>{}", &xml[..range.start], &xml[range.end..])
+        }
+        None => {
+            let close = range.start + text.rfind("</").unwrap_or(text.len());
+            format!("{}{more}{}", &xml[..close], &xml[close..])
+        }
+    }
+}
