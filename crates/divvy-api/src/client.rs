@@ -35,9 +35,16 @@ const ANSWER_TIMEOUT_MS: u64 = 60_000;
 /// Longest answer that is read: a million partitions fit.
 const MAX_ANSWER_BYTES: usize = 512 * 1024 * 1024;
 
+/// Longest path that is asked for. A server refuses a name long before; a path beyond this is no path.
+const MAX_PATH_BYTES: usize = 8 * 1024;
+
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
+    #[error(
+        "a name is too long to be asked about: the path has {path_bytes} bytes, more than {MAX_PATH_BYTES}"
+    )]
+    LongPath { path_bytes: usize },
     #[error("cannot reach divvyd at {endpoint}")]
     Unreachable { endpoint: Endpoint, source: Unreachable },
     #[error("{}", .0.detail)]
@@ -230,6 +237,9 @@ impl Client {
 
     /// Sends one question and reads its answer.
     async fn ask<T: DeserializeOwned>(&self, question: Question) -> Asked<T> {
+        if question.path.len() > MAX_PATH_BYTES {
+            return Err(ClientError::LongPath { path_bytes: question.path.len() });
+        }
         let name = question.name();
         let (status, body) = self.send(question).await.map_err(|lost| match lost {
             Lost::OnTheWay(source) => ClientError::Unreachable { endpoint: self.endpoint.clone(), source },
@@ -282,7 +292,7 @@ impl From<hyper::Error> for Lost {
     }
 }
 
-/// One question before it is bound to a server.
+/// One question, whichever server it goes to.
 struct Question {
     method: Method,
     path: String,
@@ -327,7 +337,9 @@ impl Question {
             builder = builder.header(CONTENT_TYPE, "application/json");
         }
         let body = Full::new(Bytes::from(self.body.unwrap_or_default()));
-        builder.body(body).expect("paths are percent-encoded and the host was read from an address")
+        builder
+            .body(body)
+            .expect("paths are percent-encoded and short, and the host was read from an address")
     }
 }
 

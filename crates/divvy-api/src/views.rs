@@ -208,3 +208,6 @@ pub enum Answer {
     Plan(PlanView),
     Accepted(Accepted),
 }
+
+#[cfg(test)]
+mod tests;

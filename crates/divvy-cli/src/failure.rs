@@ -78,6 +78,7 @@ impl Failure {
         match self {
             Self::Settings(_) => "bad_settings",
             Self::Client(ClientError::Problem(_)) => "problem",
+            Self::Client(ClientError::LongPath { .. }) => "name_too_long",
             Self::Client(ClientError::Unreachable { .. }) => "server_unreachable",
             Self::Client(ClientError::BadAnswer { .. }) => "bad_answer",
             Self::JobFailed { .. } => "job_failed",
@@ -117,6 +118,7 @@ fn client_exit(error: &ClientError) -> Exit {
             Some(500..) => Exit::HostFailed,
             _ => Exit::Refused,
         },
+        ClientError::LongPath { .. } => Exit::Refused,
         ClientError::Unreachable { .. } | ClientError::BadAnswer { .. } => Exit::Unreachable,
     }
 }
@@ -124,6 +126,7 @@ fn client_exit(error: &ClientError) -> Exit {
 fn client_hint(error: &ClientError) -> Option<String> {
     let hint = match error {
         ClientError::Problem(problem) => return problem.hint.clone(),
+        ClientError::LongPath { .. } => return None,
         ClientError::BadAnswer { .. } => {
             "divvy version tells whether divvyd answers there, and which version"
         }

@@ -83,7 +83,7 @@ async fn a_view_comes_over_a_unix_socket() {
 #[tokio::test]
 async fn a_token_goes_with_the_question() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
-    let address = listener.local_addr().expect("is bound");
+    let address = listener.local_addr().expect("has an address");
     let served = tokio::spawn(async move {
         let (stream, _) = listener.accept().await.expect("is accepted");
         answer(stream, http("200 OK", VERSION)).await
@@ -174,6 +174,12 @@ async fn an_answer_of_another_program_is_a_bad_answer() {
         assert!(matches!(error, ClientError::BadAnswer { .. }), "{status} {body}: {error:?}");
         assert!(error.source().is_some(), "{status} {body}: no cause");
     }
+}
+
+#[tokio::test]
+async fn a_name_that_no_path_can_hold_is_not_asked_about() {
+    let error = SocketPath::new().client().vm(&"x".repeat(100_000)).await.expect_err("is too long");
+    assert!(matches!(error, ClientError::LongPath { path_bytes: 100_008 }), "{error:?}");
 }
 
 #[test]

@@ -54,7 +54,10 @@ fn ask(cli: &Cli, command: &Command) -> Result<Exit, Failure> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Runtime)?;
     let mut context = Context { client, print: Printer::new(cli.global.output) };
-    runtime.block_on(dispatch(command, &mut context))
+    let outcome = runtime.block_on(dispatch(command, &mut context));
+    // Looking up an address may still be under way on a thread of its own; nobody waits for it.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn dispatch(command: &Command, cx: &mut Context) -> Result<Exit, Failure> {
