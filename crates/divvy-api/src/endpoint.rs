@@ -3,12 +3,31 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use hyper::Uri;
 
 /// The socket of the server on this machine.
 pub const DEFAULT_SOCKET: &str = "/run/divvy/divvy.sock";
+
+/// The socket of a server that this user starts: the machine's for root, one of the user's own for
+/// anybody else.
+pub fn own_socket() -> PathBuf {
+    // The owner of our own folder in /proc is our effective user id.
+    let user = std::fs::metadata("/proc/self").map_or(0, |own| own.uid());
+    if user == 0 {
+        return PathBuf::from(DEFAULT_SOCKET);
+    }
+    let folder = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    folder.unwrap_or_else(|| PathBuf::from(format!("/tmp/divvy-{user}"))).join("divvy/divvy.sock")
+}
+
+/// The socket to ask on: the user's own server if there is one, else the machine's.
+pub fn usual_socket() -> PathBuf {
+    let own = own_socket();
+    if own.exists() { own } else { PathBuf::from(DEFAULT_SOCKET) }
+}
 
 /// Where to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use divvy_api::client::{Client, InvalidToken, Token};
-use divvy_api::endpoint::{DEFAULT_SOCKET, Endpoint, InvalidAddress};
+use divvy_api::endpoint::{Endpoint, InvalidAddress, usual_socket};
 
 use crate::cli::Global;
 
@@ -88,7 +88,7 @@ fn endpoint(
         (None, None) => match (env_server, env_socket) {
             (Some(server), _) => http(server.to_str().ok_or(SettingsError::AddressNotText)?),
             (None, Some(socket)) => Ok(Endpoint::Unix(socket.into())),
-            (None, None) => Ok(Endpoint::Unix(DEFAULT_SOCKET.into())),
+            (None, None) => Ok(Endpoint::Unix(usual_socket())),
         },
     }
 }
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn the_socket_of_this_machine_is_the_default() {
-        assert_eq!(asked(&global(None, None), Environment::default()), DEFAULT_SOCKET);
+        assert_eq!(asked(&global(None, None), Environment::default()), usual_socket().display().to_string());
     }
 
     #[test]

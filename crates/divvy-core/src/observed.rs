@@ -101,7 +101,8 @@ pub struct Failure {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observed {
     pub server: ServerId,
-    pub boot_id: BootId,
+    /// None: it could not be read yet.
+    pub boot_id: Option<BootId>,
     /// The desired generation that the agent had planned from when it reported this.
     pub generation: Generation,
     pub hypervisor: HypervisorHealth,

@@ -124,7 +124,7 @@ pub fn vm_with_device(name: &str, address: PciAddress) -> ObservedVm {
 pub fn observed(server: &str, gpus: Vec<ObservedGpu>) -> Observed {
     Observed {
         server: server_id(server),
-        boot_id: BootId::new("0b").expect("hex"),
+        boot_id: BootId::new("0b").ok(),
         generation: Generation(0),
         hypervisor: HypervisorHealth::Connected { version: "test".into() },
         memory_bytes: Some(256 << 30),

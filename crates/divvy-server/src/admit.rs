@@ -47,7 +47,10 @@ pub enum Message {
         reply: oneshot::Sender<Result<Answer, AskError>>,
     },
     /// What a server is, and the steps its agent took since the last report.
-    Report { observed: Box<Observed>, notes: Vec<StepNote> },
+    Report {
+        observed: Box<Observed>,
+        notes: Vec<StepNote>,
+    },
     /// Something worth remembering that changes nothing.
     Remember(Event),
     Stop,
@@ -144,7 +147,9 @@ impl Admission {
                 Message::Ask { request, principal, attempts, reply, .. } => {
                     self.admit((request, principal, attempts, reply), &mut ahead, &mut pending);
                 }
-                Message::Report { observed, notes } => self.take_report(*observed, &notes, &ahead, &mut pending),
+                Message::Report { observed, notes } => {
+                    self.take_report(*observed, &notes, &ahead, &mut pending)
+                }
                 Message::Remember(event) => pending.push(unasked(vec![event], Vec::new())),
                 Message::Stop => {}
             }
@@ -160,7 +165,10 @@ impl Admission {
         let mut steps = Vec::new();
         if change.apply(&mut after).is_ok() {
             for server in change.guards.keys() {
-                let (Some(desired), Some(observed)) = (after.server(server), self.state.observed.get(server)) else { continue };
+                let (Some(desired), Some(observed)) = (after.server(server), self.state.observed.get(server))
+                else {
+                    continue;
+                };
                 steps.extend(plan(desired, observed).steps.into_iter().map(|step| (server.clone(), step)));
             }
         }
@@ -168,7 +176,12 @@ impl Admission {
     }
 
     /// Decides one request on what the ones before it left.
-    fn admit(&mut self, asked: (Request, String, u32, Reply), ahead: &mut Desired, pending: &mut Vec<Pending>) {
+    fn admit(
+        &mut self,
+        asked: (Request, String, u32, Reply),
+        ahead: &mut Desired,
+        pending: &mut Vec<Pending>,
+    ) {
         let (request, principal, ..) = &asked;
         let observed = std::mem::take(&mut self.state.observed);
         let working = State { desired: ahead.clone(), observed };
@@ -190,7 +203,13 @@ impl Admission {
         }
     }
 
-    fn prepare(&self, state: &State, change: Change, request: &Request, principal: &str) -> Result<(Commit, Vec<Finding>, Option<Job>), AskError> {
+    fn prepare(
+        &self,
+        state: &State,
+        change: Change,
+        request: &Request,
+        principal: &str,
+    ) -> Result<(Commit, Vec<Finding>, Option<Job>), AskError> {
         let warnings = change.warnings.clone();
         if change.is_empty() {
             return Ok((Commit::default(), warnings, None));
@@ -203,12 +222,19 @@ impl Admission {
             }
             None => None,
         };
-        let events = happenings::of_change(&change, &warnings, principal, job.as_ref().map(|job| job.id), now_ms());
+        let events =
+            happenings::of_change(&change, &warnings, principal, job.as_ref().map(|job| job.id), now_ms());
         let jobs = job.iter().cloned().collect();
         Ok((Commit { change, events, jobs }, warnings, job))
     }
 
-    fn take_report(&mut self, observed: Observed, notes: &[StepNote], ahead: &Desired, pending: &mut Vec<Pending>) {
+    fn take_report(
+        &mut self,
+        observed: Observed,
+        notes: &[StepNote],
+        ahead: &Desired,
+        pending: &mut Vec<Pending>,
+    ) {
         let server = observed.server.clone();
         let before = self.state.observed.insert(server.clone(), Arc::new(observed));
         let now = now_ms();
@@ -225,7 +251,8 @@ impl Admission {
         for job in &advanced.changed {
             self.running.insert(job.id, Arc::new(job.clone()));
         }
-        let worth_keeping: Vec<Job> = advanced.changed.into_iter().filter(|job| advanced.keep.contains(&job.id)).collect();
+        let worth_keeping: Vec<Job> =
+            advanced.changed.into_iter().filter(|job| advanced.keep.contains(&job.id)).collect();
         events.extend(worth_keeping.iter().filter_map(|job| happenings::of_job(job, now)));
         if !events.is_empty() || !worth_keeping.is_empty() {
             pending.push(unasked(events, worth_keeping));
@@ -241,7 +268,9 @@ impl Admission {
             pending.into_iter().map(|one| (one.commit, (one.asked, one.warnings, one.job))).unzip();
         let outcomes = match self.store.commit(commits) {
             Ok(outcomes) => outcomes,
-            Err(error) => return self.commit_failed(Arc::new(error), rest.into_iter().filter_map(|(asked, ..)| asked)),
+            Err(error) => {
+                return self.commit_failed(Arc::new(error), rest.into_iter().filter_map(|(asked, ..)| asked));
+            }
         };
         if outcomes.iter().all(Result::is_ok) {
             self.state.desired = ahead;
@@ -251,13 +280,20 @@ impl Admission {
         for (outcome, (asked, warnings, job)) in outcomes.into_iter().zip(rest) {
             match (outcome, asked) {
                 (Ok(_), asked) => self.committed(asked, warnings, job),
-                (Err(_), Some((request, principal, attempts, reply))) => self.ask_again(request, principal, attempts, reply),
+                (Err(_), Some((request, principal, attempts, reply))) => {
+                    self.ask_again(request, principal, attempts, reply)
+                }
                 (Err(_), None) => {}
             }
         }
     }
 
-    fn committed(&mut self, asked: Option<(Request, String, u32, Reply)>, warnings: Vec<Finding>, job: Option<Job>) {
+    fn committed(
+        &mut self,
+        asked: Option<(Request, String, u32, Reply)>,
+        warnings: Vec<Finding>,
+        job: Option<Job>,
+    ) {
         let job = job.map(Arc::new);
         if let Some(job) = &job {
             self.running.insert(job.id, Arc::clone(job));
@@ -279,7 +315,11 @@ impl Admission {
         }
     }
 
-    fn commit_failed(&mut self, error: Arc<StoreError>, asked: impl Iterator<Item = (Request, String, u32, Reply)>) {
+    fn commit_failed(
+        &mut self,
+        error: Arc<StoreError>,
+        asked: impl Iterator<Item = (Request, String, u32, Reply)>,
+    ) {
         tracing::error!(error = %crate::daemon::chain(&*error), "keeping changes failed");
         let snapshot = self.store.snapshot();
         self.state.desired = snapshot.desired;
@@ -296,5 +336,10 @@ impl Admission {
 }
 
 fn unasked(events: Vec<Event>, jobs: Vec<Job>) -> Pending {
-    Pending { commit: Commit { change: Change::default(), events, jobs }, asked: None, warnings: Vec::new(), job: None }
+    Pending {
+        commit: Commit { change: Change::default(), events, jobs },
+        asked: None,
+        warnings: Vec::new(),
+        job: None,
+    }
 }

@@ -20,13 +20,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use divvy_core::desired::{DesiredServer, Generation};
-use divvy_core::finding::Finding;
+use divvy_core::finding::{Finding, FindingCode, Severity, Subject};
 use divvy_core::id::ServerId;
-use divvy_core::observed::{Failure, HypervisorHealth, Observed};
+use divvy_core::observed::{Failure, GpuHealth, HypervisorHealth, Observed};
 use divvy_core::plan::plan;
 use divvy_core::request::Request;
 use divvy_core::step::{HostStep, Step};
 use divvy_core::vm::ObservedVm;
+use divvy_host::observe::HostObservation;
 use divvy_hypervisor::Hypervisor;
 
 use crate::admit::{DIVVY, Message};
@@ -59,7 +60,12 @@ pub struct Agent {
 }
 
 impl Agent {
-    pub fn new(host: Arc<HostSide>, mut hypervisor: Box<dyn Hypervisor>, hub: Hub, after_turn: AfterTurn) -> Self {
+    pub fn new(
+        host: Arc<HostSide>,
+        mut hypervisor: Box<dyn Hypervisor>,
+        hub: Hub,
+        after_turn: AfterTurn,
+    ) -> Self {
         let server = host.server.clone();
         let bell = hub.bell(&server);
         let ring = bell.clone();
@@ -130,21 +136,60 @@ impl Agent {
     }
 
     fn observe(&mut self, generation: Generation) -> Observed {
-        let seen = self.host.observe();
+        let mut observed = match self.host.observe() {
+            Ok(seen) => self.observed_of(seen, generation),
+            Err(error) => self.unreadable(&crate::daemon::chain(&error), generation),
+        };
         let (hypervisor, vms) = self.observe_vms();
-        let mut findings = seen.findings;
-        findings.extend(self.hypervisor_finding(&hypervisor));
+        observed.findings.extend(self.hypervisor_finding(&hypervisor));
+        observed.hypervisor = hypervisor;
+        observed.vms = vms;
+        observed
+    }
+
+    fn observed_of(&self, seen: HostObservation, generation: Generation) -> Observed {
         Observed {
             server: self.server.clone(),
-            boot_id: seen.boot_id,
+            boot_id: Some(seen.boot_id),
             generation,
-            hypervisor,
+            hypervisor: HypervisorHealth::Unavailable { reason: String::new() },
             memory_bytes: seen.memory_bytes,
             gpus: seen.gpus,
-            vms,
-            findings,
+            vms: Vec::new(),
+            findings: seen.findings,
             failures: self.failures.clone(),
         }
+    }
+
+    /// The kernel cannot be read at all: what was seen last, every GPU unknown.
+    fn unreadable(&self, reason: &str, generation: Generation) -> Observed {
+        let last = self.last_sent.clone();
+        let mut gpus = last.as_ref().map(|observed| observed.gpus.clone()).unwrap_or_default();
+        for gpu in &mut gpus {
+            gpu.health = GpuHealth::Unknown { reason: reason.to_owned() };
+        }
+        let finding = self.finding(
+            "server_unreadable",
+            Severity::Error,
+            format!("the GPUs of server {} cannot be read: {reason}", self.server),
+            "run divvyd as root, with /sys and /proc mounted",
+        );
+        Observed {
+            server: self.server.clone(),
+            boot_id: last.as_ref().and_then(|observed| observed.boot_id.clone()),
+            generation,
+            hypervisor: HypervisorHealth::Unavailable { reason: String::new() },
+            memory_bytes: last.and_then(|observed| observed.memory_bytes),
+            gpus,
+            vms: Vec::new(),
+            findings: vec![finding],
+            failures: self.failures.clone(),
+        }
+    }
+
+    fn finding(&self, code: &'static str, severity: Severity, text: String, mend: &str) -> Finding {
+        let subject = Subject::Server(self.server.clone());
+        Finding { code: FindingCode::of(code), severity, subject, text, mend: mend.to_owned() }
     }
 
     /// The VMs; when they cannot be seen, those that were seen last, so that nothing looks unassigned.
@@ -161,13 +206,9 @@ impl Agent {
 
     fn hypervisor_finding(&self, health: &HypervisorHealth) -> Option<Finding> {
         let HypervisorHealth::Unavailable { reason } = health else { return None };
-        Some(Finding {
-            code: divvy_core::finding::FindingCode::of("hypervisor_unavailable"),
-            severity: divvy_core::finding::Severity::Warning,
-            subject: divvy_core::finding::Subject::Server(self.server.clone()),
-            text: format!("the VMs of server {} cannot be seen: {reason}", self.server),
-            mend: "systemctl start libvirtd (or virtqemud); divvyd connects by itself".to_owned(),
-        })
+        let text = format!("the VMs of server {} cannot be seen: {reason}", self.server);
+        let mend = "systemctl start libvirtd (or virtqemud); divvyd connects by itself";
+        Some(self.finding("hypervisor_unavailable", Severity::Warning, text, mend))
     }
 
     /// Reports what changed; a report that says the same again is not sent.
@@ -183,7 +224,10 @@ impl Agent {
     fn note_restarts(&self, desired: &DesiredServer, observed: &Observed) {
         for assignment in desired.assignments.values().filter(|assignment| assignment.restart) {
             let partition = &assignment.partition;
-            let address = observed.gpu(&partition.gpu).and_then(|gpu| gpu.partition(partition.index)).map(|one| one.address);
+            let address = observed
+                .gpu(&partition.gpu)
+                .and_then(|gpu| gpu.partition(partition.index))
+                .map(|one| one.address);
             let device = address.and_then(|address| observed.vm(&assignment.vm)?.device(address));
             if device.is_some_and(|device| device.live) {
                 self.ask(Request::RestartDone { server: self.server.clone(), vm: assignment.vm.clone() });

@@ -15,7 +15,9 @@ use crate::http::{App, Failed};
 /// The other end of a connection.
 #[derive(Debug, Clone)]
 pub enum Peer {
-    User { uid: u32 },
+    User {
+        uid: u32,
+    },
     /// The kernel did not tell who.
     Nobody,
     Tcp,
@@ -61,15 +63,29 @@ impl Token {
 }
 
 /// Lets a request in with its principal, or answers 401.
-pub async fn admit_peer(State(app): State<App>, ConnectInfo(peer): ConnectInfo<Peer>, mut request: Request, next: Next) -> Response {
+pub async fn admit_peer(
+    State(app): State<App>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let principal = match peer {
         Peer::User { uid } => Some(Principal::user(uid)),
         Peer::Nobody => None,
-        Peer::Tcp => bearer(&request).filter(|given| app.token.is(given)).map(|_| Principal("token".to_owned())),
+        Peer::Tcp => {
+            bearer(&request).filter(|given| app.token.is(given)).map(|_| Principal("token".to_owned()))
+        }
     };
     let Some(principal) = principal else {
-        let hint = "send Authorization: Bearer with the token in the file `token` of divvyd's state directory";
-        return Failed::new(StatusCode::UNAUTHORIZED, "unauthorized", "who asks is not known".to_owned(), hint).into_response();
+        let hint =
+            "send Authorization: Bearer with the token in the file `token` of divvyd's state directory";
+        return Failed::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "who asks is not known".to_owned(),
+            hint,
+        )
+        .into_response();
     };
     request.extensions_mut().insert(principal);
     next.run(request).await

@@ -124,7 +124,8 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
     let hosts: Arc<BTreeMap<_, _>> = Arc::new(hosts.collect());
     let app = App { hub: hub.clone(), store: Arc::clone(&store), name, hosts, room: room.clone(), token };
     let threads = start(store, hub, messages, servers)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)?;
     let served = runtime.block_on(serve(&options, router(app)));
     runtime.shutdown_timeout(Duration::from_secs(1));
     threads.end();
@@ -140,7 +141,12 @@ fn make_dir(path: &Path) -> Result<(), DaemonError> {
 }
 
 /// Starts admission and agents and waits for every first turn.
-fn start(store: Arc<Store>, hub: Hub, messages: mpsc::Receiver<Message>, servers: Vec<ServerParts>) -> Result<Threads, DaemonError> {
+fn start(
+    store: Arc<Store>,
+    hub: Hub,
+    messages: mpsc::Receiver<Message>,
+    servers: Vec<ServerParts>,
+) -> Result<Threads, DaemonError> {
     let admission = Admission::new(store, hub.clone());
     let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
     let admission = thread("admit").spawn(move || admission.run(&messages)).map_err(DaemonError::Thread)?;
@@ -188,7 +194,9 @@ async fn serve(options: &Options, app: Router) -> Result<(), DaemonError> {
     let on_unix = axum::serve(unix, service.clone()).with_graceful_shutdown(until(ended.clone()));
     let on_tcp = async {
         match tcp {
-            Some(listener) => axum::serve(listener, service).with_graceful_shutdown(until(ended.clone())).await,
+            Some(listener) => {
+                axum::serve(listener, service).with_graceful_shutdown(until(ended.clone())).await
+            }
             None => Ok(()),
         }
     };
@@ -242,7 +250,11 @@ fn listen_unix(path: &Path, group: Option<&str>) -> Result<UnixListener, DaemonE
     nix::sys::stat::umask(mask);
     let listener = listener.map_err(failed)?;
     if let Some(group) = group {
-        let gid: Gid = Group::from_name(group).ok().flatten().ok_or_else(|| DaemonError::NoGroup { group: group.to_owned() })?.gid;
+        let gid: Gid = Group::from_name(group)
+            .ok()
+            .flatten()
+            .ok_or_else(|| DaemonError::NoGroup { group: group.to_owned() })?
+            .gid;
         nix::unistd::chown(path, None, Some(gid)).map_err(|errno| failed(errno.into()))?;
     }
     std::fs::set_permissions(path, Permissions::from_mode(0o660)).map_err(failed)?;
@@ -255,16 +267,21 @@ fn token(path: &Path) -> Result<Token, DaemonError> {
     match std::fs::read_to_string(path) {
         Ok(text) if text.trim().len() == 64 => return Ok(Token(text.trim().into())),
         Ok(_) => {
-            let cause = std::io::Error::new(std::io::ErrorKind::InvalidData, "it is not 64 hex digits; remove it, and a new one is made");
+            let cause = std::io::Error::new(
+                std::io::ErrorKind::InvalidData,
+                "it is not 64 hex digits; remove it, and a new one is made",
+            );
             return Err(failed(cause));
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(error)),
     }
     let mut random = [0u8; 32];
-    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom").map_err(failed)?, &mut random).map_err(failed)?;
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom").map_err(failed)?, &mut random)
+        .map_err(failed)?;
     let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
     std::io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)?;
     file.sync_all().map_err(failed)?;
     Ok(Token(text.into()))

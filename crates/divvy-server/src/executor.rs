@@ -15,7 +15,8 @@ use divvy_core::pci_address::PciAddress;
 use divvy_core::readiness::{self, Ready};
 use divvy_core::step::{DeviceScope, HostStep, Outcome, Step, VmStep};
 use divvy_host::execute::Limits;
-use divvy_host::observe::{HostObservation, Observer};
+use divvy_host::observe::{HostObservation, ObserveError, Observer};
+use divvy_host::readiness::Settings as ReadinessSettings;
 use divvy_host::sysfs::Sysfs;
 use divvy_hypervisor::{Hypervisor, HypervisorError};
 
@@ -31,16 +32,35 @@ pub struct HostSide {
     pub server: ServerId,
     pub sysfs: Arc<dyn Sysfs>,
     pub observer: Observer,
+    pub readiness: ReadinessSettings,
     pub limits: Limits,
 }
 
 impl HostSide {
-    pub fn observe(&self) -> HostObservation {
-        self.observer.observe(self.sysfs.as_ref())
+    /// What the GPUs are, with everything that somebody should know about them and their server.
+    pub fn observe(&self) -> Result<HostObservation, ObserveError> {
+        let sys = self.sysfs.as_ref();
+        let mut seen = self.observer.observe_gpus(sys)?;
+        seen.findings.extend(divvy_host::readiness::server_findings(sys, &self.server, &self.readiness));
+        for gpu in &seen.gpus {
+            seen.findings.extend(divvy_host::readiness::gpu_findings(sys, gpu, &self.readiness));
+            for partition in &gpu.partitions {
+                let found =
+                    divvy_host::readiness::resting_partition_findings(sys, gpu, partition, &self.readiness);
+                seen.findings.extend(found);
+            }
+        }
+        Ok(seen)
     }
 }
 
-pub fn execute(host: &HostSide, hypervisor: &mut dyn Hypervisor, steps: &[Step], desired: &DesiredServer, observed: &Observed) -> Vec<StepNote> {
+pub fn execute(
+    host: &HostSide,
+    hypervisor: &mut dyn Hypervisor,
+    steps: &[Step],
+    desired: &DesiredServer,
+    observed: &Observed,
+) -> Vec<StepNote> {
     let mut by_gpu: BTreeMap<&GpuId, Vec<&HostStep>> = BTreeMap::new();
     let mut for_vms: Vec<&VmStep> = Vec::new();
     for step in steps {
@@ -50,7 +70,8 @@ pub fn execute(host: &HostSide, hypervisor: &mut dyn Hypervisor, steps: &[Step],
         }
     }
     let mut notes = on_gpus(host, &by_gpu);
-    let failed_gpus: BTreeSet<GpuId> = notes.iter().filter_map(|note| note.result.as_ref().err()?.gpu.clone()).collect();
+    let failed_gpus: BTreeSet<GpuId> =
+        notes.iter().filter_map(|note| note.result.as_ref().err()?.gpu.clone()).collect();
     notes.extend(on_vms(host, hypervisor, &for_vms, &failed_gpus, desired, observed));
     notes
 }
@@ -62,7 +83,10 @@ fn on_gpus(host: &HostSide, by_gpu: &BTreeMap<&GpuId, Vec<&HostStep>>) -> Vec<St
     std::thread::scope(|scope| {
         let threads: Vec<_> = by_gpu.values().map(|steps| scope.spawn(|| on_one_gpu(host, steps))).collect();
         // A panic in a step is a defect; it must not pass for a step that was taken.
-        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     })
 }
 
@@ -100,7 +124,8 @@ fn on_vms(
     let mut failed_vms: BTreeSet<&VmId> = BTreeSet::new();
     let mut notes = Vec::new();
     for step in steps {
-        let leans_on_failed = matches!(step, VmStep::AddDevice { partition, .. } if failed_gpus.contains(&partition.gpu));
+        let leans_on_failed =
+            matches!(step, VmStep::AddDevice { partition, .. } if failed_gpus.contains(&partition.gpu));
         if leans_on_failed || failed_vms.contains(step.vm()) {
             failed_vms.insert(step.vm());
             continue;
@@ -114,7 +139,13 @@ fn on_vms(
     notes
 }
 
-fn on_vm(host: &HostSide, hypervisor: &mut dyn Hypervisor, step: &VmStep, desired: &DesiredServer, observed: &Observed) -> Result<Outcome, Failure> {
+fn on_vm(
+    host: &HostSide,
+    hypervisor: &mut dyn Hypervisor,
+    step: &VmStep,
+    desired: &DesiredServer,
+    observed: &Observed,
+) -> Result<Outcome, Failure> {
     let failed = |error: &HypervisorError| failure(step, chain(error), error.hint().to_string());
     match step {
         VmStep::AddDevice { vm, partition, address, scope, .. } => {
@@ -125,7 +156,9 @@ fn on_vm(host: &HostSide, hypervisor: &mut dyn Hypervisor, step: &VmStep, desire
             let scope = DeviceScope { ..*scope };
             hypervisor.detach(vm, *address, scope).map_err(|error| failed(&error))
         }
-        VmStep::ShutDown { vm, .. } => hypervisor.shut_down(vm, SHUT_DOWN_DEADLINE).map_err(|error| failed(&error)),
+        VmStep::ShutDown { vm, .. } => {
+            hypervisor.shut_down(vm, SHUT_DOWN_DEADLINE).map_err(|error| failed(&error))
+        }
         VmStep::Start { vm, .. } => hypervisor.start(vm).map_err(|error| failed(&error)),
     }
 }
@@ -135,16 +168,37 @@ fn failure(step: &VmStep, error: String, hint: String) -> Failure {
 }
 
 /// Looks at the partition again, now, and makes the proof that the hypervisor asks for.
-fn prove(host: &HostSide, step: &VmStep, vm: &VmId, partition: &PartitionId, address: PciAddress, desired: &DesiredServer, observed: &Observed) -> Result<Ready, Failure> {
-    let gone = || failure(step, format!("partition {partition} is not at {address} any more"), "divvyd looks again and tries again".to_owned());
+fn prove(
+    host: &HostSide,
+    step: &VmStep,
+    vm: &VmId,
+    partition: &PartitionId,
+    address: PciAddress,
+    desired: &DesiredServer,
+    observed: &Observed,
+) -> Result<Ready, Failure> {
+    let gone = || {
+        failure(
+            step,
+            format!("partition {partition} is not at {address} any more"),
+            "divvyd looks again and tries again".to_owned(),
+        )
+    };
     let gpu = observed.gpu(&partition.gpu).ok_or_else(gone)?;
     let seen = gpu.partition(partition.index).filter(|seen| seen.address == address).ok_or_else(gone)?;
     let own = observed.vm(vm).ok_or_else(gone)?;
     let mut findings: Vec<Finding> = decide::findings_for(observed, own, gpu, seen);
-    findings.extend(divvy_host::readiness::partition_findings(host.sysfs.as_ref(), gpu, seen));
-    let accepted = desired.assignments.get(vm).map(|assignment| assignment.accepted.clone()).unwrap_or_default();
+    findings.extend(divvy_host::readiness::partition_findings(
+        host.sysfs.as_ref(),
+        gpu,
+        seen,
+        &host.readiness,
+    ));
+    let accepted =
+        desired.assignments.get(vm).map(|assignment| assignment.accepted.clone()).unwrap_or_default();
     readiness::prove(partition, address, vm, &findings, &accepted).map_err(|stopping| {
-        let texts: Vec<String> = stopping.iter().map(|finding| format!("{} [{}]", finding.text, finding.code)).collect();
+        let texts: Vec<String> =
+            stopping.iter().map(|finding| format!("{} [{}]", finding.text, finding.code)).collect();
         let mends: Vec<&str> = stopping.iter().map(|finding| finding.mend.as_str()).collect();
         failure(step, texts.join("; "), mends.join("; "))
     })

@@ -13,7 +13,13 @@ use divvy_core::progress;
 use crate::jobs::StepNote;
 
 /// The record of a change, written in the same transaction and so before its effect.
-pub fn of_change(change: &Change, warnings: &[Finding], principal: &str, job: Option<JobId>, now_ms: u64) -> Vec<Event> {
+pub fn of_change(
+    change: &Change,
+    warnings: &[Finding],
+    principal: &str,
+    job: Option<JobId>,
+    now_ms: u64,
+) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
     for edit in &change.edits {
         let (code, subject, text) = edit_in_words(edit);
@@ -56,18 +62,26 @@ fn edit_in_words(edit: &Edit) -> (&'static str, Subject, String) {
             let text = format!("partition {} belongs to VM {}", assignment.partition, assignment.vm_name);
             ("assigned", Subject::Vm(assignment.vm.clone()), text)
         }
-        Edit::RemoveAssignment { vm, .. } => ("unassigned", Subject::Vm(vm.clone()), format!("VM {vm} has no partition any more")),
-        Edit::SetHold { partition, hold, .. } => match hold {
-            divvy_core::assignment::Hold::Releasing { vm_name, .. } => {
-                ("releasing", Subject::Partition(partition.clone()), format!("partition {partition} is taken back from VM {vm_name}"))
-            }
-            divvy_core::assignment::Hold::Quarantined { reason } => {
-                ("quarantined", Subject::Partition(partition.clone()), format!("partition {partition} is quarantined: {reason}"))
-            }
-        },
-        Edit::RemoveHold { partition, .. } => {
-            ("partition_free", Subject::Partition(partition.clone()), format!("partition {partition} is free again"))
+        Edit::RemoveAssignment { vm, .. } => {
+            ("unassigned", Subject::Vm(vm.clone()), format!("VM {vm} has no partition any more"))
         }
+        Edit::SetHold { partition, hold, .. } => match hold {
+            divvy_core::assignment::Hold::Releasing { vm_name, .. } => (
+                "releasing",
+                Subject::Partition(partition.clone()),
+                format!("partition {partition} is taken back from VM {vm_name}"),
+            ),
+            divvy_core::assignment::Hold::Quarantined { reason } => (
+                "quarantined",
+                Subject::Partition(partition.clone()),
+                format!("partition {partition} is quarantined: {reason}"),
+            ),
+        },
+        Edit::RemoveHold { partition, .. } => (
+            "partition_free",
+            Subject::Partition(partition.clone()),
+            format!("partition {partition} is free again"),
+        ),
     }
 }
 
@@ -88,7 +102,8 @@ pub fn of_observation(before: Option<&Observed>, after: &Observed, now_ms: u64) 
     gpu_events(before, after, &mut told);
     vm_events(before, after, &mut told);
     for finding in &after.findings {
-        let known = before.findings.iter().any(|one| one.code == finding.code && one.subject == finding.subject);
+        let known =
+            before.findings.iter().any(|one| one.code == finding.code && one.subject == finding.subject);
         if !known && finding.severity >= Severity::Warning {
             told.push(("finding", finding.subject.clone(), format!("{}: {}", finding.code, finding.text)));
         }
@@ -109,20 +124,34 @@ fn gpu_events(before: &Observed, after: &Observed, told: &mut Vec<(&'static str,
     for gpu in after.gpus.iter() {
         let subject = Subject::Gpu(gpu.id.clone());
         match before.gpu(&gpu.id) {
-            None => told.push(("gpu_appeared", subject, format!("GPU {} ({}) appeared at {}", gpu.id, gpu.model, gpu.address))),
+            None => told.push((
+                "gpu_appeared",
+                subject,
+                format!("GPU {} ({}) appeared at {}", gpu.id, gpu.model, gpu.address),
+            )),
             Some(was) => changed_gpu(was, gpu, told),
         }
     }
     for gpu in before.gpus.iter().filter(|gpu| after.gpu(&gpu.id).is_none()) {
-        told.push(("gpu_disappeared", Subject::Gpu(gpu.id.clone()), format!("GPU {} at {} disappeared", gpu.id, gpu.address)));
+        told.push((
+            "gpu_disappeared",
+            Subject::Gpu(gpu.id.clone()),
+            format!("GPU {} at {} disappeared", gpu.id, gpu.address),
+        ));
     }
 }
 
 fn changed_gpu(was: &ObservedGpu, gpu: &ObservedGpu, told: &mut Vec<(&'static str, Subject, String)>) {
     let subject = || Subject::Gpu(gpu.id.clone());
     if was.partition_count != gpu.partition_count {
-        let number = |count: Option<u16>| count.map_or("an unknown number of".to_owned(), |count| count.to_string());
-        let text = format!("GPU {} has {} partitions, had {}", gpu.id, number(gpu.partition_count), number(was.partition_count));
+        let number =
+            |count: Option<u16>| count.map_or("an unknown number of".to_owned(), |count| count.to_string());
+        let text = format!(
+            "GPU {} has {} partitions, had {}",
+            gpu.id,
+            number(gpu.partition_count),
+            number(was.partition_count)
+        );
         told.push(("count_changed", subject(), text));
     }
     if was.health != gpu.health {
@@ -130,13 +159,18 @@ fn changed_gpu(was: &ObservedGpu, gpu: &ObservedGpu, told: &mut Vec<(&'static st
         told.push((code, subject(), format!("GPU {}: {:?}", gpu.id, gpu.health)));
     }
     if was.address != gpu.address {
-        told.push(("gpu_moved", subject(), format!("GPU {} is at {} now, was at {}", gpu.id, gpu.address, was.address)));
+        told.push((
+            "gpu_moved",
+            subject(),
+            format!("GPU {} is at {} now, was at {}", gpu.id, gpu.address, was.address),
+        ));
     }
     for partition in &gpu.partitions {
         let was_open = was.partition(partition.index).is_some_and(|one| one.open);
         if was_open != partition.open {
             let id = PartitionId::new(&gpu.id, partition.index);
-            let (code, word) = if partition.open { ("partition_opened", "open") } else { ("partition_closed", "closed") };
+            let (code, word) =
+                if partition.open { ("partition_opened", "open") } else { ("partition_closed", "closed") };
             told.push((code, Subject::Partition(id.clone()), format!("partition {id} is {word}")));
         }
     }
@@ -146,9 +180,15 @@ fn vm_events(before: &Observed, after: &Observed, told: &mut Vec<(&'static str, 
     for vm in &after.vms {
         let subject = Subject::Vm(vm.id.clone());
         match before.vm(&vm.id) {
-            None if before.hypervisor_is_connected() => told.push(("vm_appeared", subject, format!("VM {} appeared", vm.name))),
+            None if before.hypervisor_is_connected() => {
+                told.push(("vm_appeared", subject, format!("VM {} appeared", vm.name)))
+            }
             Some(was) if was.power != vm.power => {
-                told.push(("vm_power", subject, format!("VM {} is {}, was {}", vm.name, vm.power, was.power)));
+                told.push((
+                    "vm_power",
+                    subject,
+                    format!("VM {} is {}, was {}", vm.name, vm.power, was.power),
+                ));
             }
             _ => {}
         }

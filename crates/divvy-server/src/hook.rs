@@ -45,7 +45,9 @@ pub enum HeldUp {
     Input(#[source] std::io::Error),
     #[error(transparent)]
     Call(#[from] divvy_hypervisor::hook::HookError),
-    #[error("VM {name} has PCI devices, and divvyd, which knows whose they are, does not answer at {socket}; systemctl start divvyd")]
+    #[error(
+        "VM {name} has PCI devices, and divvyd, which knows whose they are, does not answer at {socket}; systemctl start divvyd"
+    )]
     NoDaemon { name: String, socket: String, source: std::io::Error },
     #[error("divvyd's answer makes no sense: {text:?}")]
     Answer { text: String },
@@ -68,13 +70,19 @@ pub fn run(socket: &Path, arguments: &[String]) -> Result<(), HeldUp> {
         Ok((200, _)) => Ok(()),
         Ok((_, body)) => Err(refused(&body)),
         Err(_) if gate.devices.is_empty() => Ok(()),
-        Err(source) => Err(HeldUp::NoDaemon { name: gate.name, socket: socket.display().to_string(), source }),
+        Err(source) => {
+            Err(HeldUp::NoDaemon { name: gate.name, socket: socket.display().to_string(), source })
+        }
     }
 }
 
 fn refused(body: &str) -> HeldUp {
     match serde_json::from_str::<divvy_api::problem::Problem>(body) {
-        Ok(problem) => HeldUp::Refused { code: problem.code, detail: problem.detail, hint: problem.hint.unwrap_or_default() },
+        Ok(problem) => HeldUp::Refused {
+            code: problem.code,
+            detail: problem.detail,
+            hint: problem.hint.unwrap_or_default(),
+        },
         Err(_) => HeldUp::Answer { text: body.chars().take(200).collect() },
     }
 }

@@ -126,7 +126,13 @@ impl Hub {
     /// The same for a thread that may block.
     pub fn ask_blocking(&self, request: Request, principal: &str) -> Result<Answer, AskError> {
         let (reply, answer) = oneshot::channel();
-        self.tell(Message::Ask { request, principal: principal.to_owned(), dry_run: false, attempts: 0, reply });
+        self.tell(Message::Ask {
+            request,
+            principal: principal.to_owned(),
+            dry_run: false,
+            attempts: 0,
+            reply,
+        });
         answer.blocking_recv().unwrap_or(Err(AskError::Stopping))
     }
 }

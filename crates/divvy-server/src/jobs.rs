@@ -52,16 +52,35 @@ fn target(state: &State, edit: &Edit, count_asked: bool) -> Option<JobTarget> {
         },
         Edit::RemoveAssignment { server, vm } => {
             let had = state.desired_of(server).and_then(|desired| desired.assignments.get(vm))?;
-            Wanted::Unassigned { vm: vm.clone(), vm_name: had.vm_name.clone(), partition: had.partition.clone() }
+            Wanted::Unassigned {
+                vm: vm.clone(),
+                vm_name: had.vm_name.clone(),
+                partition: had.partition.clone(),
+            }
         }
         _ => return None,
     };
     let server = edit.server().clone();
-    Some(JobTarget { server, wanted, progress: Progress::Running, steps: Vec::new(), detail: None, hint: None })
+    Some(JobTarget {
+        server,
+        wanted,
+        progress: Progress::Running,
+        steps: Vec::new(),
+        detail: None,
+        hint: None,
+    })
 }
 
 pub fn new_job(id: JobId, kind: JobKind, principal: &str, now_ms: u64, targets: Vec<JobTarget>) -> Job {
-    Job { id, kind, principal: principal.to_owned(), created_ms: now_ms, finished_ms: None, progress: Progress::Running, targets }
+    Job {
+        id,
+        kind,
+        principal: principal.to_owned(),
+        created_ms: now_ms,
+        finished_ms: None,
+        progress: Progress::Running,
+        targets,
+    }
 }
 
 /// What a report did to the running jobs.
@@ -74,7 +93,13 @@ pub struct Advanced {
     pub requests: Vec<Request>,
 }
 
-pub fn advance(running: &BTreeMap<JobId, Arc<Job>>, state: &State, server: &ServerId, notes: &[StepNote], now_ms: u64) -> Advanced {
+pub fn advance(
+    running: &BTreeMap<JobId, Arc<Job>>,
+    state: &State,
+    server: &ServerId,
+    notes: &[StepNote],
+    now_ms: u64,
+) -> Advanced {
     let mut advanced = Advanced::default();
     let concerned = running.values().filter(|job| job.targets.iter().any(|target| target.server == *server));
     let mut concerned = concerned.peekable();
@@ -114,7 +139,11 @@ fn take_notes(target: &mut JobTarget, notes: &[StepNote], requests: &mut Vec<Req
             Ok(Outcome::Already) => "already",
             Err(_) => "failed",
         };
-        target.steps.push(StepRecord { text: note.step.to_string(), outcome: outcome.to_owned(), at_ms: note.at_ms });
+        target.steps.push(StepRecord {
+            text: note.step.to_string(),
+            outcome: outcome.to_owned(),
+            at_ms: note.at_ms,
+        });
         if let Err(failure) = &note.result {
             target.progress = Progress::Failed;
             target.detail = Some(failure.error.clone());
@@ -130,15 +159,26 @@ fn concerns(wanted: &Wanted, step: &Step) -> bool {
     match (wanted, step) {
         (
             Wanted::Count { gpu, .. },
-            Step::Host(HostStep::ReservePartitions { gpu: of, .. } | HostStep::RemovePartitions { gpu: of, .. } | HostStep::CreatePartitions { gpu: of, .. }),
+            Step::Host(
+                HostStep::ReservePartitions { gpu: of, .. }
+                | HostStep::RemovePartitions { gpu: of, .. }
+                | HostStep::CreatePartitions { gpu: of, .. },
+            ),
         ) => gpu == of,
         (Wanted::Count { .. }, _) => false,
         (
             Wanted::Assigned { partition, .. } | Wanted::Unassigned { partition, .. },
-            Step::Host(HostStep::PreparePartition { partition: of, .. } | HostStep::CleanPartition { partition: of, .. }),
+            Step::Host(
+                HostStep::PreparePartition { partition: of, .. }
+                | HostStep::CleanPartition { partition: of, .. },
+            ),
         ) => partition == of,
-        (Wanted::Assigned { vm, .. }, Step::Vm(step)) => step.vm() == vm && !matches!(step, VmStep::RemoveDevice { partition: Some(_), .. }),
-        (Wanted::Unassigned { vm, .. }, Step::Vm(step)) => step.vm() == vm && matches!(step, VmStep::RemoveDevice { .. }),
+        (Wanted::Assigned { vm, .. }, Step::Vm(step)) => {
+            step.vm() == vm && !matches!(step, VmStep::RemoveDevice { partition: Some(_), .. })
+        }
+        (Wanted::Unassigned { vm, .. }, Step::Vm(step)) => {
+            step.vm() == vm && matches!(step, VmStep::RemoveDevice { .. })
+        }
         (Wanted::Assigned { .. } | Wanted::Unassigned { .. }, Step::Host(_)) => false,
     }
 }

@@ -13,18 +13,18 @@
 
 pub mod settings;
 
-pub mod hub;
-pub mod jobs;
 pub mod admit;
 pub mod happenings;
+pub mod hub;
+pub mod jobs;
 
 pub mod agent;
 pub mod executor;
 
 pub mod auth;
-pub mod views;
 pub mod http;
+pub mod views;
 
+pub mod daemon;
 pub mod hook;
 pub mod parts;
-pub mod daemon;

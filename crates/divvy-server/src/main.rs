@@ -20,8 +20,8 @@ struct Arguments {
     /// Where what was asked for is kept
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
-    /// The Unix socket to answer on
-    #[arg(long, value_name = "PATH", env = "DIVVY_SOCKET")]
+    /// The Unix socket to answer on [env: DIVVY_SOCKET]
+    #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
     /// Answer on this loopback address too, to those who have the token
     #[arg(long, value_name = "ADDR:PORT")]
@@ -48,10 +48,13 @@ fn places(room: Option<&str>) -> Places {
         PathBuf::from("/var/lib/divvy")
     } else {
         let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
-        std::env::var_os("XDG_STATE_HOME").map_or_else(|| home.join(".local/state"), PathBuf::from).join("divvy")
+        std::env::var_os("XDG_STATE_HOME")
+            .map_or_else(|| home.join(".local/state"), PathBuf::from)
+            .join("divvy")
     };
     let state_dir = room.map_or_else(|| state_dir.clone(), |room| state_dir.join(format!("room-{room}")));
-    Places { state_dir, socket: divvy_api::endpoint::default_socket() }
+    let socket = std::env::var_os("DIVVY_SOCKET").map(PathBuf::from);
+    Places { state_dir, socket: socket.unwrap_or_else(divvy_api::endpoint::own_socket) }
 }
 
 fn main() -> ExitCode {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use divvy_core::id::{InvalidId, ServerId, VmId};
 use divvy_host::execute::Limits;
 use divvy_host::observe::{Observer, Settings as ObserverSettings};
+use divvy_host::readiness::Settings as ReadinessSettings;
 use divvy_host::real::RealSysfs;
 use divvy_host::sysfs::Sysfs;
 use divvy_host::uevent::UeventWatch;
@@ -59,11 +60,14 @@ pub enum PartsError {
 }
 
 fn limits(settings: &Settings) -> Limits {
-    Limits { write: settings.write_deadline, ..Limits::default() }
+    Limits { count_write: settings.write_deadline, ..Limits::default() }
 }
 
 fn observer(server: &ServerId, settings: &Settings) -> Observer {
-    Observer::new(server.clone(), ObserverSettings { also: settings.more_gpus.clone(), ..ObserverSettings::default() })
+    Observer::new(
+        server.clone(),
+        ObserverSettings { also: settings.more_gpus.clone(), ..ObserverSettings::default() },
+    )
 }
 
 /// This machine.
@@ -82,7 +86,13 @@ pub fn real(settings: &Settings, hub: &Hub) -> Result<Parts, PartsError> {
     let sysfs: Arc<dyn Sysfs> = Arc::new(sysfs);
     let bell = hub.bell(&server);
     let watch = UeventWatch::start(move || bell.ring()).map_err(PartsError::Uevent)?;
-    let host = Arc::new(HostSide { observer: observer(&server, settings), limits: limits(settings), sysfs, server: server.clone() });
+    let host = Arc::new(HostSide {
+        observer: observer(&server, settings),
+        readiness: ReadinessSettings::default(),
+        limits: limits(settings),
+        sysfs,
+        server: server.clone(),
+    });
     let hypervisor = Box::new(LibvirtHypervisor::new(&settings.libvirt_uri, Timeouts::default()));
     let parts = ServerParts { host, hypervisor, after_turn: Box::new(|| ()), watch: Some(watch) };
     Ok(Parts { name: server.to_string(), servers: vec![parts], room: None })
@@ -102,7 +112,9 @@ impl RoomControl for KeptRoom {
     }
 
     fn power(&self, server: &ServerId, vm: &VmId, on: bool) -> Result<(), String> {
-        let Some(on_server) = self.room.server(server) else { return Err(format!("the room has no server {server}")) };
+        let Some(on_server) = self.room.server(server) else {
+            return Err(format!("the room has no server {server}"));
+        };
         let done = if on { on_server.power_on(vm) } else { on_server.power_off(vm) };
         done.map_err(|error| crate::daemon::chain(&error))?;
         self.keep();
@@ -118,7 +130,9 @@ impl RoomControl for KeptRoom {
         }
         match write_whole(&self.file, &text) {
             Ok(()) => *kept = text,
-            Err(error) => tracing::warn!(file = %self.file.display(), %error, "keeping the room's state failed"),
+            Err(error) => {
+                tracing::warn!(file = %self.file.display(), %error, "keeping the room's state failed")
+            }
         }
     }
 }
@@ -143,7 +157,13 @@ pub fn simulated(name: &str, settings: &Settings, state_dir: &Path, hub: &Hub) -
     let servers = kept.room.servers.iter().map(|server| {
         let id = server.id().clone();
         let sysfs: Arc<dyn Sysfs> = server.sysfs();
-        let host = Arc::new(HostSide { observer: observer(&id, settings), limits: limits(settings), sysfs, server: id });
+        let host = Arc::new(HostSide {
+            observer: observer(&id, settings),
+            readiness: ReadinessSettings::default(),
+            limits: limits(settings),
+            sysfs,
+            server: id,
+        });
         let keeper = Arc::clone(&kept);
         ServerParts {
             host,

@@ -145,6 +145,9 @@ mod tests {
 
     #[test]
     fn a_file_that_was_named_has_to_be_there() {
-        assert!(matches!(read(Some(Path::new("/nowhere/divvyd.toml"))), Err(SettingsError::Unreadable { .. })));
+        assert!(matches!(
+            read(Some(Path::new("/nowhere/divvyd.toml"))),
+            Err(SettingsError::Unreadable { .. })
+        ));
     }
 }

@@ -1,7 +1,9 @@
 //! What people are shown, made from one moment's state. Nothing is decided here; a view only joins what
 //! was asked for with what was observed.
 
-use divvy_api::views::{AssignmentView, ExplainView, FindingView, GpuView, PartitionView, PlanStepView, VmView};
+use divvy_api::views::{
+    AssignmentView, ExplainView, FindingView, GpuView, PartitionView, PlanStepView, VmView,
+};
 use divvy_api::words::{AssignmentKind, PartitionState};
 use divvy_core::assignment::Hold;
 use divvy_core::check::check;
@@ -24,7 +26,9 @@ pub fn gpu_view(state: &State, server: &ServerId, gpu: &ObservedGpu) -> Option<G
     let observed = state.observed.get(server)?;
     let desired = state.desired_of(server);
     let (mode, reason) = status::gpu_mode(desired, observed, gpu);
-    let is_free = |one: &&ObservedPartition| status::partition(desired, observed, gpu, one).state == CorePartitionState::Free;
+    let is_free = |one: &&ObservedPartition| {
+        status::partition(desired, observed, gpu, one).state == CorePartitionState::Free
+    };
     let free = gpu.partitions.iter().filter(is_free).count();
     Some(GpuView {
         id: gpu.id.to_string(),
@@ -69,12 +73,20 @@ pub fn partitions(state: &State) -> Vec<PartitionView> {
     let mut views = Vec::new();
     for (server, gpu) in state.gpus() {
         let Some(observed) = state.observed.get(server) else { continue };
-        views.extend(gpu.partitions.iter().map(|partition| partition_view(state, server, observed, gpu, partition)));
+        views.extend(
+            gpu.partitions.iter().map(|partition| partition_view(state, server, observed, gpu, partition)),
+        );
     }
     views
 }
 
-fn partition_view(state: &State, server: &ServerId, observed: &Observed, gpu: &ObservedGpu, partition: &ObservedPartition) -> PartitionView {
+fn partition_view(
+    state: &State,
+    server: &ServerId,
+    observed: &Observed,
+    gpu: &ObservedGpu,
+    partition: &ObservedPartition,
+) -> PartitionView {
     let desired = state.desired_of(server);
     let status = status::partition(desired, observed, gpu, partition);
     let id = PartitionId::new(&gpu.id, partition.index);
@@ -84,7 +96,9 @@ fn partition_view(state: &State, server: &ServerId, observed: &Observed, gpu: &O
     });
     let reason = match desired.and_then(|desired| desired.holds.get(&id)) {
         Some(Hold::Quarantined { reason }) => Some(reason.clone()),
-        Some(Hold::Releasing { vm_name, .. }) => Some(format!("given up by VM {vm_name}, not proved clean yet")),
+        Some(Hold::Releasing { vm_name, .. }) => {
+            Some(format!("given up by VM {vm_name}, not proved clean yet"))
+        }
         None => None,
     };
     PartitionView {
@@ -178,12 +192,15 @@ fn waiting(state: &State, server: &ServerId, observed: &Observed) -> Vec<Finding
         code: FindingCode::of("not_as_asked_for"),
         severity: Severity::Warning,
         text: format!("{} is not as asked for: {}", one.subject, one.why),
-        mend: format!("divvy explain {}", match &one.subject {
-            Subject::Gpu(id) => id.to_string(),
-            Subject::Partition(id) => id.gpu.to_string(),
-            Subject::Vm(id) => id.to_string(),
-            Subject::Server(_) | Subject::Cluster => String::new(),
-        }),
+        mend: format!(
+            "divvy explain {}",
+            match &one.subject {
+                Subject::Gpu(id) => id.to_string(),
+                Subject::Partition(id) => id.gpu.to_string(),
+                Subject::Vm(id) => id.to_string(),
+                Subject::Server(_) | Subject::Cluster => String::new(),
+            }
+        ),
         subject: one.subject,
     };
     plan(desired, observed).waiting.into_iter().map(finding).collect()
@@ -191,13 +208,18 @@ fn waiting(state: &State, server: &ServerId, observed: &Observed) -> Vec<Finding
 
 /// VMs that have a partition and are not there any more.
 fn gone_vms(state: &State, server: &ServerId, observed: &Observed) -> Vec<Finding> {
-    let Some(desired) = state.desired_of(server).filter(|_| observed.hypervisor_is_connected()) else { return Vec::new() };
+    let Some(desired) = state.desired_of(server).filter(|_| observed.hypervisor_is_connected()) else {
+        return Vec::new();
+    };
     let gone = desired.assignments.values().filter(|assignment| observed.vm(&assignment.vm).is_none());
     gone.map(|assignment| Finding {
         code: FindingCode::of("assigned_vm_gone"),
         severity: Severity::Warning,
         subject: Subject::Partition(assignment.partition.clone()),
-        text: format!("partition {} belongs to VM {}, which is not on server {server}", assignment.partition, assignment.vm_name),
+        text: format!(
+            "partition {} belongs to VM {}, which is not on server {server}",
+            assignment.partition, assignment.vm_name
+        ),
         mend: format!("divvy unassign {}", assignment.vm),
     })
     .collect()
@@ -212,5 +234,8 @@ pub fn explanation(subject: &Subject, explanation: Explanation) -> ExplainView {
 }
 
 pub fn plan_steps(steps: &[(ServerId, Step)]) -> Vec<PlanStepView> {
-    steps.iter().map(|(server, step)| PlanStepView { server: server.to_string(), text: step.to_string() }).collect()
+    steps
+        .iter()
+        .map(|(server, step)| PlanStepView { server: server.to_string(), text: step.to_string() })
+        .collect()
 }

@@ -1,10 +1,10 @@
 //! Reading requests: a body of JSON, a query, a part of the path. Whatever is malformed is refused with a
 //! problem that names it.
 
+use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::{StatusCode, header, request::Parts};
-use axum::body::Bytes;
 use divvy_api::requests::check_name;
 use serde::de::DeserializeOwned;
 
@@ -18,13 +18,25 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failed> {
         let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let is_json = content_type.is_some_and(|text| text.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")));
+        let is_json = content_type.is_some_and(|text| {
+            text.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+        });
         if !is_json {
-            let detail = format!("the body is {}, not application/json", content_type.unwrap_or("of no content type"));
-            return Err(Failed::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", detail, "send Content-Type: application/json"));
+            let detail =
+                format!("the body is {}, not application/json", content_type.unwrap_or("of no content type"));
+            return Err(Failed::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "content_type",
+                detail,
+                "send Content-Type: application/json",
+            ));
         }
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection: BytesRejection| {
-            let code = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE { "body_too_large" } else { "body_unreadable" };
+            let code = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                "body_too_large"
+            } else {
+                "body_unreadable"
+            };
             Failed::new(rejection.status(), code, rejection.body_text(), "")
         })?;
         parse(&bytes).map(Self)
@@ -45,9 +57,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
     type Rejection = Failed;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failed> {
-        let Query(query) = Query::from_request_parts(parts, state).await.map_err(|rejection: QueryRejection| {
-            Failed::new(StatusCode::BAD_REQUEST, "query_malformed", rejection.body_text(), "")
-        })?;
+        let Query(query) =
+            Query::from_request_parts(parts, state).await.map_err(|rejection: QueryRejection| {
+                Failed::new(StatusCode::BAD_REQUEST, "query_malformed", rejection.body_text(), "")
+            })?;
         Ok(Self(query))
     }
 }
@@ -59,9 +72,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
     type Rejection = Failed;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failed> {
-        let Path(name): Path<String> = Path::from_request_parts(parts, state).await.map_err(|rejection: PathRejection| {
-            Failed::new(StatusCode::BAD_REQUEST, "path_malformed", rejection.body_text(), "")
-        })?;
+        let Path(name): Path<String> =
+            Path::from_request_parts(parts, state).await.map_err(|rejection: PathRejection| {
+                Failed::new(StatusCode::BAD_REQUEST, "path_malformed", rejection.body_text(), "")
+            })?;
         check_name(|| "the name in the path".to_owned(), &name)?;
         Ok(Self(name))
     }

@@ -1,11 +1,14 @@
 //! Everything that changes what was asked for: read, checked for shape, and put before `admit`.
 
+use axum::Extension;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::Extension;
-use divvy_api::requests::{Assign, AssignOne, DryRunQuery, GpuSelection as WireSelection, SetPartitionCount, SetPartitionCounts, Setting, Unassign};
+use divvy_api::requests::{
+    Assign, AssignOne, DryRunQuery, GpuSelection as WireSelection, SetPartitionCount, SetPartitionCounts,
+    Setting, Unassign,
+};
 use divvy_api::views::{Accepted, FindingView, JobView, PlanView};
 use divvy_core::finding::FindingCode;
 use divvy_core::request::{CountWish, GpuSelection, Request};
@@ -26,7 +29,12 @@ fn wish(setting: Setting) -> CountWish {
 fn codes(accept: &[String]) -> Result<std::collections::BTreeSet<FindingCode>, Failed> {
     let parsed = accept.iter().map(|text| text.parse::<FindingCode>());
     parsed.collect::<Result<_, _>>().map_err(|error| {
-        Failed::new(StatusCode::UNPROCESSABLE_ENTITY, "finding_code_malformed", error.to_string(), "divvy check shows the codes")
+        Failed::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "finding_code_malformed",
+            error.to_string(),
+            "divvy check shows the codes",
+        )
     })
 }
 
@@ -46,13 +54,22 @@ async fn ask(app: &App, principal: &Principal, request: Request, dry_run: bool) 
     }
 }
 
-pub async fn set_count(State(app): State<App>, Extension(principal): Extension<Principal>, Name(gpu): Name, Body(body): Body<SetPartitionCount>) -> Result<Response, Failed> {
+pub async fn set_count(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    Name(gpu): Name,
+    Body(body): Body<SetPartitionCount>,
+) -> Result<Response, Failed> {
     let wish = wish(body.validate()?);
     let request = Request::SetPartitionCount { gpus: GpuSelection::Named(vec![gpu]), wish };
     ask(&app, &principal, request, body.dry_run).await
 }
 
-pub async fn set_counts(State(app): State<App>, Extension(principal): Extension<Principal>, Body(body): Body<SetPartitionCounts>) -> Result<Response, Failed> {
+pub async fn set_counts(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    Body(body): Body<SetPartitionCounts>,
+) -> Result<Response, Failed> {
     let wish = wish(body.validate()?);
     let gpus = match body.gpus {
         WireSelection::All => GpuSelection::All,
@@ -61,25 +78,43 @@ pub async fn set_counts(State(app): State<App>, Extension(principal): Extension<
     ask(&app, &principal, Request::SetPartitionCount { gpus, wish }, body.dry_run).await
 }
 
-pub async fn assign_one(State(app): State<App>, Extension(principal): Extension<Principal>, Name(vm): Name, Body(body): Body<AssignOne>) -> Result<Response, Failed> {
+pub async fn assign_one(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    Name(vm): Name,
+    Body(body): Body<AssignOne>,
+) -> Result<Response, Failed> {
     body.validate()?;
     let accept = codes(&body.accept)?;
     let request = Request::Assign { vms: vec![vm], gpu: body.gpu, partition: body.partition, accept };
     ask(&app, &principal, request, body.dry_run).await
 }
 
-pub async fn assign(State(app): State<App>, Extension(principal): Extension<Principal>, Body(body): Body<Assign>) -> Result<Response, Failed> {
+pub async fn assign(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    Body(body): Body<Assign>,
+) -> Result<Response, Failed> {
     body.validate()?;
     let accept = codes(&body.accept)?;
     let request = Request::Assign { vms: body.vms, gpu: body.gpu, partition: body.partition, accept };
     ask(&app, &principal, request, body.dry_run).await
 }
 
-pub async fn unassign_one(State(app): State<App>, Extension(principal): Extension<Principal>, Name(vm): Name, Asked(query): Asked<DryRunQuery>) -> Result<Response, Failed> {
+pub async fn unassign_one(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    Name(vm): Name,
+    Asked(query): Asked<DryRunQuery>,
+) -> Result<Response, Failed> {
     ask(&app, &principal, Request::Unassign { vms: vec![vm] }, query.dry_run).await
 }
 
-pub async fn unassign(State(app): State<App>, Extension(principal): Extension<Principal>, Body(body): Body<Unassign>) -> Result<Response, Failed> {
+pub async fn unassign(
+    State(app): State<App>,
+    Extension(principal): Extension<Principal>,
+    Body(body): Body<Unassign>,
+) -> Result<Response, Failed> {
     body.validate()?;
     ask(&app, &principal, Request::Unassign { vms: body.vms }, body.dry_run).await
 }

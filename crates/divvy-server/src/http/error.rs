@@ -22,7 +22,12 @@ impl Failed {
     /// Something of the daemon itself failed.
     pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error = %chain(error), "answering a request failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", chain(error), "journalctl -u divvyd says more")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            chain(error),
+            "journalctl -u divvyd says more",
+        )
     }
 }
 
@@ -45,10 +50,13 @@ impl From<Refusal> for Failed {
             StatusCode::CONFLICT
         };
         let findings = match &refusal {
-            Refusal::NotReady { findings, .. } | Refusal::NotAccepted { findings, .. } => findings.iter().map(FindingView::from).collect(),
+            Refusal::NotReady { findings, .. } | Refusal::NotAccepted { findings, .. } => {
+                findings.iter().map(FindingView::from).collect()
+            }
             _ => Vec::new(),
         };
-        let problem = Problem::of_status(status.as_u16(), refusal.code(), refusal.to_string(), Some(refusal.hint()));
+        let problem =
+            Problem::of_status(status.as_u16(), refusal.code(), refusal.to_string(), Some(refusal.hint()));
         Self(Box::new(problem.with_findings(findings)))
     }
 }
@@ -58,9 +66,12 @@ impl From<AskError> for Failed {
         match error {
             AskError::Refused(refusal) => refusal.into(),
             AskError::Store(_) => Self::internal(&error),
-            AskError::Stopping => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", error.to_string(), "ask again when divvyd runs again")
-            }
+            AskError::Stopping => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "stopping",
+                error.to_string(),
+                "ask again when divvyd runs again",
+            ),
         }
     }
 }

@@ -18,15 +18,22 @@ use crate::hook::{Gate, Verdict};
 pub async fn may_start(State(app): State<App>, Body(gate): Body<Gate>) -> Result<Json<Verdict>, Failed> {
     // One daemon on real hardware has one server; a room's VMs have no hook.
     let Some((server, host)) = app.hosts.iter().next() else {
-        return Err(Failed::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "no server was read yet".to_owned(), ""));
+        return Err(Failed::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not_ready",
+            "no server was read yet".to_owned(),
+            "",
+        ));
     };
     let (server, host) = (server.clone(), Arc::clone(host));
-    let seen = tokio::task::spawn_blocking(move || host.observe()).await.map_err(|error| Failed::internal(&error))?;
+    let seen = tokio::task::spawn_blocking(move || host.observe()).await;
+    let seen = seen.map_err(|error| Failed::internal(&error))?.map_err(|error| Failed::internal(&error))?;
     let mut state: Everything = Everything::clone(&app.hub.state());
     if let Some(observed) = state.observed.get_mut(&server) {
         let observed = Arc::make_mut(observed);
         observed.gpus = seen.gpus;
-        observed.boot_id = seen.boot_id;
+        observed.boot_id = Some(seen.boot_id);
+        observed.findings = seen.findings;
     }
     if gate.migration {
         no_migration::check(&state, &gate.vm, &gate.name)?;

@@ -21,12 +21,24 @@ pub async fn list(State(app): State<App>) -> Result<Json<Vec<JobView>>, Failed> 
     let kept = kept.map_err(|error| Failed::internal(&error))?.map_err(|error| Failed::internal(&error))?;
     let running = app.hub.published().running_jobs;
     let newest = kept.iter().rev().take(NEWEST);
-    let views: Vec<JobView> = newest.map(|job| JobView::from(running.get(&job.id).map_or(job, |live| live))).collect();
+    let views: Vec<JobView> =
+        newest.map(|job| JobView::from(running.get(&job.id).map_or(job, |live| live))).collect();
     Ok(Json(views))
 }
 
-pub async fn show(State(app): State<App>, Name(id): Name, Asked(query): Asked<JobQuery>) -> Result<Json<JobView>, Failed> {
-    let no_such = || Failed::new(StatusCode::NOT_FOUND, "job_not_found", format!("there is no job {id:?}"), "divvy job list shows the newest");
+pub async fn show(
+    State(app): State<App>,
+    Name(id): Name,
+    Asked(query): Asked<JobQuery>,
+) -> Result<Json<JobView>, Failed> {
+    let no_such = || {
+        Failed::new(
+            StatusCode::NOT_FOUND,
+            "job_not_found",
+            format!("there is no job {id:?}"),
+            "divvy job list shows the newest",
+        )
+    };
     let number = id.parse().map(JobId).map_err(|_| no_such())?;
     let mut changes = app.hub.changes();
     let ended = async {

@@ -77,12 +77,16 @@ pub async fn explain(State(app): State<App>, Name(name): Name) -> Result<Json<Ex
     }
 }
 
-pub async fn events(State(app): State<App>, Asked(query): Asked<EventQuery>) -> Result<Json<Vec<EventView>>, Failed> {
+pub async fn events(
+    State(app): State<App>,
+    Asked(query): Asked<EventQuery>,
+) -> Result<Json<Vec<EventView>>, Failed> {
     let store = app.store.clone();
     let read = move || {
         let watch = store.watch();
         let limit = usize::try_from(query.limit()).unwrap_or(usize::MAX);
-        let after = query.after.unwrap_or_else(|| watch.latest().event.saturating_sub(u64::from(query.limit())));
+        let after =
+            query.after.unwrap_or_else(|| watch.latest().event.saturating_sub(u64::from(query.limit())));
         if query.wait_ms() > 0 && query.after.is_some() {
             // No event in time is an empty answer.
             let _ = watch.wait_event(after, Duration::from_millis(query.wait_ms()));

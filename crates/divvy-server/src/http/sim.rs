@@ -12,17 +12,27 @@ use super::body::{Body, Name};
 use super::{App, Failed};
 use crate::views;
 
-pub async fn power(State(app): State<App>, Name(name): Name, Body(body): Body<SetPower>) -> Result<Json<VmView>, Failed> {
+pub async fn power(
+    State(app): State<App>,
+    Name(name): Name,
+    Body(body): Body<SetPower>,
+) -> Result<Json<VmView>, Failed> {
     let state = app.hub.state();
     let (server, vm) = resolve::vm(&state, &name)?;
     let (server, id) = (server.clone(), vm.id.clone());
     let Some(room) = app.room.clone() else {
-        return Err(Failed::new(StatusCode::NOT_FOUND, "no_room", "this is no simulated room".to_owned(), ""));
+        return Err(Failed::new(
+            StatusCode::NOT_FOUND,
+            "no_room",
+            "this is no simulated room".to_owned(),
+            "",
+        ));
     };
     let mut changes = app.hub.changes();
     let (on_server, of_vm) = (server.clone(), id.clone());
     let done = tokio::task::spawn_blocking(move || room.power(&on_server, &of_vm, body.on)).await;
-    done.map_err(|error| Failed::internal(&error))?.map_err(|why| Failed::new(StatusCode::CONFLICT, "power_refused", why, ""))?;
+    done.map_err(|error| Failed::internal(&error))?
+        .map_err(|why| Failed::new(StatusCode::CONFLICT, "power_refused", why, ""))?;
     let wanted = if body.on { Power::Running } else { Power::Off };
     loop {
         let state = app.hub.state();
