@@ -88,14 +88,16 @@ fn root_label(sys: &dyn Sysfs, root: &str) -> String {
     }
 }
 
+/// The position at the end of a way, its root by name.
+#[cfg(test)]
+pub(crate) fn at(target: &str) -> Position {
+    let (root, way) = parse_way(target).expect("a way");
+    Position { root: root.replace(':', "-"), way }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(target: &str) -> Position {
-        let (root, way) = parse_way(target).expect("a way");
-        Position { root, way }
-    }
 
     #[test]
     fn the_way_does_not_change_with_the_bus_numbers() {
@@ -115,13 +117,23 @@ mod tests {
     #[test]
     fn a_root_inside_of_a_device_is_passed() {
         let way = at("../../../devices/pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:06.0/10000:e1:00.0");
-        assert_eq!(way.slug(), "pci0000:00-0e0-060-000");
+        assert_eq!(way.slug(), "pci0000-00-0e0-060-000");
     }
 
     #[test]
     fn a_root_below_a_platform_device_is_found() {
         let way = at("../../../devices/platform/3b500000.pcie/pci0002:00/0002:00:00.0/0002:01:00.0");
-        assert_eq!(way.root, "pci0002:00");
+        assert_eq!(way.root, "pci0002-00");
+    }
+
+    #[test]
+    fn a_root_is_known_by_its_place_among_the_roots_and_not_by_its_number() {
+        let tree = crate::testing::Tree::new();
+        for root in ["pci0000:00", "pci0000:80", "pci10000:e0"] {
+            tree.dir(&format!("sys/devices/{root}"));
+        }
+        assert_eq!(root_label(&tree.sys(), "pci0000:80"), "r1");
+        assert_eq!(root_label(&tree.sys(), "pci0002:00"), "d2");
     }
 
     #[test]

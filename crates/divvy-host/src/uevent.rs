@@ -125,7 +125,8 @@ mod tests {
     fn a_message_about_a_pci_device_wakes() {
         let (kernel, listener) = pair();
         let (woken, wakes) = mpsc::channel();
-        let _watch = UeventWatch::listen(listener, move || woken.send(()).unwrap_or_default()).expect("listens");
+        let _watch =
+            UeventWatch::listen(listener, move || woken.send(()).unwrap_or_default()).expect("listens");
         send(&kernel, PCI);
         wakes.recv_timeout(LONG).expect("was woken");
     }
@@ -151,7 +152,8 @@ mod tests {
     fn dropping_the_watch_ends_its_thread() {
         let (_kernel, listener) = pair();
         let (woken, wakes) = mpsc::channel::<()>();
-        let watch = UeventWatch::listen(listener, move || woken.send(()).unwrap_or_default()).expect("listens");
+        let watch =
+            UeventWatch::listen(listener, move || woken.send(()).unwrap_or_default()).expect("listens");
         drop(watch);
         assert_eq!(wakes.recv_timeout(LONG), Err(mpsc::RecvTimeoutError::Disconnected));
     }

@@ -45,10 +45,13 @@ impl Worker {
 /// What the process does: reads the value from stdin, writes it to `path` under `root`, says how it went
 /// on stdout. Returns its exit code.
 pub fn run_write_worker(root: &Path, path: &str) -> u8 {
-    let mut value = String::new();
-    let result =
-        io::stdin().read_to_string(&mut value).and_then(|_| RealSysfs::new(root).write(path, &value));
-    let said = io::stdout().write_all(format_answer(&result).as_bytes());
+    serve(root, path, &mut io::stdin().lock(), &mut io::stdout().lock())
+}
+
+fn serve(root: &Path, path: &str, value: &mut impl Read, answer: &mut impl Write) -> u8 {
+    let mut text = String::new();
+    let result = value.read_to_string(&mut text).and_then(|_| RealSysfs::new(root).write(path, &text));
+    let said = answer.write_all(format_answer(&result).as_bytes()).and_then(|()| answer.flush());
     if result.is_ok() && said.is_ok() { 0 } else { 1 }
 }
 
@@ -85,6 +88,21 @@ mod tests {
         let busy = Err(io::Error::from_raw_os_error(16));
         let read = parse_answer(format_answer(&busy).as_bytes());
         assert_eq!(read.expect_err("busy").raw_os_error(), Some(16));
+    }
+
+    #[test]
+    fn the_process_writes_what_it_is_given_and_says_how_it_went() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("sys")).expect("a folder");
+        std::fs::write(folder.path().join("sys/x"), "0").expect("a file");
+        let serve = |path: &str| {
+            let mut answer = Vec::new();
+            let code = serve(folder.path(), path, &mut "4".as_bytes(), &mut answer);
+            (code, String::from_utf8(answer).expect("a text"))
+        };
+        assert_eq!(serve("sys/x"), (0, "ok\n".to_owned()));
+        assert_eq!(serve("sys/y"), (1, "errno 2\n".to_owned()));
+        assert_eq!(std::fs::read(folder.path().join("sys/x")).expect("reads"), b"4");
     }
 
     #[test]

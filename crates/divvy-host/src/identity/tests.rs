@@ -1,20 +1,16 @@
 //! Ids stay with the hardware and are never shared.
 
 use super::*;
-use crate::testing::Tree;
 use crate::topology;
 
 fn address(text: &str) -> PciAddress {
     text.parse().expect("an address")
 }
 
-/// A GPU whose way is read from a tree, as it is in production.
 fn gpu(way: &str, serial: Option<u64>) -> Traits {
-    let tree = Tree::new();
     let address = address(way.rsplit('/').next().expect("a last part"));
-    tree.symlink(&format!("sys/bus/pci/devices/{address}"), &format!("../../../devices/{way}"));
-    let position = topology::position(&tree.sys(), address).expect("a way");
-    Traits { address, vendor: 0x10de, device: 0x25b6, serial, slot: None, position: Some(position) }
+    let position = Some(topology::at(way));
+    Traits { address, vendor: 0x10de, device: 0x25b6, serial, slot: None, position }
 }
 
 fn id(gpu: &Traits, shared: &BTreeSet<SerialKey>) -> String {
@@ -65,7 +61,7 @@ fn without_a_serial_number_the_slot_stands_in() {
 #[test]
 fn without_a_slot_the_way_stands_in() {
     let identity = identify(&gpu(ONE, None), &BTreeSet::new()).expect("an identity");
-    assert_eq!(identity.id.as_str(), "gpu-10de25b6-d0-010-000-080-000");
+    assert_eq!(identity.id.as_str(), "gpu-10de25b6-pci0000-40-010-000-080-000");
     assert!(identity.by_place);
 }
 

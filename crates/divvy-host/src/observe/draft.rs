@@ -57,10 +57,9 @@ pub fn look(sys: &dyn Sysfs, address: PciAddress, deadline: Duration) -> Draft {
     let windows = doubts.take(pci::windows(sys, address)).unwrap_or_default();
     let iommu_group = doubts.take(iommu::group(sys, address)).flatten();
     let numa_node = doubts.take(numa_node(sys, address)).flatten();
-    let partition_count = match max_partitions {
-        0 => Some(0),
-        _ => doubts.take(sriov::count(sys, address, deadline)),
-    };
+    // Without the capability the file is not there, and then there are no partitions.
+    let partition_count =
+        doubts.take(optional(sriov::count(sys, address, deadline))).map(|count| count.unwrap_or(0));
     let partitions = partition::look(sys, address, partition_count, &mut doubts);
     Draft {
         traits: traits(sys, address, numbers, config),
