@@ -1,8 +1,36 @@
 //! This server's GPUs, as the kernel shows them: observe the tree, execute steps, check readiness.
 //!
 //! Everything goes through the [`sysfs::Sysfs`] trait, so that the same code runs on a real kernel and
-//! on a simulated one. VMs, stores and other servers are not known here.
+//! on a simulated one. VMs, stores and other servers are not known here. Reading order is the order of
+//! the modules below: how a kernel is touched, what its files mean, and what Divvy does with them.
 
 #![forbid(unsafe_code)]
 
+pub mod paths;
 pub mod sysfs;
+
+mod in_flight;
+mod open_groups;
+pub mod real;
+pub mod uevent;
+pub mod worker;
+
+pub mod attribute;
+pub mod codes;
+pub mod identity;
+pub mod iommu;
+pub mod model;
+pub mod pci;
+pub mod scheme;
+pub mod topology;
+pub mod vfio;
+
+pub mod observe;
+
+pub mod error;
+pub mod execute;
+
+pub mod readiness;
+
+#[cfg(test)]
+mod testing;

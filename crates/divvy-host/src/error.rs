@@ -1,0 +1,173 @@
+//! What the machine did to us while a step was taken: what was tried, on which file, the kernel's own
+//! cause, what that is known to mean, and what to do. The meanings are those of the kernel's sources
+//! (`drivers/pci/iov.c`, `drivers/pci/pci-driver.c`, `drivers/vfio/pci`). What a user did wrong is not
+//! here: a refusal comes before any step.
+
+use std::fmt;
+use std::io;
+
+use divvy_core::id::GpuId;
+use divvy_core::pci_address::PciAddress;
+
+use crate::attribute::AttributeError;
+use crate::vfio::{Holder, OpenUnknown};
+
+mod meaning;
+
+pub use meaning::{Meaning, meaning};
+
+/// What was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    Look,
+    Reserve,
+    Remove,
+    Create,
+    Override,
+    Release,
+    Prepare,
+    Reset,
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Look => "look at the GPU",
+            Self::Reserve => "keep the server's drivers off new partitions",
+            Self::Remove => "remove the partitions",
+            Self::Create => "make partitions",
+            Self::Override => "keep the partition for VFIO",
+            Self::Release => "take the partition from its driver",
+            Self::Prepare => "give the partition to VFIO",
+            Self::Reset => "reset the partition",
+        })
+    }
+}
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    #[error("cannot {verb} ({path}){}", said(*verb, cause))]
+    Kernel {
+        verb: Verb,
+        path: String,
+        #[source]
+        cause: io::Error,
+    },
+    #[error("cannot {verb}: its state cannot be read")]
+    Unreadable {
+        verb: Verb,
+        #[source]
+        cause: AttributeError,
+    },
+    #[error("cannot {verb}: in use: {}", list(holders))]
+    PartitionOpen { verb: Verb, holders: Vec<Holder> },
+    #[error("cannot {verb}: it cannot be told whether it is in use")]
+    OpenUnknown {
+        verb: Verb,
+        #[source]
+        cause: OpenUnknown,
+    },
+    #[error("cannot make {asked} partitions ({path}), {} came{}", came_text(*came), said(Verb::Create, cause))]
+    NotCreated {
+        path: String,
+        asked: u16,
+        /// How many there are now; None: it cannot be told.
+        came: Option<u16>,
+        #[source]
+        cause: io::Error,
+    },
+    #[error("{asked} partitions were asked for and the driver made {came} ({path})")]
+    TooFew { path: String, asked: u16, came: u16 },
+    #[error("cannot {verb}: {path} says {found} partitions, expected were {expected}")]
+    OtherCount { verb: Verb, path: String, expected: u16, found: u16 },
+    #[error("cannot {verb}: {path} reads {found:?} after {wrote:?} was written")]
+    ReadBack { verb: Verb, path: String, wrote: String, found: String },
+    #[error("cannot {verb}: after {waited_ms} ms {what}")]
+    NotSettled { verb: Verb, what: String, waited_ms: u128 },
+    #[error("cannot {verb}: {path} leads to {found}, expected was {expected}")]
+    Moved { verb: Verb, path: String, expected: PciAddress, found: PciAddress },
+    #[error("cannot {verb}: the GPU at {address} is not {gpu}: {why}")]
+    OtherGpu { verb: Verb, gpu: GpuId, address: PciAddress, why: String },
+    #[error("cannot {verb}: the driver {driver} is not loaded")]
+    DriverMissing { verb: Verb, driver: &'static str },
+    #[error("cannot {verb}: the kernel knows no way to reset {address}")]
+    NoReset { verb: Verb, address: PciAddress },
+    #[error("cannot {verb}: {address} does not answer")]
+    Lost { verb: Verb, address: PciAddress },
+}
+
+impl HostError {
+    /// The stable name of this failure.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Kernel { cause, .. } | Self::NotCreated { cause, .. } if is_timed_out(cause) => "gpu_hangs",
+            Self::Unreadable { cause, .. } if cause.is_timed_out() => "gpu_hangs",
+            Self::Kernel { .. } => "kernel_refused",
+            Self::Unreadable { .. } => "state_unreadable",
+            Self::PartitionOpen { .. } => "partition_open",
+            Self::OpenUnknown { .. } => "open_unknown",
+            Self::NotCreated { .. } => "partitions_not_created",
+            Self::TooFew { .. } => "too_few_partitions",
+            Self::OtherCount { .. } => "count_changed_meanwhile",
+            Self::ReadBack { .. } => "value_not_kept",
+            Self::NotSettled { .. } => "not_settled",
+            Self::Moved { .. } => "partition_moved",
+            Self::OtherGpu { .. } => "gpu_replaced",
+            Self::DriverMissing { .. } => "driver_missing",
+            Self::NoReset { .. } => "no_reset",
+            Self::Lost { .. } => "gpu_lost",
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        let known = |verb: Verb, cause: &io::Error| meaning(verb, cause).map(|meaning| meaning.hint);
+        let hint = match self {
+            Self::Kernel { verb, cause, .. } => known(*verb, cause).unwrap_or(LOOK_AT_LOG),
+            Self::NotCreated { cause, .. } => known(Verb::Create, cause).unwrap_or(LOOK_AT_LOG),
+            Self::Unreadable { .. } | Self::ReadBack { .. } | Self::NotSettled { .. } => LOOK_AT_LOG,
+            Self::PartitionOpen { .. } => {
+                "shut the VM down, or end the process that has it open; then try again"
+            }
+            Self::OpenUnknown { .. } => "run divvyd as root, with /proc mounted and not hidden",
+            Self::TooFew { .. } => {
+                "the driver could not make more: ask for fewer, or look at the server's kernel log (dmesg)"
+            }
+            Self::OtherCount { .. } => {
+                "somebody else changes the partitions of this GPU; stop that program, then try again"
+            }
+            Self::Moved { .. } | Self::OtherGpu { .. } => "the hardware changed; try again",
+            Self::DriverMissing { driver, .. } => return format!("modprobe {driver}"),
+            Self::NoReset { .. } => {
+                "update the GPU's firmware or the kernel; without a reset the partition cannot be proved clean"
+            }
+            Self::Lost { .. } => {
+                "power the server off and on; if the GPU is still lost, reseat or replace it"
+            }
+        };
+        hint.to_owned()
+    }
+}
+
+const LOOK_AT_LOG: &str = "the server's kernel log says more (dmesg)";
+
+fn is_timed_out(cause: &io::Error) -> bool {
+    cause.kind() == io::ErrorKind::TimedOut
+}
+
+fn said(verb: Verb, cause: &io::Error) -> String {
+    meaning(verb, cause).map(|meaning| format!(": {}", meaning.text)).unwrap_or_default()
+}
+
+fn came_text(came: Option<u16>) -> String {
+    came.map_or_else(|| "an unknown number".to_owned(), |came| came.to_string())
+}
+
+fn list(holders: &[Holder]) -> String {
+    let words: Vec<String> = holders.iter().map(Holder::to_string).collect();
+    words.join(", ")
+}
+
+#[cfg(test)]
+mod tests;

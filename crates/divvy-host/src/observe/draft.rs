@@ -1,0 +1,164 @@
+//! One GPU as it is read, before it has a name: the name needs a look at all of them.
+
+use std::time::Duration;
+
+use divvy_core::catalogue::{self, CatalogueEntry};
+use divvy_core::finding::{Finding, Severity, Subject};
+use divvy_core::gpu::GpuModel;
+use divvy_core::observed::{ObservedGpu, ObservedPartition};
+use divvy_core::pci_address::PciAddress;
+
+use super::doubt::Doubts;
+use super::partition;
+use crate::attribute::{self, AttributeError, link_name, optional};
+use crate::codes;
+use crate::identity::{Identity, Traits};
+use crate::iommu;
+use crate::model;
+use crate::paths;
+use crate::pci::{self, Config, Numbers, Window};
+use crate::scheme::sriov;
+use crate::sysfs::Sysfs;
+use crate::topology;
+use crate::vfio;
+
+pub struct Draft {
+    pub traits: Traits,
+    pub numbers: Numbers,
+    /// Its configuration space told nothing, so a missing serial number means nothing.
+    pub is_silent: bool,
+    pub doubts: Doubts,
+    pub partitions: Vec<ObservedPartition>,
+    entry: Option<&'static CatalogueEntry>,
+    windows: Vec<Window>,
+    numa_node: Option<u32>,
+    driver: Option<String>,
+    driver_version: Option<String>,
+    iommu_group: Option<u32>,
+    max_partitions: u16,
+    partition_count: Option<u16>,
+    autoprobe: bool,
+}
+
+/// Reads everything that one GPU shows.
+pub fn look(sys: &dyn Sysfs, address: PciAddress, deadline: Duration) -> Draft {
+    let mut doubts = Doubts::default();
+    let numbers = doubts.take(pci::numbers(sys, address)).unwrap_or_default();
+    let entry = catalogue::find(numbers.vendor, numbers.device, numbers.subsystem_device);
+    let config = doubts.take(pci::config(sys, address, deadline));
+    if config == Some(Config::Lost) {
+        doubts.lost();
+    }
+    let driver = doubts.take(vfio::driver(sys, address)).flatten();
+    let max_partitions =
+        doubts.take(optional(attribute::decimal(sys, &paths::total_vfs(address)))).flatten().unwrap_or(0);
+    let autoprobe =
+        doubts.take(optional(attribute::switch(sys, &paths::autoprobe(address)))).flatten().unwrap_or(false);
+    let windows = doubts.take(pci::windows(sys, address)).unwrap_or_default();
+    let iommu_group = doubts.take(iommu::group(sys, address)).flatten();
+    let numa_node = doubts.take(numa_node(sys, address)).flatten();
+    // Without the capability the file is not there, and then there are no partitions.
+    let partition_count =
+        doubts.take(optional(sriov::count(sys, address, deadline))).map(|count| count.unwrap_or(0));
+    let partitions = partition::look(sys, address, partition_count, &mut doubts);
+    Draft {
+        traits: traits(sys, address, numbers, config),
+        numbers,
+        is_silent: !matches!(config, Some(Config::Answers { .. })),
+        driver_version: driver.as_deref().and_then(|driver| driver_version(sys, address, driver)),
+        doubts,
+        partitions,
+        entry,
+        windows,
+        numa_node,
+        driver,
+        iommu_group,
+        max_partitions,
+        partition_count,
+        autoprobe,
+    }
+}
+
+/// Without a way the GPU may still have a serial number, so an unreadable way is no doubt by itself.
+fn traits(sys: &dyn Sysfs, address: PciAddress, numbers: Numbers, config: Option<Config>) -> Traits {
+    let position = topology::position(sys, address).ok();
+    let upward = position.as_ref().map(topology::Position::upward).unwrap_or_default();
+    let serial = match config {
+        Some(Config::Answers { serial }) => serial,
+        Some(Config::Lost) | None => None,
+    };
+    Traits {
+        address,
+        vendor: numbers.vendor,
+        device: numbers.device,
+        serial,
+        slot: pci::slot(sys, &upward),
+        position,
+    }
+}
+
+/// -1: the firmware does not say.
+fn numa_node(sys: &dyn Sysfs, address: PciAddress) -> Result<Option<u32>, AttributeError> {
+    let path = paths::attribute(address, "numa_node");
+    let Some(text) = optional(attribute::text(sys, &path))? else { return Ok(None) };
+    if text == "-1" {
+        return Ok(None);
+    }
+    match attribute::parse_decimal(&text) {
+        Some(number) => Ok(Some(number)),
+        None => Err(AttributeError::malformed(&path, &text, "a NUMA node")),
+    }
+}
+
+/// Drivers built into the kernel have no version.
+fn driver_version(sys: &dyn Sysfs, address: PciAddress, driver: &str) -> Option<String> {
+    let module = link_name(sys, &paths::attribute(address, "driver/module"))
+        .unwrap_or_else(|_| driver.replace('-', "_"));
+    attribute::text(sys, &paths::module_version(&module)).ok().filter(|version| !version.is_empty())
+}
+
+impl Draft {
+    /// The GPU with its name, and what is to be said of it.
+    pub fn finish(self, identity: Identity) -> (ObservedGpu, Vec<Finding>) {
+        let Identity { id, by_place } = identity;
+        let model = model::model(self.numbers, self.entry);
+        let mut findings = Vec::new();
+        if by_place {
+            findings.push(identity_by_slot(&id, &model, self.traits.serial));
+        }
+        let gpu = ObservedGpu {
+            memory_bytes: model::memory_bytes(self.entry, &self.windows),
+            scheme: sriov::detect(self.max_partitions, self.driver.as_deref()),
+            valid_counts: sriov::valid_counts(self.entry, self.max_partitions),
+            health: self.doubts.health(),
+            id: id.clone(),
+            model,
+            address: self.traits.address,
+            serial: self.traits.serial.map(pci::format_serial),
+            numa_node: self.numa_node,
+            driver: self.driver,
+            driver_version: self.driver_version,
+            iommu_group: self.iommu_group,
+            max_partitions: self.max_partitions,
+            partition_count: self.partition_count,
+            autoprobe: self.autoprobe,
+            partitions: self.partitions,
+        };
+        findings.append(&mut self.doubts.findings(&id));
+        (gpu, findings)
+    }
+}
+
+fn identity_by_slot(id: &divvy_core::id::GpuId, model: &GpuModel, serial: Option<u64>) -> Finding {
+    let why = match serial {
+        None => "shows no serial number".to_owned(),
+        Some(serial) => format!("shares its serial number {} with another GPU", pci::format_serial(serial)),
+    };
+    Finding {
+        code: codes::GPU_IDENTITY_BY_SLOT,
+        severity: Severity::Warning,
+        subject: Subject::Gpu(id.clone()),
+        text: format!("GPU {id} ({model}) {why}; it is known by its place in the server"),
+        mend: "keep the GPU in its slot: in another one it is another GPU to Divvy".to_owned(),
+    }
+}

@@ -1,0 +1,115 @@
+//! Every path of the kernel's tree that Divvy uses, in one place. Paths are relative to the root and
+//! have no leading slash. Sources: `Documentation/ABI/testing/sysfs-bus-pci`, `sysfs-devices-pci`,
+//! `sysfs-kernel-iommu_groups`, `Documentation/driver-api/vfio.rst`. What the files hold is not known here.
+
+use divvy_core::id::PartitionIndex;
+use divvy_core::pci_address::PciAddress;
+
+pub const BUS: &str = "sys/bus";
+pub const PCI_DEVICES: &str = "sys/bus/pci/devices";
+pub const PCI_SLOTS: &str = "sys/bus/pci/slots";
+pub const DRIVERS_PROBE: &str = "sys/bus/pci/drivers_probe";
+pub const ROOTS: &str = "sys/devices";
+pub const IOMMU_GROUPS: &str = "sys/kernel/iommu_groups";
+pub const UNSAFE_INTERRUPTS: &[&str] = &[
+    "sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts",
+    "sys/module/iommufd/parameters/allow_unsafe_interrupts",
+];
+pub const UNSAFE_NOIOMMU: &str = "sys/module/vfio/parameters/enable_unsafe_noiommu_mode";
+pub const DEV_VFIO: &str = "dev/vfio";
+
+pub const BOOT_ID: &str = "proc/sys/kernel/random/boot_id";
+pub const COMMAND_LINE: &str = "proc/cmdline";
+pub const KERNEL_RELEASE: &str = "proc/sys/kernel/osrelease";
+pub const MEMORY: &str = "proc/meminfo";
+pub const PROCESSES: &str = "proc";
+pub const TAINTED: &str = "proc/sys/kernel/tainted";
+
+/// Where administrators and other programs leave what is to happen at boot.
+pub const BOOT_ACTIONS: &[&str] =
+    &["etc/udev/rules.d", "etc/systemd/system", "etc/tmpfiles.d", "etc/sysfs.d", "etc/cron.d"];
+/// Single files of the same kind.
+pub const BOOT_ACTION_FILES: &[&str] = &["etc/sysfs.conf", "etc/rc.local"];
+/// One folder for each parent, by address (mdevctl(8)).
+pub const MDEVCTL: &str = "etc/mdevctl.d";
+
+pub const VFIO_PCI: &str = "vfio-pci";
+
+/// The folder of a PCI device.
+pub fn device(address: PciAddress) -> String {
+    format!("{PCI_DEVICES}/{address}")
+}
+
+/// One attribute or link of a PCI device.
+pub fn attribute(address: PciAddress, name: &str) -> String {
+    format!("{PCI_DEVICES}/{address}/{name}")
+}
+
+pub fn num_vfs(address: PciAddress) -> String {
+    attribute(address, "sriov_numvfs")
+}
+
+pub fn total_vfs(address: PciAddress) -> String {
+    attribute(address, "sriov_totalvfs")
+}
+
+pub fn autoprobe(address: PciAddress) -> String {
+    attribute(address, "sriov_drivers_autoprobe")
+}
+
+/// The link from a physical function to one of its virtual functions.
+pub fn virtual_function(address: PciAddress, index: PartitionIndex) -> String {
+    attribute(address, &format!("virtfn{index}"))
+}
+
+/// The link from a virtual function to its physical function.
+pub fn physical_function(address: PciAddress) -> String {
+    attribute(address, "physfn")
+}
+
+pub fn driver(address: PciAddress) -> String {
+    attribute(address, "driver")
+}
+
+pub fn driver_override(address: PciAddress) -> String {
+    attribute(address, "driver_override")
+}
+
+pub fn unbind(address: PciAddress) -> String {
+    attribute(address, "driver/unbind")
+}
+
+pub fn config(address: PciAddress) -> String {
+    attribute(address, "config")
+}
+
+pub fn reset(address: PciAddress) -> String {
+    attribute(address, "reset")
+}
+
+pub fn reset_method(address: PciAddress) -> String {
+    attribute(address, "reset_method")
+}
+
+pub fn iommu_group(address: PciAddress) -> String {
+    attribute(address, "iommu_group")
+}
+
+/// The members of an IOMMU group.
+pub fn group_members(group: u32) -> String {
+    format!("{IOMMU_GROUPS}/{group}/devices")
+}
+
+/// The folder of a PCI driver, there while the driver is loaded.
+pub fn pci_driver(name: &str) -> String {
+    format!("sys/bus/pci/drivers/{name}")
+}
+
+pub fn module_version(module: &str) -> String {
+    format!("sys/module/{module}/version")
+}
+
+/// The IOMMU group of the device behind `/dev/vfio/devices/NAME`.
+pub fn vfio_device_group(name: &str) -> String {
+    format!("sys/class/vfio-dev/{name}/device/iommu_group")
+}

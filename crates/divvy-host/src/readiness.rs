@@ -1,0 +1,155 @@
+//! Every check that a server, a GPU and a partition must pass before a VM gets the partition, as tables:
+//! one row for each finding, with its code, how much it stops, and the small function that looks. A check
+//! that cannot look is itself a finding: nothing passes because it could not be read.
+//!
+//! Each function reads the tree anew. [`partition_findings`] belongs right before an assignment is carried
+//! out; [`resting_partition_findings`] are those that hold at any time, for reports. Nothing is decided
+//! here: `divvy_core::readiness` turns findings into a permission.
+
+use std::time::Duration;
+
+use divvy_core::finding::{Finding, FindingCode, Severity, Subject};
+use divvy_core::id::{PartitionId, ServerId};
+use divvy_core::observed::{ObservedGpu, ObservedPartition};
+
+use crate::attribute::AttributeError;
+use crate::codes;
+use crate::sysfs::Sysfs;
+
+mod gpu;
+mod partition;
+mod server;
+
+/// What the checks compare with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// For reads that can wait behind a write in the kernel.
+    pub read_deadline: Duration,
+    /// Kernel releases known to be unsafe, by the beginning of `uname -r`.
+    pub denied_kernels: Vec<String>,
+    pub denied_drivers: Vec<DeniedDriver>,
+}
+
+/// A driver's versions known to be unsafe, by the beginning of the version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeniedDriver {
+    pub driver: String,
+    pub version: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { read_deadline: Duration::from_secs(2), denied_kernels: Vec::new(), denied_drivers: Vec::new() }
+    }
+}
+
+/// What a check found: what is so, with the value that was read, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Trouble {
+    text: String,
+    mend: String,
+}
+
+fn trouble(text: impl Into<String>, mend: impl Into<String>) -> Trouble {
+    Trouble { text: text.into(), mend: mend.into() }
+}
+
+type Found = Result<Vec<Trouble>, AttributeError>;
+
+/// Where there is at most one thing to find.
+fn one(found: Option<Trouble>) -> Found {
+    Ok(found.into_iter().collect())
+}
+
+/// One row of a table; `C` is what the function looks at.
+struct Check<C> {
+    code: FindingCode,
+    severity: Severity,
+    look: fn(&C) -> Found,
+}
+
+const fn check<C>(code: FindingCode, severity: Severity, look: fn(&C) -> Found) -> Check<C> {
+    Check { code, severity, look }
+}
+
+/// The findings of a table about one subject; what cannot be read is found under `unreadable`.
+fn run<C>(table: &[Check<C>], context: &C, subject: &Subject, unreadable: FindingCode) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for row in table {
+        match (row.look)(context) {
+            Ok(troubles) => findings.extend(troubles.into_iter().map(|trouble| Finding {
+                code: row.code.clone(),
+                severity: row.severity,
+                subject: subject.clone(),
+                text: trouble.text,
+                mend: trouble.mend,
+            })),
+            Err(error) => findings.push(Finding {
+                code: unreadable.clone(),
+                severity: Severity::Error,
+                subject: subject.clone(),
+                text: format!("{subject} cannot be checked for {}: {}", row.code, error.chain()),
+                mend: "run divvyd as root, with /sys and /proc mounted; the server's kernel log may say more (dmesg)"
+                    .to_owned(),
+            }),
+        }
+    }
+    findings
+}
+
+/// What is wrong with the server, whatever its GPUs are.
+pub fn server_findings(sys: &dyn Sysfs, server: &ServerId, settings: &Settings) -> Vec<Finding> {
+    let context = server::Context { sys, settings };
+    run(&server::checks(), &context, &Subject::Server(server.clone()), codes::SERVER_UNREADABLE)
+}
+
+/// What is wrong with a GPU, apart from what the look at it told already.
+pub fn gpu_findings(sys: &dyn Sysfs, gpu: &ObservedGpu, settings: &Settings) -> Vec<Finding> {
+    let context = gpu::Context { sys, gpu, settings };
+    run(&gpu::checks(), &context, &Subject::Gpu(gpu.id.clone()), codes::GPU_UNREADABLE)
+}
+
+/// Everything that must be so when a partition goes into a VM, looked up now.
+pub fn partition_findings(
+    sys: &dyn Sysfs,
+    gpu: &ObservedGpu,
+    partition: &ObservedPartition,
+    settings: &Settings,
+) -> Vec<Finding> {
+    let mut findings = resting_partition_findings(sys, gpu, partition, settings);
+    // What is said of another piece of hardware is not worth saying.
+    if !findings.iter().any(|finding| partition::is_it().iter().any(|row| row.code == finding.code)) {
+        findings.extend(partition_run(&partition::assigning(), sys, gpu, partition, settings));
+    }
+    findings
+}
+
+/// What must be so of a partition at any time, whether it is free, prepared or in a VM.
+pub fn resting_partition_findings(
+    sys: &dyn Sysfs,
+    gpu: &ObservedGpu,
+    partition: &ObservedPartition,
+    settings: &Settings,
+) -> Vec<Finding> {
+    let findings = partition_run(&partition::is_it(), sys, gpu, partition, settings);
+    if findings.is_empty() {
+        partition_run(&partition::resting(), sys, gpu, partition, settings)
+    } else {
+        findings
+    }
+}
+
+fn partition_run<'a>(
+    table: &[Check<partition::Context<'a>>],
+    sys: &'a dyn Sysfs,
+    gpu: &'a ObservedGpu,
+    partition: &'a ObservedPartition,
+    settings: &'a Settings,
+) -> Vec<Finding> {
+    let subject = Subject::Partition(PartitionId::new(&gpu.id, partition.index));
+    let context = partition::Context { sys, gpu, partition, settings };
+    run(table, &context, &subject, codes::PARTITION_UNREADABLE)
+}
+
+#[cfg(test)]
+mod tests;

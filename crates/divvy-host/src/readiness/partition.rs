@@ -1,0 +1,212 @@
+//! A partition's own conditions, each read from the tree now: it is that partition of that GPU, alone in
+//! its IOMMU group, can be reset, answers; and when it is about to go into a VM, it is held by VFIO, kept
+//! for VFIO, and open to nobody.
+
+use divvy_core::finding::Severity::{Error, NeedsAccept};
+use divvy_core::observed::{ObservedGpu, ObservedPartition};
+use divvy_core::pci_address::PciAddress;
+
+use super::{Check, Found, Settings, check, one, trouble};
+use crate::attribute::link_address;
+use crate::codes;
+use crate::identity;
+use crate::iommu;
+use crate::observe::reset_methods;
+use crate::paths;
+use crate::pci::{self, Config};
+use crate::scheme::sriov;
+use crate::sysfs::Sysfs;
+use crate::vfio;
+
+pub struct Context<'a> {
+    pub sys: &'a dyn Sysfs,
+    pub gpu: &'a ObservedGpu,
+    pub partition: &'a ObservedPartition,
+    pub settings: &'a Settings,
+}
+
+impl Context<'_> {
+    fn address(&self) -> PciAddress {
+        self.partition.address
+    }
+
+    /// `partition gpu-….3 at 0000:41:00.4`.
+    fn name(&self) -> String {
+        format!("partition {}.{} at {}", self.gpu.id, self.partition.index, self.partition.address)
+    }
+}
+
+/// Whether it is that partition at all.
+pub fn is_it<'a>() -> [Check<Context<'a>>; 4] {
+    [
+        check(codes::GPU_REPLACED, Error, gpu_is_the_same),
+        check(codes::PARTITION_GONE, Error, is_there),
+        check(codes::PARTITION_MOVED, Error, is_where_it_was),
+        check(codes::COUNT_CONTRADICTION, Error, is_one_of_as_many),
+    ]
+}
+
+pub fn resting<'a>() -> [Check<Context<'a>>; 5] {
+    [
+        check(codes::NO_IOMMU_GROUP, Error, has_a_group),
+        check(codes::NOT_ISOLATED, Error, is_alone_in_its_group),
+        check(codes::NO_RESET, Error, can_be_reset),
+        check(codes::RESET_UNPROVEN, NeedsAccept, is_reset_in_a_good_way),
+        check(codes::PARTITION_SILENT, Error, answers),
+    ]
+}
+
+pub fn assigning<'a>() -> [Check<Context<'a>>; 4] {
+    [
+        check(codes::PARTITION_OPEN, Error, is_open_to_nobody),
+        check(codes::OPEN_UNKNOWN, Error, is_known_to_be_open_or_not),
+        check(codes::DRIVER_NOT_VFIO, Error, is_held_by_vfio),
+        check(codes::NOT_KEPT_FOR_VFIO, Error, is_kept_for_vfio),
+    ]
+}
+
+const TRY_AGAIN: &str = "nothing, Divvy looks again and finds another partition";
+
+fn gpu_is_the_same(context: &Context<'_>) -> Found {
+    let gpu = context.gpu;
+    let why = identity::contradiction(context.sys, gpu.address, &gpu.id, context.settings.read_deadline);
+    one(why.map(|why| {
+        trouble(
+            format!("the GPU at {} is not {} any more: {why}", gpu.address, gpu.id),
+            "if the GPU was replaced, remove its assignments; if it does not answer, power the server off and on",
+        )
+    }))
+}
+
+fn is_there(context: &Context<'_>) -> Found {
+    let is_gone = !context.sys.exists(&paths::device(context.address()));
+    one(is_gone.then(|| trouble(format!("{} is gone", context.name()), TRY_AGAIN)))
+}
+
+fn is_where_it_was(context: &Context<'_>) -> Found {
+    let up = paths::physical_function(context.address());
+    let down = paths::virtual_function(context.gpu.address, context.partition.index);
+    for (path, expected) in [(up, context.gpu.address), (down, context.address())] {
+        let found = link_address(context.sys, &path)?;
+        if found != expected {
+            let text = format!("{} is another one by now: /{path} leads to {found}", context.name());
+            return Ok(vec![trouble(text, TRY_AGAIN)]);
+        }
+    }
+    Ok(Vec::new())
+}
+
+fn is_one_of_as_many(context: &Context<'_>) -> Found {
+    let gpu = context.gpu;
+    let count = sriov::count(context.sys, gpu.address, context.settings.read_deadline)?;
+    let linked = vfio::partitions(context.sys, gpu.address)?.len();
+    let agrees = gpu.partition_count == Some(count) && linked == usize::from(count);
+    let expected = gpu.partition_count.map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());
+    one((!agrees).then(|| {
+        trouble(
+            format!("GPU {} had {expected} partitions; it says {count} and links {linked} now", gpu.id),
+            "somebody else changes its partitions; stop that program",
+        )
+    }))
+}
+
+fn has_a_group(context: &Context<'_>) -> Found {
+    let group = iommu::group(context.sys, context.address())?;
+    one(group.is_none().then(|| {
+        trouble(
+            format!("{} is in no IOMMU group", context.name()),
+            "turn on VT-d (Intel) or AMD-Vi / IOMMU (AMD) in the firmware setup; on Intel boot with intel_iommu=on",
+        )
+    }))
+}
+
+fn is_alone_in_its_group(context: &Context<'_>) -> Found {
+    let Some(group) = iommu::group(context.sys, context.address())? else { return Ok(Vec::new()) };
+    let peers = iommu::peers(context.sys, group, context.address())?;
+    let names: Vec<String> = peers.iter().map(PciAddress::to_string).collect();
+    one((!peers.is_empty()).then(|| {
+        trouble(
+            format!("{} shares IOMMU group {group} with {}", context.name(), names.join(", ")),
+            "turn on ACS (and on AMD servers ARI) in the firmware setup, or put the GPU into a slot of its own root port",
+        )
+    }))
+}
+
+fn can_be_reset(context: &Context<'_>) -> Found {
+    let path = paths::reset(context.address());
+    one((!context.sys.exists(&path)).then(|| {
+        trouble(
+            format!("{} cannot be reset: there is no /{path}", context.name()),
+            "update the GPU's firmware or the kernel; without a reset it cannot be proved clean for the next VM",
+        )
+    }))
+}
+
+/// Function level reset, or a way that the kernel has for this very device: both leave the others alone
+/// and do what they say.
+fn is_reset_in_a_good_way(context: &Context<'_>) -> Found {
+    let methods = reset_methods(context.sys, context.address())?;
+    let Some(first) = methods.first() else { return Ok(Vec::new()) };
+    one((!matches!(first.as_str(), "flr" | "device_specific")).then(|| {
+        let path = paths::reset_method(context.address());
+        trouble(
+            format!("{} is reset by {first:?}, which is not proved to leave nothing behind", context.name()),
+            format!("if the hardware has it: echo flr > /{path}"),
+        )
+    }))
+}
+
+fn answers(context: &Context<'_>) -> Found {
+    let config = pci::config(context.sys, context.address(), context.settings.read_deadline)?;
+    one((config == Config::Lost).then(|| {
+        trouble(
+            format!("{} does not answer on the bus", context.name()),
+            "set the partition count of its GPU anew, or power the server off and on",
+        )
+    }))
+}
+
+fn is_open_to_nobody(context: &Context<'_>) -> Found {
+    let Ok(holders) = vfio::open(context.sys, &[context.address()]) else { return Ok(Vec::new()) };
+    let troubles = holders.iter().map(|holder| {
+        trouble(
+            format!("{} is in use: {holder}", context.name()),
+            "shut the VM down, or end the process that has it open",
+        )
+    });
+    Ok(troubles.collect())
+}
+
+fn is_known_to_be_open_or_not(context: &Context<'_>) -> Found {
+    let unknown = vfio::open(context.sys, &[context.address()]).err();
+    one(unknown.map(|error| {
+        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        trouble(
+            format!("it cannot be told whether {} is in use: {error}: {cause}", context.name()),
+            "run divvyd as root, with /proc mounted and not hidden",
+        )
+    }))
+}
+
+fn is_held_by_vfio(context: &Context<'_>) -> Found {
+    let driver = vfio::driver(context.sys, context.address())?;
+    let text = match driver.as_deref() {
+        Some(driver) if vfio::is_vfio_driver(driver) => return Ok(Vec::new()),
+        Some(driver) => format!("{} is held by the driver {driver}", context.name()),
+        None => format!("{} is held by no driver", context.name()),
+    };
+    Ok(vec![trouble(text, "modprobe vfio-pci; Divvy then gives it the partition")])
+}
+
+fn is_kept_for_vfio(context: &Context<'_>) -> Found {
+    let kept_for = vfio::driver_override(context.sys, context.address())?;
+    let is_kept = kept_for.as_deref().is_some_and(vfio::is_vfio_driver);
+    one((!is_kept).then(|| {
+        let value = kept_for.unwrap_or_else(|| "(null)".to_owned());
+        let path = paths::driver_override(context.address());
+        trouble(
+            format!("{} is not kept for VFIO: /{path} is {value}", context.name()),
+            "another program changed it; stop that program, Divvy sets it again",
+        )
+    }))
+}

@@ -1,0 +1,202 @@
+//! Plain SR-IOV: the driver of the physical function implements `sriov_configure`, so that a number
+//! written to `sriov_numvfs` makes that many virtual functions. Rules: `drivers/pci/iov.c` and
+//! `Documentation/ABI/testing/sysfs-bus-pci`. What a partition is then used for is not known here.
+//!
+//! ```text
+//! 0 ── write N ──▶ N links virtfn0…virtfnN-1, each with its device and (with an IOMMU) its group
+//! N ── write 0 ──▶ 0, about one second later; there is no way from N to M but through 0
+//! ```
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use divvy_core::catalogue::CatalogueEntry;
+use divvy_core::gpu::{CountSource, PartitionCount, Scheme, ValidPartitionCounts};
+use divvy_core::id::PartitionIndex;
+use divvy_core::pci_address::PciAddress;
+use divvy_core::step::Outcome;
+
+use crate::attribute::{self, AttributeError};
+use crate::error::{HostError, Verb};
+use crate::execute::kernel::Kernel;
+use crate::iommu;
+use crate::paths;
+use crate::sysfs::Sysfs;
+
+/// Drivers that do not implement `sriov_configure`: a write answers ENOENT, whatever the capability says.
+const DRIVERS_WITHOUT: &[&str] = &["nvidia", "gim", "nouveau", paths::VFIO_PCI];
+
+/// Whether this driver splits its GPU when a number is written. Of an unknown driver only a try tells.
+pub fn is_implemented_by(driver: &str) -> bool {
+    !DRIVERS_WITHOUT.contains(&driver)
+}
+
+/// Whether a GPU is split by this scheme.
+pub fn detect(total: u16, driver: Option<&str>) -> Option<Scheme> {
+    (total > 0 && driver.is_some_and(is_implemented_by)).then_some(Scheme::Sriov)
+}
+
+/// The counts that split a GPU evenly: of the catalogue where it knows the model, never more than the
+/// driver allows.
+pub fn valid_counts(entry: Option<&CatalogueEntry>, total: u16) -> ValidPartitionCounts {
+    let within = |counts: &mut dyn Iterator<Item = u16>| {
+        counts.filter(|count| *count <= total).filter_map(PartitionCount::new).collect()
+    };
+    match entry {
+        _ if total == 0 => ValidPartitionCounts::none(),
+        Some(entry) => {
+            ValidPartitionCounts::new(within(&mut entry.counts.iter().copied()), CountSource::Catalogue)
+        }
+        None => ValidPartitionCounts::new(within(&mut (1..=total)), CountSource::Driver),
+    }
+}
+
+/// How many partitions the kernel says there are. Reading waits behind a write that hangs.
+pub fn count(sys: &dyn Sysfs, gpu: PciAddress, deadline: Duration) -> Result<u16, AttributeError> {
+    let path = paths::num_vfs(gpu);
+    let bytes = sys.read_within(&path, deadline).map_err(|cause| AttributeError::unreadable(&path, cause))?;
+    attribute::decimal_of(&path, &bytes)
+}
+
+/// Keeps the server's own drivers off partitions that are made from now on. The kernel looks at this
+/// when it probes, so it has to stand before the partitions are made.
+pub(crate) fn reserve(kernel: &Kernel<'_>, gpu: PciAddress) -> Result<Outcome, HostError> {
+    let verb = Verb::Reserve;
+    let path = paths::autoprobe(gpu);
+    if !kernel.look(verb, attribute::switch(kernel.sys, &path))? {
+        return Ok(Outcome::Already);
+    }
+    kernel.write(verb, &path, "0")?;
+    if kernel.look(verb, attribute::switch(kernel.sys, &path))? {
+        return Err(HostError::ReadBack { verb, path, wrote: "0".to_owned(), found: "1".to_owned() });
+    }
+    Ok(Outcome::Changed)
+}
+
+/// Removes all partitions and waits until the last one is gone.
+pub(crate) fn remove(kernel: &Kernel<'_>, gpu: PciAddress, expected: u16) -> Result<Outcome, HostError> {
+    let verb = Verb::Remove;
+    let found = kernel.count(verb, gpu)?;
+    let partitions = kernel.partitions(verb, gpu)?;
+    if found == 0 && partitions.is_empty() {
+        return Ok(Outcome::Already);
+    }
+    // Somebody else made other partitions since the step was planned; they are not ours to remove.
+    if found != 0 && found != expected {
+        return Err(HostError::OtherCount { verb, path: paths::num_vfs(gpu), expected, found });
+    }
+    kernel.refuse_if_any_open(verb, gpu)?;
+    kernel.write(verb, &paths::num_vfs(gpu), "0")?;
+    kernel.wait_until(verb, || {
+        let left = kernel.count(verb, gpu)?;
+        if left != 0 {
+            return Ok(Some(format!("{left} partitions are left")));
+        }
+        if let Some(index) = kernel.partitions(verb, gpu)?.keys().next() {
+            return Ok(Some(format!("the link to partition {index} is left")));
+        }
+        let remains = partitions.values().find(|address| kernel.sys.exists(&paths::device(**address)));
+        Ok(remains.map(|address| format!("{address} is left")))
+    })?;
+    Ok(Outcome::Changed)
+}
+
+/// Makes partitions, reads the count back and waits until each one is there.
+pub(crate) fn create(
+    kernel: &Kernel<'_>,
+    gpu: PciAddress,
+    count: PartitionCount,
+) -> Result<Outcome, HostError> {
+    let verb = Verb::Create;
+    let path = paths::num_vfs(gpu);
+    let asked = count.get();
+    let found = kernel.count(verb, gpu)?;
+    if found == asked {
+        wait_until_there(kernel, gpu, asked)?;
+        return Ok(Outcome::Already);
+    }
+    if found != 0 {
+        return Err(HostError::OtherCount { verb, path, expected: 0, found });
+    }
+    kernel.refuse_if_any_open(verb, gpu)?;
+    if let Err(cause) = kernel.sys.write_within(&path, &asked.to_string(), kernel.limits.count_write) {
+        // What came is left as it is: the way back is a plan of its own.
+        let came = kernel.count(verb, gpu).ok();
+        return Err(HostError::NotCreated { path, asked, came, cause });
+    }
+    // The kernel calls it a success when the driver makes fewer than asked for.
+    let came = kernel.count(verb, gpu)?;
+    if came != asked {
+        return Err(HostError::TooFew { path, asked, came });
+    }
+    wait_until_there(kernel, gpu, asked)?;
+    Ok(Outcome::Changed)
+}
+
+fn wait_until_there(kernel: &Kernel<'_>, gpu: PciAddress, asked: u16) -> Result<(), HostError> {
+    let verb = Verb::Create;
+    // Without an IOMMU no group ever comes; readiness says so.
+    let with_group = kernel.sys.exists(&paths::iommu_group(gpu));
+    kernel.wait_until(verb, || {
+        let partitions = kernel.partitions(verb, gpu)?;
+        Ok(missing(kernel.sys, &partitions, asked, with_group))
+    })
+}
+
+fn missing(
+    sys: &dyn Sysfs,
+    partitions: &BTreeMap<PartitionIndex, PciAddress>,
+    asked: u16,
+    with_group: bool,
+) -> Option<String> {
+    (0..asked).find_map(|number| {
+        let Some(address) = partitions.get(&PartitionIndex(number)) else {
+            return Some(format!("partition {number} has not come"));
+        };
+        if !sys.exists(&paths::physical_function(*address)) {
+            return Some(format!("partition {number} at {address} has not come"));
+        }
+        if with_group && !matches!(iommu::group(sys, *address), Ok(Some(_))) {
+            return Some(format!("partition {number} at {address} has no IOMMU group"));
+        }
+        None
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use divvy_core::catalogue;
+
+    fn numbers(valid: &ValidPartitionCounts) -> Vec<u16> {
+        valid.as_slice().iter().map(|count| count.get()).collect()
+    }
+
+    #[test]
+    fn the_catalogue_is_bounded_by_the_driver() {
+        let a40 = catalogue::find(0x10de, 0x2235, 0x145a);
+        let valid = valid_counts(a40, 8);
+        assert_eq!(numbers(&valid), [1, 2, 3, 4, 6, 8]);
+        assert_eq!(valid.source(), CountSource::Catalogue);
+    }
+
+    #[test]
+    fn an_unknown_model_has_every_count_that_the_driver_allows() {
+        let valid = valid_counts(None, 3);
+        assert_eq!(numbers(&valid), [1, 2, 3]);
+        assert_eq!(valid.source(), CountSource::Driver);
+    }
+
+    #[test]
+    fn without_the_capability_nothing_is_valid() {
+        assert!(valid_counts(catalogue::find(0x10de, 0x2235, 0x145a), 0).is_empty());
+    }
+
+    #[test]
+    fn a_driver_that_is_known_not_to_split_is_no_scheme() {
+        assert_eq!(detect(16, Some("nvidia")), None);
+        assert_eq!(detect(16, None), None);
+        assert_eq!(detect(0, Some("simgpu")), None);
+        assert_eq!(detect(16, Some("simgpu")), Some(Scheme::Sriov));
+    }
+}
