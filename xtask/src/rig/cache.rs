@@ -1,0 +1,154 @@
+//! Where built things are kept. An entry is named by the hash of everything
+//! that went into it, is built aside and renamed into place, and is never
+//! changed afterwards: half an entry does not exist, and a disk and the
+//! snapshot taken on it cannot come apart.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+
+pub struct Cache {
+    root: PathBuf,
+}
+
+impl Cache {
+    /// `DIVVY_RIG_CACHE`, else `divvy/rig` in the user's cache folder.
+    pub fn open() -> Result<Cache> {
+        let root = match std::env::var_os("DIVVY_RIG_CACHE") {
+            Some(path) => PathBuf::from(path),
+            None => user_cache()?.join("divvy").join("rig"),
+        };
+        fs::create_dir_all(&root).with_context(|| format!("create {}", root.display()))?;
+        let root = root
+            .canonicalize()
+            .with_context(|| format!("resolve {}", root.display()))?;
+        Ok(Cache { root })
+    }
+
+    /// A folder for what is not an entry: logs, running machines.
+    pub fn folder(&self, name: &str) -> Result<PathBuf> {
+        let path = self.root.join(name);
+        fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// The entry's folder, built by `build` if it is not there yet.
+    pub fn entry(
+        &self,
+        kind: &str,
+        key: &Key,
+        build: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<PathBuf> {
+        let path = self.root.join(format!("{kind}-{}", key.0));
+        if path.is_dir() {
+            return Ok(path);
+        }
+        let lock_path = self.root.join(format!("{kind}.lock"));
+        let lock =
+            File::create(&lock_path).with_context(|| format!("create {}", lock_path.display()))?;
+        lock.lock()
+            .with_context(|| format!("lock {}", lock_path.display()))?;
+        if path.is_dir() {
+            return Ok(path);
+        }
+        // The lock is ours, so whatever lies here is what a killed build left.
+        let aside = self.root.join(format!("{kind}.partial"));
+        remove_tree(&aside)?;
+        fs::create_dir(&aside).with_context(|| format!("create {}", aside.display()))?;
+        build(&aside)?;
+        fs::rename(&aside, &path).with_context(|| format!("put {} in place", path.display()))?;
+        Ok(path)
+    }
+}
+
+fn user_cache() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()) {
+        return Ok(PathBuf::from(path));
+    }
+    let home = std::env::var_os("HOME").context("neither HOME nor DIVVY_RIG_CACHE is set")?;
+    Ok(PathBuf::from(home).join(".cache"))
+}
+
+fn remove_tree(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Names an entry by what went into it.
+pub struct Key(String);
+
+pub struct KeyBuilder(Sha256);
+
+impl KeyBuilder {
+    pub fn new() -> KeyBuilder {
+        KeyBuilder(Sha256::new())
+    }
+
+    /// Lengths are hashed too, so that `ab`+`c` and `a`+`bc` differ.
+    pub fn add(mut self, part: &[u8]) -> KeyBuilder {
+        self.0.update((part.len() as u64).to_le_bytes());
+        self.0.update(part);
+        self
+    }
+
+    /// Every file below `folder`: its name, whether it may be run, its content.
+    pub fn add_tree(mut self, folder: &Path) -> Result<KeyBuilder> {
+        for path in files_below(folder)? {
+            let relative = path.strip_prefix(folder).expect("it was found below it");
+            let content = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+            self = self
+                .add(relative.as_os_str().as_encoded_bytes())
+                .add(&content);
+        }
+        Ok(self)
+    }
+
+    pub fn finish(self) -> Key {
+        let digest = self.0.finalize();
+        Key(digest.iter().take(10).map(|b| format!("{b:02x}")).collect())
+    }
+}
+
+impl Key {
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+/// All files below a folder, in an order that does not depend on the machine.
+pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let entries =
+            fs::read_dir(&folder).with_context(|| format!("list {}", folder.display()))?;
+        for entry in entries {
+            let path = entry.context("read a folder entry")?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_tells_where_one_part_ends_and_the_next_begins() {
+        let one = KeyBuilder::new().add(b"ab").add(b"c").finish();
+        let other = KeyBuilder::new().add(b"a").add(b"bc").finish();
+        assert_ne!(one.as_bytes(), other.as_bytes());
+    }
+}
