@@ -1,13 +1,18 @@
 //! Where built things are kept. An entry is named by the hash of everything
 //! that went into it, is built aside and renamed into place, and is never
 //! changed afterwards: half an entry does not exist, and a disk and the
-//! snapshot taken on it cannot come apart.
+//! snapshot taken on it cannot come apart. Entries that nobody used for a week
+//! go when a new one is built.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
+
+/// An entry is about 700 MiB; other checkouts on this machine share the cache.
+const UNUSED_LIMIT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 pub struct Cache {
     root: PathBuf,
@@ -43,6 +48,7 @@ impl Cache {
     ) -> Result<PathBuf> {
         let path = self.root.join(format!("{kind}-{}", key.0));
         if path.is_dir() {
+            note_use(&path)?;
             return Ok(path);
         }
         let lock_path = self.root.join(format!("{kind}.lock"));
@@ -58,9 +64,38 @@ impl Cache {
         remove_tree(&aside)?;
         fs::create_dir(&aside).with_context(|| format!("create {}", aside.display()))?;
         build(&aside)?;
+        note_use(&aside)?;
+        self.remove_unused(kind)?;
         fs::rename(&aside, &path).with_context(|| format!("put {} in place", path.display()))?;
         Ok(path)
     }
+}
+
+impl Cache {
+    fn remove_unused(&self, kind: &str) -> Result<()> {
+        let prefix = format!("{kind}-");
+        let entries =
+            fs::read_dir(&self.root).with_context(|| format!("list {}", self.root.display()))?;
+        for entry in entries {
+            let entry = entry.context("read a folder entry")?;
+            let is_entry = entry.file_name().to_string_lossy().starts_with(&prefix);
+            if is_entry && is_unused(&entry.path()) {
+                remove_tree(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn note_use(entry: &Path) -> Result<()> {
+    fs::write(entry.join("used"), "").with_context(|| format!("mark {} as used", entry.display()))
+}
+
+/// In doubt it is used: a clock that went back removes nothing.
+fn is_unused(entry: &Path) -> bool {
+    let used = fs::metadata(entry.join("used")).and_then(|metadata| metadata.modified());
+    let age = used.map(|time| SystemTime::now().duration_since(time));
+    matches!(age, Ok(Ok(age)) if age > UNUSED_LIMIT)
 }
 
 fn user_cache() -> Result<PathBuf> {

@@ -116,9 +116,12 @@ impl Rig {
     /// Restarts the operating system, in order, and waits until it is up.
     pub fn reboot(&mut self) -> Result<()> {
         let before = self.boot_id()?;
-        self.expect("systemctl reboot --no-block")?;
+        // The shutdown may cut the answer off; a refusal it cannot hide.
+        if let Ok(output) = self.run("systemctl reboot --no-block") {
+            ensure!(output.is_success(), "no reboot: {}", output.text.trim_end());
+        }
         let deadline = Instant::now() + BOOT_LIMIT;
-        // A command may be cut off by the shutdown: only another id is news.
+        // While it is down nothing answers: only another id is news.
         while self.boot_id().map_or(true, |id| id == before) {
             if Instant::now() > deadline {
                 bail!(
@@ -168,6 +171,7 @@ impl Rig {
     fn boot_id(&self) -> Result<String> {
         let command = "cat /proc/sys/kernel/random/boot_id";
         let output = self.run_within(command, Duration::from_secs(5))?;
+        ensure!(output.is_success(), "no boot id: {}", output.text);
         Ok(output.text)
     }
 

@@ -18,6 +18,9 @@ impl RunFolder {
     /// A new folder below `runs`, unique to this machine and process.
     pub fn create(runs: &Path, name: &str) -> Result<RunFolder> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
+        // One at a time: a folder that is not locked yet looks abandoned.
+        let creating = File::create(runs.join("lock")).context("create the lock of all runs")?;
+        creating.lock().context("lock the folder of all runs")?;
         sweep(runs)?;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = runs.join(format!("{}-{number}-{name}", std::process::id()));
@@ -64,7 +67,7 @@ fn sweep(runs: &Path) -> Result<()> {
     let entries = fs::read_dir(runs).with_context(|| format!("list {}", runs.display()))?;
     for entry in entries {
         let run = entry.context("read a folder entry")?.path();
-        // A folder without a lock is just being made, or just being removed.
+        // What has no lock is just being removed, or is the lock of all.
         let Ok(lock) = File::open(lock_of(&run)) else {
             continue;
         };

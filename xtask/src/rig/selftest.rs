@@ -30,15 +30,16 @@ pub fn main() -> Result<ExitCode> {
             .into_iter()
             .try_for_each(|result| result.expect("checks return their failures"))
     })?;
-    let fresh = built.resume("fresh")?;
     check("a resumed machine knows nothing of another", || {
-        knows_nothing(&fresh)
+        knows_nothing(&built.resume("fresh")?)
     })?;
-    drop(fresh);
-    let cold = built.boot("cold")?;
     check("a machine boots from power off by itself", || {
-        knows_nothing(&cold)?;
-        drivers_are_bound(&cold)
+        let rig = built.boot("cold")?;
+        knows_nothing(&rig)?;
+        drivers_are_bound(&rig)
+    })?;
+    check("a program of this machine runs in the rig", || {
+        uploaded_program_runs(&built.resume("upload")?)
     })?;
     println!("all well after {:.0} s", started.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)
@@ -77,6 +78,20 @@ fn vm_machine(built: &Built) -> Result<()> {
             files_stay_and_vfs_go(&rig)
         },
     )
+}
+
+/// This very program, because it is at hand; it answers with its usage.
+fn uploaded_program_runs(rig: &Rig) -> Result<()> {
+    let program = std::env::current_exe().context("find this program")?;
+    rig.upload(&program, "/opt/test/xtask")?;
+    let answer = rig.run("/opt/test/xtask rig")?;
+    ensure!(
+        answer.text.contains("usage: cargo xtask rig"),
+        "it answered with {}: {}",
+        answer.status,
+        answer.text
+    );
+    Ok(())
 }
 
 fn leave_traces(rig: &Rig) -> Result<()> {

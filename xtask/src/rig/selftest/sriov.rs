@@ -41,6 +41,7 @@ pub fn checks(rig: &Rig) -> Result<()> {
     })?;
     check("an injected hang ends when it is told to", || hang(rig))?;
     check("a VF's quota is set and read by number", || quota(rig))?;
+    check("a reset leaves nothing in a VF", || reset(rig))?;
     check("the stock SR-IOV function takes a count too", || {
         set_vf_count(rig, CONTROL_ADDRESS, VfCount(2))?;
         set_vf_count(rig, CONTROL_ADDRESS, VfCount(0))
@@ -164,6 +165,44 @@ fn quota(rig: &Rig) -> Result<()> {
     inject(rig, &AMD_GPU, "vf_quota", "1 24576")?;
     expect_file(rig, &AMD_GPU, "vf_quota", "0 0\n1 24576")?;
     set_vf_count(rig, AMD_GPU.address, VfCount(0))
+}
+
+/// Memory, scratch registers and the reset counter, looked at from outside as
+/// a driver on the server would.
+fn reset(rig: &Rig) -> Result<()> {
+    const RESETS: u64 = 0x8;
+    const SCRATCH: u64 = 0x100;
+    set_vf_count(rig, AMD_GPU.address, VfCount(1))?;
+    let vf = vf_address(rig, AMD_GPU.address, 0)?;
+    // QEMU wants a VF's memory decoding on, as a driver would set it.
+    rig.expect(&format!("setpci -s {vf} COMMAND=2"))?;
+    let (registers, vram) = (bar_start(rig, &vf, 0)?, bar_start(rig, &vf, 2)?);
+    let before = peek(rig, registers + RESETS)?;
+    for place in [registers + SCRATCH, vram, vram + 0xffffc] {
+        rig.expect(&format!("busybox devmem {place:#x} 32 0x5ec2e7"))?;
+        ensure!(peek(rig, place)? == 0x005e_c2e7, "{place:#x} keeps nothing");
+    }
+    write_well(rig, &path(&vf, "reset"), "1")?;
+    for place in [registers + SCRATCH, vram, vram + 0xffffc] {
+        ensure!(peek(rig, place)? == 0, "{place:#x} keeps a secret");
+    }
+    let after = peek(rig, registers + RESETS)?;
+    ensure!(after == before + 1, "{before} resets became {after}");
+    set_vf_count(rig, AMD_GPU.address, VfCount(0))
+}
+
+/// Where a BAR begins: the first number of its line in `resource`.
+fn bar_start(rig: &Rig, address: &str, bar: usize) -> Result<u64> {
+    let table = read(rig, address, "resource")?;
+    let line = table.lines().nth(bar).unwrap_or_default();
+    let start = line.split(' ').next().unwrap_or_default();
+    Ok(u64::from_str_radix(start.trim_start_matches("0x"), 16)?)
+}
+
+fn peek(rig: &Rig, place: u64) -> Result<u32> {
+    let text = rig.expect(&format!("busybox devmem {place:#x} 32"))?;
+    let digits = text.trim().trim_start_matches("0x");
+    Ok(u32::from_str_radix(digits, 16)?)
 }
 
 fn inject(rig: &Rig, gpu: &RigGpu, attribute: &str, value: &str) -> Result<()> {
