@@ -19,11 +19,11 @@ mod build;
 mod cache;
 mod compile;
 mod domain;
-mod host;
 mod image;
 mod kernel;
 mod live;
 mod machine;
+mod prerequisites;
 mod process;
 mod qemu;
 mod qmp;
@@ -56,7 +56,7 @@ pub fn main(arguments: &[String]) -> Result<ExitCode> {
         }
     };
     match result {
-        Err(error) if error.downcast_ref::<host::Unsuited>().is_some() => {
+        Err(error) if error.downcast_ref::<prerequisites::Unsuited>().is_some() => {
             eprintln!("rig: {error:#}");
             Ok(ExitCode::from(EXIT_UNSUITED))
         }

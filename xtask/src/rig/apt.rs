@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::host::Unsuited;
+use super::prerequisites::Unsuited;
 use super::process;
 
 /// The release that the rig's root is made of.

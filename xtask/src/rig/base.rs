@@ -22,7 +22,7 @@ use anyhow::{Context, Result, bail};
 use super::apt::{self, Apt};
 use super::cache::{Cache, Key, KeyBuilder};
 use super::qemu::Qemu;
-use super::{host, kernel, lines_of, process, sources};
+use super::{kernel, lines_of, prerequisites, process, sources};
 
 pub struct Base {
     pub path: PathBuf,
@@ -62,7 +62,7 @@ impl Base {
 }
 
 fn build(folder: &Path, logs: &Path) -> Result<()> {
-    host::prepare()?;
+    prerequisites::prepare()?;
     eprintln!("rig: fetching packages (log: {})", logs.display());
     let apt = Apt::create(&folder.join("apt"))?;
     let candidate = record_field(&apt.show("qemu-system-x86")?, "Version")?;

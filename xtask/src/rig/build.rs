@@ -64,20 +64,21 @@ impl Built {
 
 /// Everything that decides what is in the entry, this builder included.
 fn machine_key(base: &Base) -> Result<Key> {
-    let key = KeyBuilder::new()
+    let mut key = KeyBuilder::new()
         .add(base.key.as_bytes())
         .add(include_bytes!("build.rs"))
         .add(include_bytes!("compile.rs"))
         .add(include_bytes!("domain.rs"))
         .add(include_bytes!("image.rs"))
-        .add(include_bytes!("machine.rs"))
-        .add_tree(&sources())?
-        .finish();
-    Ok(key)
+        .add(include_bytes!("machine.rs"));
+    for folder in ["device", "driver", "image", "payload"] {
+        key = key.add_tree(&sources().join(folder))?;
+    }
+    Ok(key.finish())
 }
 
 fn build(base: &Base, folder: &Path, runs: &Path, logs: &Path) -> Result<()> {
-    super::host::prepare()?;
+    super::prerequisites::prepare()?;
     eprintln!("rig: compiling the GPU model, its driver and the payload");
     let machine = Machine {
         root: base.root(),

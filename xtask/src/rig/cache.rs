@@ -132,7 +132,7 @@ impl KeyBuilder {
         self
     }
 
-    /// Every file below `folder`: its name, whether it may be run, its content.
+    /// Every file below `folder`: its name and its content.
     pub fn add_tree(mut self, folder: &Path) -> Result<KeyBuilder> {
         for path in files_below(folder)? {
             let relative = path.strip_prefix(folder).expect("it was found below it");
@@ -179,6 +179,52 @@ pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A cache of its own for each test, removed at the end.
+    struct Scratch(Cache);
+
+    impl Scratch {
+        fn new(name: &str) -> Scratch {
+            let root = std::env::temp_dir().join(format!("rig-{name}-{}", std::process::id()));
+            fs::create_dir_all(&root).expect("make a folder for the test");
+            Scratch(Cache { root })
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            remove_tree(&self.0.root).expect("remove the test's folder");
+        }
+    }
+
+    fn some_key() -> Key {
+        KeyBuilder::new().add(b"input").finish()
+    }
+
+    #[test]
+    fn failed_build_leaves_no_entry() {
+        let scratch = Scratch::new("failed");
+        let failed = scratch.0.entry("disk", &some_key(), |folder| {
+            fs::write(folder.join("half"), "").expect("write half of it");
+            anyhow::bail!("no more")
+        });
+        assert!(failed.is_err());
+        let built = scratch.0.entry("disk", &some_key(), |folder| {
+            assert!(!folder.join("half").exists(), "half of it is still there");
+            Ok(())
+        });
+        assert!(built.is_ok(), "{built:?}");
+    }
+
+    #[test]
+    fn entry_is_built_once() {
+        let scratch = Scratch::new("once");
+        let first = scratch.0.entry("disk", &some_key(), |_| Ok(()));
+        let second = scratch
+            .0
+            .entry("disk", &some_key(), |_| anyhow::bail!("built again"));
+        assert_eq!(first.ok(), second.ok());
+    }
 
     #[test]
     fn key_tells_where_one_part_ends_and_the_next_begins() {

@@ -105,3 +105,28 @@ fn runs_on(pid: &str, run: &Path) -> bool {
     let run = run.as_os_str().as_encoded_bytes();
     command.windows(run.len()).any(|window| window == run)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn next_machine_clears_what_a_killed_one_left_and_nothing_else() {
+        let runs = std::env::temp_dir().join(format!("rig-runs-{}", std::process::id()));
+        let abandoned = runs.join("1-0-killed");
+        fs::create_dir_all(&abandoned).expect("make an abandoned folder");
+        File::create(lock_of(&abandoned)).expect("make a lock that nobody holds");
+        let owned = RunFolder::create(&runs, "owned").expect("make a folder");
+        let next = RunFolder::create(&runs, "next").expect("make another");
+        let seen = [&abandoned, &owned.path, &next.path].map(|folder| folder.exists());
+        drop((owned, next));
+        fs::remove_dir_all(&runs).expect("remove the test's folder");
+        assert_eq!(seen, [false, true, true]);
+    }
+
+    #[test]
+    fn process_of_another_machine_is_not_taken_for_ours() {
+        let pid = std::process::id().to_string();
+        assert!(!runs_on(&pid, Path::new("/nowhere/1-0-killed")));
+    }
+}
