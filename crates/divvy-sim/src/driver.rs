@@ -146,3 +146,6 @@ fn id_pair(text: &str) -> Result<(u16, u16), Errno> {
     };
     Ok((number()?, number()?))
 }
+
+#[cfg(test)]
+mod tests;

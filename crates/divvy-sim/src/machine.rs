@@ -323,3 +323,6 @@ impl Machine {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -209,3 +209,6 @@ fn can_enable(sriov: &Sriov, pf: PciAddress, count: u16, faults: &Faults) -> Res
         _ => Err(ENOMEM),
     }
 }
+
+#[cfg(test)]
+mod tests;
