@@ -42,7 +42,7 @@ impl State {
         if !self.kernel.functions.contains_key(&address) {
             return Begin::Done(Err(ENODEV));
         }
-        if self.faults_of(address).hang {
+        if self.hangs(address) {
             return Begin::Blocked;
         }
         match operation {
@@ -185,6 +185,12 @@ impl State {
         let chosen: Option<Vec<&'static str>> = words.iter().map(known).collect();
         function.reset_methods = chosen.ok_or(EINVAL)?;
         Ok(())
+    }
+
+    /// Whether whoever takes this function's lock hangs: a GPU's partitions have locks of their own.
+    pub(crate) fn hangs(&self, address: PciAddress) -> bool {
+        let is_vf = self.kernel.functions.get(&address).is_some_and(|known| known.pf().is_some());
+        !is_vf && self.faults_of(address).hang
     }
 
     /// Faults of the GPU that this function is, or is a part of.

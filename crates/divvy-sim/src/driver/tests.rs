@@ -85,7 +85,7 @@ fn an_override_makes_a_partition_take_vfio_without_autoprobe() {
 }
 
 #[test]
-fn taking_vfio_off_takes_its_node_away() {
+fn taking_vfio_off_takes_its_file_away() {
     let sysfs = server().sysfs();
     partition(&sysfs, 1);
     to_vfio(&sysfs, VF);

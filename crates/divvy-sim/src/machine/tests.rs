@@ -59,6 +59,16 @@ fn other_files_and_other_gpus_go_on_while_one_hangs() {
 }
 
 #[test]
+fn partitions_have_locks_of_their_own_while_their_gpu_hangs() {
+    let server = server();
+    let sysfs = server.sysfs();
+    set_count(&sysfs, "1").expect("made");
+    hang(&server);
+    sysfs.write_within(&gpu_file("virtfn0/driver_override"), "vfio-pci", LONG).expect("set");
+    sysfs.write_within(&gpu_file("driver_override"), "vfio-pci", LONG).expect_err("it hangs");
+}
+
+#[test]
 fn a_writer_without_a_deadline_goes_on_when_the_hang_ends() {
     let server = server();
     hang(&server);

@@ -45,8 +45,8 @@ fn check_groups(sysfs: &SimSysfs) {
             assert_eq!(last(&own), group, "{member}");
             sysfs.link(&path_of(member, "driver")).is_ok_and(|driver| last(&driver) == "vfio-pci")
         };
-        let has_node = sysfs.exists(&format!("dev/vfio/{group}"));
-        assert_eq!(members.iter().any(on_vfio), has_node, "node of group {group}");
+        let has_file = sysfs.exists(&format!("dev/vfio/{group}"));
+        assert_eq!(members.iter().any(on_vfio), has_file, "file of group {group}");
     }
 }
 

@@ -1,13 +1,17 @@
+use std::time::Duration;
+
+use divvy_core::step::DeviceScope;
 use divvy_core::vm::Power;
 use divvy_host::sysfs::Sysfs;
+use divvy_hypervisor::Hypervisor;
+use proptest::prelude::*;
 
 use super::*;
+use crate::rng::Rng;
 use crate::spec::Delays;
 use crate::testing::{
-    GPU, driver, gpu_file, partition, read, ready, server, server_like, set_count, to_vfio, vm,
+    GPU, driver, gpu_file, group, partition, read, ready, server, server_like, set_count, to_vfio, vm,
 };
-use divvy_core::step::DeviceScope;
-use divvy_hypervisor::Hypervisor;
 
 const VF: &str = "0000:41:00.4";
 
@@ -124,4 +128,84 @@ fn faults_that_a_power_cycle_mends_are_mended() {
     let config = server.sysfs().read(&gpu_file("config")).expect("read");
     assert_eq!(config[..2], [0xde, 0x10]);
     assert!(set_count(&server.sysfs(), "4").is_err());
+}
+
+/// Everything that people, the kernel and Divvy do to a server, at random.
+fn happen(server: &SimServer, rng: &mut Rng) {
+    let sysfs = server.sysfs();
+    let mut hypervisor = server.hypervisor();
+    let ids: Vec<VmId> = server.vms().into_iter().take(4).map(|vm| vm.id).collect();
+    let Some(vm) = rng.pick(&ids) else { return };
+    let index = rng.below(3) as u16;
+    let place = server.gpus()[0].address.routing_id_plus(4 + u32::from(index)).expect("on the bus");
+    let address = place.to_string();
+    let gpu = format!("sys/bus/pci/devices/{}", server.gpus()[0].address);
+    let scope = DeviceScope { defined: rng.below(2) == 0, live: rng.below(2) == 0 };
+    let manners = Manners { lets_go: rng.below(3) > 0, powers_off: rng.below(3) > 0 };
+    let none = Duration::ZERO;
+    // Refusals are part of the game: what counts is what the server is like afterwards.
+    match rng.below(16) {
+        0 if rng.below(4) == 0 => drop(sysfs.write_within(&format!("{gpu}/sriov_numvfs"), "0", none)),
+        1 | 2 => drop(sysfs.write_within(&format!("{gpu}/sriov_numvfs"), "3", none)),
+        3 => drop(sysfs.write_within("sys/bus/pci/drivers/vfio-pci/unbind", &address, none)),
+        4 => drop(hypervisor.shut_down(vm, none)),
+        5 => drop(server.power_off(vm)),
+        6 => drop(server.pause(vm)),
+        7 => drop(server.resume(vm)),
+        8 => drop(server.set_manners(vm, manners)),
+        9 => drop(hypervisor.detach(vm, place, scope)),
+        10 if rng.below(6) == 0 => {
+            server.reboot(Addresses::Renumbered);
+            for id in &ids {
+                server.edit(id, |vm| vm.devices.clear()).expect("known");
+            }
+        }
+        11 => {
+            let _ = sysfs.write_within(&format!("{gpu}/virtfn{index}/driver_override"), "vfio-pci", none);
+            let _ = sysfs.write_within(&format!("{gpu}/virtfn{index}/driver/unbind"), &address, none);
+            drop(sysfs.write_within("sys/bus/pci/drivers_probe", &address, none));
+        }
+        12 | 13 => drop(server.power_on(vm)),
+        _ => drop(hypervisor.attach(&ready(vm, &address, index), scope)),
+    }
+}
+
+/// One holder for each partition, every holder has it open, and nobody else has.
+fn check_holders(server: &SimServer) {
+    let sysfs = server.sysfs();
+    let mut groups = BTreeMap::new();
+    for device in server.vms().iter().flat_map(|vm| &vm.devices).filter(|device| device.live) {
+        let address = device.address.to_string();
+        assert_eq!(driver(&sysfs, &address).as_deref(), Some("vfio-pci"), "{address}");
+        assert_eq!(groups.insert(group(&sysfs, &address), address), None, "two holders");
+    }
+    let open = sysfs.open_vfio_groups().expect("known");
+    assert!(open.keys().eq(groups.keys()), "{open:?} are open, {groups:?} are held");
+    assert!(open.values().all(|pids| pids.len() == 1), "{open:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_happens_a_partition_has_one_holder_that_has_it_open(seed in any::<u64>()) {
+        let server = server();
+        let mut rng = Rng::new(seed);
+        for _ in 0..80 {
+            happen(&server, &mut rng);
+            check_holders(&server);
+        }
+    }
+}
+
+#[test]
+fn what_happens_at_random_reaches_running_vms_with_partitions() {
+    let server = server();
+    let mut rng = Rng::new(1);
+    let mut held = 0;
+    for _ in 0..2000 {
+        happen(&server, &mut rng);
+        held = held.max(server.sysfs().open_vfio_groups().expect("known").len());
+    }
+    assert!(held >= 2, "never more than {held} were held");
 }
