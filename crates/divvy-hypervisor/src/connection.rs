@@ -154,7 +154,7 @@ struct Session {
 impl Session {
     /// The open connection, or a new one.
     fn connection(&mut self) -> Result<&ffi::Connection, CallError> {
-        if !self.connection.as_ref().is_some_and(ffi::Connection::is_alive) {
+        if !self.connection.as_ref().is_some_and(works) {
             self.connection = None;
             let library = library().map_err(CallError::Load)?;
             let opened = self.open(library);
@@ -226,6 +226,11 @@ fn power(state: i32, active: bool) -> Power {
     }
 }
 
+/// Whether the connection still works, as far as this side knows.
+fn works(connection: &ffi::Connection) -> bool {
+    connection.is_alive() == Ok(1)
+}
+
 /// An answer that a driver without the feature cannot give.
 fn if_supported<T: Default>(answer: Result<T, LibvirtError>) -> Result<T, LibvirtError> {
     match answer {
@@ -259,7 +264,7 @@ fn read_all(connection: &ffi::Connection) -> Result<Vec<Listed>, LibvirtError> {
             Ok(facts) => all.push(Listed::Vm(facts)),
             // It went away between the list and the question.
             Err(error) if error.code == code::NO_DOMAIN => {}
-            Err(error) if !connection.is_alive() => return Err(error),
+            Err(error) if !works(connection) => return Err(error),
             Err(error) => all.push(Listed::Unreadable { id, name: domain.name(), error }),
         }
     }
