@@ -175,6 +175,7 @@ impl Session {
 /// The library of this process. Tried again at each call until it is found: libvirt may be installed
 /// while Divvy runs. `DIVVY_LIBVIRT_LIBRARY` names another file, for developers who have libvirt in a
 /// folder of their own.
+#[allow(clippy::disallowed_methods, reason = "the one place of this crate that reads the environment")]
 fn library() -> Result<&'static ffi::Library, LoadError> {
     static LOADED: Mutex<Option<&'static ffi::Library>> = Mutex::new(None);
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -183,7 +184,6 @@ fn library() -> Result<&'static ffi::Library, LoadError> {
     }
     let name = std::env::var("DIVVY_LIBVIRT_LIBRARY").unwrap_or_else(|_| LIBRARY.to_owned());
     let library = ffi::Library::load(&name)?;
-    *loaded = Some(library);
     let events = thread::Builder::new().name("libvirt-events".into());
     let body = move || {
         loop {
@@ -194,13 +194,8 @@ fn library() -> Result<&'static ffi::Library, LoadError> {
         }
     };
     events.spawn(body).map_err(|source| LoadError::Thread { source })?;
+    *loaded = Some(library);
     Ok(library)
-}
-
-/// Whether libvirt's library is there; tests that need it ask first.
-#[cfg(test)]
-pub(crate) fn library_is_there() -> bool {
-    library().is_ok()
 }
 
 fn c_string(function: &'static str, value: &str) -> Result<CString, LibvirtError> {

@@ -170,7 +170,7 @@ fn a_vm_that_lost_the_device_in_the_meantime_is_no_failure() {
         let mut room = driver.room();
         room.pending = Some((vm(), Pending::PowerOff));
         room.manners = Manners::AfterLooks(1);
-        room.answers.push_back(refusal(code::OPERATION_INVALID, "domain is not running"));
+        room.answers.push_back(refusal(55, "domain is not running"));
     }
     assert_eq!(hypervisor.detach(&vm(), address(), LIVE).expect("done"), Outcome::Changed);
 }

@@ -2,7 +2,8 @@
 
 use super::*;
 
-const SOON: Duration = Duration::from_secs(600);
+/// Longer than any clock can say.
+const SOON: Duration = Duration::MAX;
 
 #[test]
 fn the_list_is_in_the_order_of_the_ids() {
@@ -100,7 +101,7 @@ fn a_start_that_somebody_else_did_first_is_no_failure() {
         }
         fn start(&mut self, vm: &VmId) -> Result<(), CallError> {
             self.0.start(vm)?;
-            Err(refusal(code::OPERATION_INVALID, "domain is already running"))
+            Err(refusal(55, "domain is already running"))
         }
         fn shut_down(&mut self, vm: &VmId) -> Result<(), CallError> {
             self.0.shut_down(vm)
@@ -114,7 +115,7 @@ fn a_start_that_somebody_else_did_first_is_no_failure() {
 fn a_start_that_is_refused_says_why() {
     let (mut hypervisor, driver) = hypervisor(Power::Off, "");
     let message = "PCI device 0000:41:00.4 is in use by driver QEMU, domain g1";
-    driver.room().answers.push_back(refusal(code::OPERATION_INVALID, message));
+    driver.room().answers.push_back(refusal(55, message));
     let error = hypervisor.start(&vm()).expect_err("refused");
     assert!(error.hint().contains("another VM"), "{}", error.hint());
 }
@@ -125,6 +126,14 @@ fn a_vm_that_is_off_right_after_its_start_did_not_start() {
     driver.room().lies = true;
     let error = hypervisor.start(&vm()).expect_err("it is off");
     assert!(matches!(error, HypervisorError::NotAsWritten { .. }), "{error:?}");
+}
+
+#[test]
+fn a_start_without_an_answer_is_a_failed_start() {
+    let (mut hypervisor, driver) = hypervisor(Power::Off, "");
+    driver.room().answers.push_back(CallError::NoAnswer { timeout_ms: 300_000 });
+    let error = hypervisor.start(&vm()).expect_err("nobody knows");
+    assert!(cause(&error).contains("may still be carried out"), "{error:?}");
 }
 
 #[test]
@@ -175,7 +184,7 @@ fn a_vm_that_went_off_before_it_was_asked_is_no_failure() {
         let mut room = driver.room();
         room.pending = Some((vm(), Pending::PowerOff));
         room.manners = Manners::AfterLooks(1);
-        room.answers.push_back(refusal(code::OPERATION_INVALID, "domain is not running"));
+        room.answers.push_back(refusal(55, "domain is not running"));
     }
     assert_eq!(hypervisor.shut_down(&vm(), SOON).expect("it is off"), Outcome::Changed);
 }
