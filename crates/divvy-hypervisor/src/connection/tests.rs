@@ -321,3 +321,5 @@ fn states_of_libvirt_become_power() {
         assert_eq!(power(state, active), expected, "{state} {active}");
     }
 }
+
+mod daemon;
