@@ -72,9 +72,9 @@ fn unsafe_noiommu_is_off(context: &Context<'_>) -> Found {
             format!("echo N > /{path}, and take the option out of /etc/modprobe.d"),
         )]);
     }
-    let nodes = names(context.sys, paths::DEV_VFIO)?;
-    let unsafe_node = nodes.into_iter().find(|name| name.starts_with("noiommu-"));
-    one(unsafe_node.map(|name| {
+    let names = names(context.sys, paths::DEV_VFIO)?;
+    let unisolated = names.into_iter().find(|name| name.starts_with("noiommu-"));
+    one(unisolated.map(|name| {
         trouble(
             format!("/{}/{name} gives a device away without any isolation", paths::DEV_VFIO),
             "take that device from vfio-pci; turn the IOMMU on",

@@ -74,7 +74,7 @@ fn of_server() -> Vec<Fixture> {
         is(codes::INTERRUPT_REMAPPING_OFF, "off", |t| command_line(t, "intremap=off")),
         is(codes::INTERRUPT_REMAPPING_OFF, "nosid", |t| command_line(t, "intremap=on,nosid")),
         is(codes::UNSAFE_NOIOMMU, "parameter", |t| t.file(paths::UNSAFE_NOIOMMU, "1\n")),
-        is(codes::UNSAFE_NOIOMMU, "node", |t| t.file("dev/vfio/noiommu-3", "")),
+        is(codes::UNSAFE_NOIOMMU, "file", |t| t.file("dev/vfio/noiommu-3", "")),
         is(codes::ACS_WEAKENED, "override", |t| {
             command_line(t, "pcie_acs_override=downstream,multifunction")
         }),
