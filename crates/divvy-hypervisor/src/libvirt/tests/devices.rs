@@ -145,7 +145,7 @@ fn taking_out_waits_until_the_vm_has_let_go() {
 #[test]
 fn a_vm_that_refuses_is_not_waited_for() {
     let (mut hypervisor, driver) = with_partition(Power::Running);
-    hypervisor.timeouts.removal = Duration::from_secs(600);
+    hypervisor.timeouts.removal = Duration::from_secs(60);
     driver.room().manners = Manners::Refuses;
     let error = hypervisor.detach(&vm(), address(), LIVE).expect_err("refused");
     assert_eq!(cause(&error), Obstacle::Refused.to_string());
@@ -179,7 +179,7 @@ fn a_vm_that_lost_the_device_in_the_meantime_is_no_failure() {
 fn a_vm_that_powers_off_holds_nothing_any_more() {
     let (mut hypervisor, driver) = with_partition(Power::Running);
     driver.room().manners = Manners::Never;
-    hypervisor.timeouts.removal = Duration::from_secs(600);
+    hypervisor.timeouts.removal = Duration::from_secs(60);
     let other = driver.clone();
     let off = std::thread::spawn(move || {
         let mut room = other.room();
