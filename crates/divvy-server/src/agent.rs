@@ -142,6 +142,7 @@ impl Agent {
         };
         let (hypervisor, vms) = self.observe_vms();
         observed.findings.extend(self.hypervisor_finding(&hypervisor));
+        observed.findings.extend(self.hypervisor.findings());
         observed.hypervisor = hypervisor;
         observed.vms = vms;
         observed
@@ -240,10 +241,13 @@ impl Agent {
         for note in notes {
             let Step::Host(HostStep::CleanPartition { partition, .. }) = &note.step else { continue };
             let (server, partition) = (self.server.clone(), partition.clone());
-            self.ask(match &note.result {
-                Ok(_) => Request::PartitionClean { server, partition },
-                Err(failure) => Request::Quarantine { server, partition, reason: failure.error.clone() },
-            });
+            match &note.result {
+                Ok(_) => self.ask(Request::PartitionClean { server, partition }),
+                Err(failure) if note.unclean => {
+                    self.ask(Request::Quarantine { server, partition, reason: failure.error.clone() });
+                }
+                Err(_) => {}
+            }
         }
     }
 

@@ -14,6 +14,7 @@ use divvy_core::observed::{Failure, Observed};
 use divvy_core::pci_address::PciAddress;
 use divvy_core::readiness::{self, Ready};
 use divvy_core::step::{DeviceScope, HostStep, Outcome, Step, VmStep};
+use divvy_host::error::HostError;
 use divvy_host::execute::Limits;
 use divvy_host::observe::{HostObservation, ObserveError, Observer};
 use divvy_host::readiness::Settings as ReadinessSettings;
@@ -97,6 +98,7 @@ fn on_one_gpu(host: &HostSide, steps: &[&HostStep]) -> Vec<StepNote> {
     for step in steps {
         let result = divvy_host::execute::execute(host.sysfs.as_ref(), step, &host.limits);
         let cleaning = matches!(step, HostStep::CleanPartition { .. });
+        let unclean = cleaning && result.as_ref().is_err_and(proves_unclean);
         let result = result.map_err(|error| Failure {
             gpu: Some(step.gpu().clone()),
             vm: None,
@@ -105,12 +107,25 @@ fn on_one_gpu(host: &HostSide, steps: &[&HostStep]) -> Vec<StepNote> {
             hint: error.hint().to_string(),
         });
         let stop = result.is_err() && !cleaning;
-        notes.push(StepNote { step: Step::Host((*step).clone()), result, at_ms: now_ms() });
+        notes.push(StepNote { step: Step::Host((*step).clone()), result, unclean, at_ms: now_ms() });
         if stop {
             break;
         }
     }
     notes
+}
+
+/// Whether a failed cleaning says something about the partition. One that was not tried (it is open
+/// again, it moved, nobody could look) does not: it is tried again.
+fn proves_unclean(error: &HostError) -> bool {
+    !matches!(
+        error,
+        HostError::PartitionOpen { .. }
+            | HostError::OpenUnknown { .. }
+            | HostError::Moved { .. }
+            | HostError::OtherGpu { .. }
+            | HostError::Unreadable { .. }
+    )
 }
 
 fn on_vms(
@@ -134,7 +149,7 @@ fn on_vms(
         if result.is_err() {
             failed_vms.insert(step.vm());
         }
-        notes.push(StepNote { step: Step::Vm((*step).clone()), result, at_ms: now_ms() });
+        notes.push(StepNote { step: Step::Vm((*step).clone()), result, unclean: false, at_ms: now_ms() });
     }
     notes
 }

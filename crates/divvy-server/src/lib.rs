@@ -26,5 +26,10 @@ pub mod http;
 pub mod views;
 
 pub mod daemon;
+
 pub mod hook;
 pub mod parts;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
