@@ -187,22 +187,26 @@ struct Times {
 
 impl Times {
     fn print(mut self, bytes: usize) {
-        let rounds = self.store.len();
-        let [log, sqlite, store, batch] =
-            [&mut self.log, &mut self.sqlite, &mut self.store, &mut self.batch].map(|times| median(times));
-        let ratio = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64();
-        println!("{rounds} rounds in turn, {bytes} bytes a commit, medians");
-        println!("preallocated log, fdatasync      {log:>10.1?}");
-        println!("SQLite, one row, FULL            {sqlite:>10.1?}");
-        println!("store.commit, one                {store:>10.1?}");
-        println!("store.commit, each of {BATCH}         {batch:>10.1?}");
-        println!("store / SQLite                   {:>10.2}", ratio(store, sqlite));
-        println!("store / log                      {:>10.2}", ratio(store, log));
-        println!("one / each of {BATCH}                 {:>10.2}", ratio(store, batch));
+        println!("{} rounds in turn, {bytes} bytes a commit", self.store.len());
+        // On a busy machine the median is the wait for a processor; the fastest tenth is the disk.
+        for (name, part) in [("median", 0.5), ("fastest tenth", 0.1)] {
+            let all = [&mut self.log, &mut self.sqlite, &mut self.store, &mut self.batch];
+            let [log, sqlite, store, batch] = all.map(|times| quantile(times, part));
+            let ratio = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64();
+            println!("\n{name}");
+            println!("  preallocated log, fdatasync  {log:>10.1?}");
+            println!("  SQLite, one row, FULL        {sqlite:>10.1?}");
+            println!("  store.commit, one            {store:>10.1?}");
+            println!("  store.commit, each of {BATCH}     {batch:>10.1?}");
+            println!("  store / SQLite               {:>10.2}", ratio(store, sqlite));
+            println!("  store / log                  {:>10.2}", ratio(store, log));
+            println!("  one / each of {BATCH}             {:>10.2}", ratio(store, batch));
+        }
     }
 }
 
-fn median(times: &mut [Duration]) -> Duration {
+/// The time that this part of the times is below.
+fn quantile(times: &mut [Duration], part: f64) -> Duration {
     times.sort_unstable();
-    times[times.len() / 2]
+    times[(times.len() as f64 * part) as usize]
 }
