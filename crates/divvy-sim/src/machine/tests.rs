@@ -1,3 +1,6 @@
+//! Locks that sleep or hang: who is held up, who is not, and what happens after a deadline. No test
+//! measures time; sleeps are either never outlasted or waited for.
+
 use std::io::ErrorKind;
 use std::thread;
 use std::time::Duration;
