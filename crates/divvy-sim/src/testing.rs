@@ -1,6 +1,7 @@
 //! What the tests of this crate share: one small server, short names for its files.
 
 use std::io;
+use std::time::Duration;
 
 use divvy_core::id::{GpuId, PartitionId, PartitionIndex, VmId};
 use divvy_core::pci_address::PciAddress;
@@ -13,6 +14,9 @@ use crate::spec::{Delays, ServerSpec};
 use crate::sysfs::SimSysfs;
 
 pub(crate) const GPU: &str = "0000:41:00.0";
+
+/// A test that would hang fails instead.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The only server of `a2-edge`.
 pub(crate) fn server() -> SimServer {
@@ -44,11 +48,11 @@ pub(crate) fn file(address: &str, name: &str) -> String {
 }
 
 pub(crate) fn read(sysfs: &SimSysfs, path: &str) -> String {
-    String::from_utf8(sysfs.read(path).expect("readable")).expect("text")
+    String::from_utf8(sysfs.read_within(path, PATIENCE).expect("readable")).expect("text")
 }
 
 pub(crate) fn set_count(sysfs: &SimSysfs, count: &str) -> io::Result<()> {
-    sysfs.write(&gpu_file("sriov_numvfs"), count)
+    sysfs.write_within(&gpu_file("sriov_numvfs"), count, PATIENCE)
 }
 
 /// The error number of a refusal.

@@ -1,3 +1,6 @@
+//! Which driver gets a function, and with which error the kernel refuses: one promise a test. The
+//! partition that the tests use is the first one of the GPU.
+
 use divvy_host::sysfs::Sysfs;
 
 use crate::testing::{

@@ -1,3 +1,6 @@
+//! What libvirt answers, and what becomes of partitions when VMs start, stop, plug and hang on to
+//! them: one promise a test.
+
 use std::error::Error;
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,3 +1,6 @@
+//! Locks that sleep or hang: who is held up, who is not, and what happens after a deadline. No test
+//! measures time; sleeps are either never outlasted or waited for.
+
 use std::io::ErrorKind;
 use std::thread;
 use std::time::Duration;
@@ -74,7 +77,7 @@ fn a_writer_without_a_deadline_goes_on_when_the_hang_ends() {
     hang(&server);
     let writer = thread::spawn({
         let sysfs = server.sysfs();
-        move || set_count(&sysfs, "4")
+        move || sysfs.write(&gpu_file("sriov_numvfs"), "4")
     });
     server.clear_faults(server.gpus()[0].serial);
     writer.join().expect("no panic").expect("made");
@@ -87,7 +90,7 @@ fn a_reboot_answers_whoever_hangs() {
     hang(&server);
     let writer = thread::spawn({
         let sysfs = server.sysfs();
-        move || set_count(&sysfs, "4")
+        move || sysfs.write(&gpu_file("sriov_numvfs"), "4")
     });
     until(|| {
         server.reboot(crate::server::Addresses::Kept);

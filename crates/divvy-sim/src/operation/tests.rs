@@ -1,3 +1,6 @@
+//! The kernel's answers to writes that take a lock: counts, resets, drivers coming off. One row of the
+//! kernel's table a test.
+
 use crate::spec::SriovSupport;
 use divvy_host::sysfs::Sysfs;
 

@@ -1,3 +1,6 @@
+//! Random sequences: the tree must agree with itself, and the same sequence must answer the same. Also
+//! that the sequences reach what they are made for.
+
 use proptest::prelude::*;
 
 use super::*;

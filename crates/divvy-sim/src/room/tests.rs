@@ -1,3 +1,6 @@
+//! Rooms are as promised, the same every time, and found again as they were left. The numbers are those
+//! of the table in the room's own file.
+
 use std::collections::BTreeSet;
 
 use divvy_core::step::DeviceScope;

@@ -1,3 +1,6 @@
+//! Reboots, people who change VMs without asking, and a long random life of a server in which every
+//! partition must have one holder.
+
 use std::time::Duration;
 
 use divvy_core::step::DeviceScope;

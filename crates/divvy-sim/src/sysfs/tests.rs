@@ -1,3 +1,6 @@
+//! Modes, formats, links and configuration space, as a reader of the tree sees them. What writes do is
+//! tested elsewhere.
+
 use divvy_host::sysfs::Sysfs;
 
 use crate::testing::{GPU, errno, file, gpu_file, group, partition, read, server, server_with, set_count};
