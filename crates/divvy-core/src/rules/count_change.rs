@@ -26,7 +26,9 @@ impl Blockers {
     }
 
     /// The refusal, if anything blocks. Assigned partitions are named first: unassigning closes them.
-    pub fn into_result(self) -> Result<(), Refusal> {
+    pub fn into_result(mut self) -> Result<(), Refusal> {
+        self.assigned.sort();
+        self.open.sort();
         if !self.assigned.is_empty() {
             return Err(Refusal::PartitionsAssigned { owners: self.assigned });
         }
