@@ -122,7 +122,16 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
     };
     let hosts = servers.iter().map(|parts| (parts.host.server.clone(), Arc::clone(&parts.host)));
     let hosts: Arc<BTreeMap<_, _>> = Arc::new(hosts.collect());
-    let app = App { hub: hub.clone(), store: Arc::clone(&store), name, hosts, room: room.clone(), token };
+    let newest_event = newest_event(&store);
+    let app = App {
+        hub: hub.clone(),
+        store: Arc::clone(&store),
+        newest_event,
+        name,
+        hosts,
+        room: room.clone(),
+        token,
+    };
     let threads = start(store, hub, messages, servers)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)?;
@@ -133,6 +142,15 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
         room.keep();
     }
     served
+}
+
+/// The store's word about new events, for tasks that wait.
+fn newest_event(store: &Store) -> watch::Receiver<u64> {
+    let (newest, told) = watch::channel(0);
+    store.watch().call_back(move |latest| {
+        newest.send_replace(latest.event);
+    });
+    told
 }
 
 fn make_dir(path: &Path) -> Result<(), DaemonError> {

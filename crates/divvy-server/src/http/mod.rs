@@ -18,6 +18,7 @@ use axum::routing::{get, post, put};
 use divvy_api::paths;
 use divvy_core::id::ServerId;
 use divvy_store::Store;
+use tokio::sync::watch;
 
 use crate::auth::Token;
 use crate::executor::HostSide;
@@ -34,6 +35,8 @@ const BODY_BYTES: usize = 1 << 20;
 pub struct App {
     pub hub: Hub,
     pub store: Arc<Store>,
+    /// The number of the newest event.
+    pub newest_event: watch::Receiver<u64>,
     pub name: String,
     pub hosts: Arc<BTreeMap<ServerId, Arc<HostSide>>>,
     /// In a simulated room only.
