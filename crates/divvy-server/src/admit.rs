@@ -8,24 +8,24 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use divvy_core::change::Change;
 use divvy_core::decide::decide;
 use divvy_core::desired::Desired;
 use divvy_core::event::Event;
 use divvy_core::finding::Finding;
-use divvy_core::id::ServerId;
 use divvy_core::job::{Job, JobId};
 use divvy_core::observed::Observed;
 use divvy_core::plan::plan;
 use divvy_core::refusal::Refusal;
 use divvy_core::request::Request;
 use divvy_core::state::State;
-use divvy_core::step::Step;
 use divvy_store::{Commit, Store, StoreError};
 use tokio::sync::oneshot;
 
+use crate::clock::now_ms;
+use crate::door::{Answer, AskError, DIVVY, Message};
 use crate::happenings;
 use crate::hub::{Hub, Published};
 use crate::jobs::{self, StepNote};
@@ -34,46 +34,6 @@ use crate::jobs::{self, StepNote};
 const BATCH: usize = 256;
 /// How often a request is decided again when what it relied on changed.
 const ATTEMPTS: u32 = 5;
-/// Who asks when an agent or a job does.
-pub const DIVVY: &str = "divvyd";
-
-/// What comes through the door.
-pub enum Message {
-    Ask {
-        request: Request,
-        principal: String,
-        dry_run: bool,
-        attempts: u32,
-        reply: oneshot::Sender<Result<Answer, AskError>>,
-    },
-    /// What a server is, and the steps its agent took since the last report.
-    Report {
-        observed: Box<Observed>,
-        notes: Vec<StepNote>,
-    },
-    /// Something worth remembering that changes nothing.
-    Remember(Event),
-    Stop,
-}
-
-/// The answer to a request that was not refused.
-#[derive(Debug, Clone)]
-pub enum Answer {
-    Accepted { job: Option<Arc<Job>>, warnings: Vec<Finding> },
-    Planned { steps: Vec<(ServerId, Step)>, warnings: Vec<Finding> },
-}
-
-/// Why a request was not admitted.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum AskError {
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    #[error("keeping the change failed; it was not made")]
-    Store(#[source] Arc<StoreError>),
-    #[error("the daemon is stopping")]
-    Stopping,
-}
-
 type Reply = oneshot::Sender<Result<Answer, AskError>>;
 
 /// A decided request on its way to the disk.
@@ -92,12 +52,6 @@ pub struct Admission {
     running: BTreeMap<JobId, Arc<Job>>,
     /// Requests that the daemon makes of itself, before anybody else's.
     own: VecDeque<Request>,
-}
-
-/// Milliseconds since 1970, for people. No decision reads it.
-pub fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Admission {
@@ -305,7 +259,7 @@ impl Admission {
     }
 
     fn commit_failed(&mut self, error: Arc<StoreError>, pending: Vec<Pending>) {
-        tracing::error!(error = %crate::daemon::chain(&*error), "keeping changes failed");
+        tracing::error!(error = %crate::chain::chain(&*error), "keeping changes failed");
         let snapshot = self.store.snapshot();
         self.state.desired = snapshot.desired;
         self.running = snapshot.unfinished_jobs.iter().map(|job| (job.id, Arc::clone(job))).collect();

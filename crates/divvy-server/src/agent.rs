@@ -30,8 +30,9 @@ use divvy_core::vm::ObservedVm;
 use divvy_host::observe::HostObservation;
 use divvy_hypervisor::Hypervisor;
 
-use crate::admit::{DIVVY, Message};
-use crate::executor::{self, HostSide};
+use crate::door::{DIVVY, Message};
+use crate::executor;
+use crate::host_side::HostSide;
 use crate::hub::{Bell, Hub};
 use crate::jobs::StepNote;
 
@@ -138,7 +139,7 @@ impl Agent {
     fn observe(&mut self, generation: Generation) -> Observed {
         let mut observed = match self.host.observe() {
             Ok(seen) => self.observed_of(seen, generation),
-            Err(error) => self.unreadable(&crate::daemon::chain(&error), generation),
+            Err(error) => self.unreadable(&crate::chain::chain(&error), generation),
         };
         let (hypervisor, vms) = self.observe_vms();
         observed.findings.extend(self.hypervisor_finding(&hypervisor));
@@ -198,7 +199,7 @@ impl Agent {
         match self.hypervisor.list() {
             Ok(vms) => (self.hypervisor.health(), vms),
             Err(error) => {
-                let reason = crate::daemon::chain(&error);
+                let reason = crate::chain::chain(&error);
                 let seen_last = self.last_sent.as_ref().map(|observed| observed.vms.clone());
                 (HypervisorHealth::Unavailable { reason }, seen_last.unwrap_or_default())
             }
@@ -253,7 +254,7 @@ impl Agent {
 
     fn ask(&self, request: Request) {
         if let Err(error) = self.hub.ask_blocking(request, DIVVY) {
-            tracing::warn!(server = %self.server, error = %crate::daemon::chain(&error), "following up a step failed");
+            tracing::warn!(server = %self.server, error = %crate::chain::chain(&error), "following up a step failed");
         }
     }
 }

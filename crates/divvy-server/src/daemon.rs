@@ -20,9 +20,10 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::admit::{Admission, Message};
+use crate::admit::Admission;
 use crate::agent::Agent;
 use crate::auth::{Peer, Token};
+use crate::door::Message;
 use crate::http::{App, router};
 use crate::hub::Hub;
 use crate::parts::{self, Parts, PartsError, ServerParts};
@@ -63,18 +64,6 @@ pub enum DaemonError {
     Runtime(#[source] std::io::Error),
     #[error("a thread cannot be started")]
     Thread(#[source] std::io::Error),
-}
-
-/// An error with all its causes, in one line.
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
 
 /// The threads of a running daemon.

@@ -11,24 +11,28 @@
 
 #![forbid(unsafe_code)]
 
+pub mod chain;
+pub mod clock;
 pub mod settings;
 
 pub mod admit;
+pub mod door;
 pub mod happenings;
 pub mod hub;
 pub mod jobs;
 
 pub mod agent;
 pub mod executor;
+pub mod host_side;
 
 pub mod auth;
 pub mod http;
 pub mod views;
 
 pub mod daemon;
-
 pub mod hook;
 pub mod parts;
+
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

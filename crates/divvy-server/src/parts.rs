@@ -17,7 +17,7 @@ use divvy_sim::room::{Room, RoomError};
 use divvy_sim::spec::Delays;
 
 use crate::agent::AfterTurn;
-use crate::executor::HostSide;
+use crate::host_side::HostSide;
 use crate::hub::Hub;
 use crate::settings::Settings;
 
@@ -116,7 +116,7 @@ impl RoomControl for KeptRoom {
             return Err(format!("the room has no server {server}"));
         };
         let done = if on { on_server.power_on(vm) } else { on_server.power_off(vm) };
-        done.map_err(|error| crate::daemon::chain(&error))?;
+        done.map_err(|error| crate::chain::chain(&error))?;
         self.keep();
         self.hub.bell(server).ring();
         Ok(())

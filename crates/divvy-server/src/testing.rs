@@ -17,9 +17,10 @@ use divvy_sim::server::SimServer;
 use divvy_sim::spec::Delays;
 use divvy_store::Store;
 
-use crate::admit::{Admission, Answer, AskError, Message};
+use crate::admit::Admission;
 use crate::agent::Agent;
-use crate::executor::HostSide;
+use crate::door::{Answer, AskError, Message};
+use crate::host_side::HostSide;
 use crate::hub::Hub;
 
 pub struct Daemon {

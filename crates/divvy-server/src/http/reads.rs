@@ -10,8 +10,9 @@ use divvy_core::finding::Subject;
 use divvy_core::refusal::Refusal;
 use divvy_core::{explain as explaining, resolve};
 
+use super::app::App;
 use super::body::{Asked, Name};
-use super::{App, Failed};
+use super::error::Failed;
 use crate::views;
 
 pub async fn version(State(app): State<App>) -> Json<VersionView> {
