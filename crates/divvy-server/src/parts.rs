@@ -79,10 +79,8 @@ pub fn real(settings: &Settings, hub: &Hub) -> Result<Parts, PartsError> {
             ServerId::new(&name.to_string_lossy()).map_err(PartsError::Name)?
         }
     };
-    let mut sysfs = RealSysfs::new("/");
-    if let Ok(own) = std::env::current_exe() {
-        sysfs = sysfs.with_worker(own, vec!["--write-worker".into()]);
-    }
+    // Our own program also when an upgrade has replaced the file meanwhile.
+    let sysfs = RealSysfs::new("/").with_worker("/proc/self/exe", vec!["--write-worker".into()]);
     let sysfs: Arc<dyn Sysfs> = Arc::new(sysfs);
     let bell = hub.bell(&server);
     let watch = UeventWatch::start(move || bell.ring()).map_err(PartsError::Uevent)?;
