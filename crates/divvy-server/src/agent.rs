@@ -57,7 +57,20 @@ pub struct Agent {
     last_sent: Option<Observed>,
     failures: Vec<Failure>,
     failed_turns: usize,
+    /// The first turn of a boot comes before libvirt, which waits for it: see [`Agent::observe_vms`].
+    starting: Starting,
     after_turn: AfterTurn,
+}
+
+/// How the first turn looks for the VMs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Starting {
+    /// Ask whether the hypervisor answers, but not for long.
+    Ask,
+    /// It did not; do without in this turn.
+    DoWithout,
+    /// The first turn is over.
+    Over,
 }
 
 impl Agent {
@@ -80,6 +93,7 @@ impl Agent {
             last_sent: None,
             failures: Vec::new(),
             failed_turns: 0,
+            starting: Starting::Ask,
             after_turn,
         }
     }
@@ -127,6 +141,10 @@ impl Agent {
         if !notes.is_empty() {
             let observed = self.observe(self.desired().generation);
             self.report(observed, notes);
+        }
+        if self.starting == Starting::DoWithout {
+            self.starting = Starting::Over;
+            self.bell.ring();
         }
         self.failed_turns = if self.failures.is_empty() { 0 } else { self.failed_turns + 1 };
         (self.after_turn)();
@@ -195,7 +213,22 @@ impl Agent {
     }
 
     /// The VMs; when they cannot be seen, those that were seen last, so that nothing looks unassigned.
+    ///
+    /// At a boot, a connection to libvirt makes systemd start it, which waits until divvyd is ready,
+    /// which waits for this: so the first turn only asks whether libvirt answers, and restores the
+    /// partitions without it if not. The second turn follows at once and sees the VMs.
     fn observe_vms(&mut self) -> (HypervisorHealth, Vec<ObservedVm>) {
+        if self.starting == Starting::Ask {
+            let health = self.hypervisor.health();
+            match health {
+                HypervisorHealth::Connected { .. } => self.starting = Starting::Over,
+                HypervisorHealth::Unavailable { .. } => self.starting = Starting::DoWithout,
+            }
+        }
+        if self.starting == Starting::DoWithout {
+            let reason = "it does not answer yet, and divvyd is starting".to_owned();
+            return (HypervisorHealth::Unavailable { reason }, Vec::new());
+        }
         match self.hypervisor.list() {
             Ok(vms) => (self.hypervisor.health(), vms),
             Err(error) => {

@@ -229,3 +229,19 @@ fn a_gpu_that_hangs_is_unknown_and_the_others_go_on() {
     let modes: Vec<String> = views::gpus(&daemon.state()).iter().map(|gpu| gpu.mode.to_string()).collect();
     assert!(modes.contains(&"unknown".to_owned()), "{modes:?}");
 }
+
+#[test]
+fn a_start_restores_partitions_without_waiting_for_the_hypervisor_and_sees_the_vms_in_its_next_turn() {
+    let mut daemon = daemon_with(4);
+    daemon.carry_out(assign(&["vm-001"]));
+    let (room, store) = daemon.end();
+    room.servers[0].reboot(Addresses::Kept);
+    room.servers[0].set_connection(divvy_sim::machine::Connection::Down);
+    let mut daemon = Daemon::with_store(room, store);
+    assert_eq!(states(&daemon)[0], PartitionState::Assigned);
+    let prepared = daemon.state().gpus().next().and_then(|(_, gpu)| gpu.partitions[0].driver.clone());
+    assert_eq!(prepared.as_deref(), Some("vfio-pci"));
+    daemon.server().set_connection(divvy_sim::machine::Connection::Up);
+    daemon.turn();
+    assert!(daemon.state().vms().next().is_some(), "the VMs are seen");
+}
