@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -57,6 +57,8 @@ pub enum DaemonError {
     Listen { place: String, source: std::io::Error },
     #[error("another divvyd answers on {}; stop it, or use another --socket", path.display())]
     SocketInUse { path: PathBuf },
+    #[error("{} is there already and is no socket; move it, or use another --socket", path.display())]
+    NotASocket { path: PathBuf },
     #[error("there is no group {group:?} (socket_group in the settings)")]
     NoGroup { group: String },
     #[error("the runtime failed")]
@@ -240,9 +242,11 @@ fn listen_unix(path: &Path, group: Option<&str>) -> Result<UnixListener, DaemonE
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(DaemonError::SocketInUse { path: path.to_owned() });
     }
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path).map_err(failed)?,
+        Ok(_) => return Err(DaemonError::NotASocket { path: path.to_owned() }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
     }
     // Nobody may connect between bind and the final mode.
     let mask = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
@@ -264,8 +268,9 @@ fn listen_unix(path: &Path, group: Option<&str>) -> Result<UnixListener, DaemonE
 /// The secret for TCP clients, made on the first start.
 fn token(path: &Path) -> Result<Token, DaemonError> {
     let failed = |source| DaemonError::Token { path: path.to_owned(), source };
+    let is_token = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     match std::fs::read_to_string(path) {
-        Ok(text) if text.trim().len() == 64 => return Ok(Token(text.trim().into())),
+        Ok(text) if is_token(text.trim()) => return Ok(Token(text.trim().into())),
         Ok(_) => {
             let cause = std::io::Error::new(
                 std::io::ErrorKind::InvalidData,
@@ -280,9 +285,13 @@ fn token(path: &Path) -> Result<Token, DaemonError> {
     std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom").map_err(failed)?, &mut random)
         .map_err(failed)?;
     let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    // Written beside and moved: a kill in between leaves no half of a token, which no start would take.
+    let beside = path.with_extension("new");
+    let mut options = std::fs::OpenOptions::new();
     let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+        options.write(true).create(true).truncate(true).mode(0o600).open(&beside).map_err(failed)?;
     std::io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)?;
     file.sync_all().map_err(failed)?;
+    std::fs::rename(&beside, path).map_err(failed)?;
     Ok(Token(text.into()))
 }
