@@ -125,8 +125,11 @@ fn state_word(state: CorePartitionState) -> PartitionState {
     }
 }
 
+/// By server and name: ids say nothing to whoever reads the list.
 pub fn vms(state: &State) -> Vec<VmView> {
-    state.vms().map(|(server, vm)| vm_view(state, server, vm)).collect()
+    let mut views: Vec<VmView> = state.vms().map(|(server, vm)| vm_view(state, server, vm)).collect();
+    views.sort_by(|one, other| (&one.server, &one.name).cmp(&(&other.server, &other.name)));
+    views
 }
 
 pub fn vm_view(state: &State, server: &ServerId, vm: &ObservedVm) -> VmView {
