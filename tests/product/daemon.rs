@@ -86,8 +86,12 @@ impl Place {
 
     /// Runs `divvyd` to its own end, which a bad start comes to soon.
     pub fn run_divvyd(command: &mut Command) -> Output {
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("starts");
         let end = Instant::now() + DEADLINE;
         while child.try_wait().expect("can be asked").is_none() && Instant::now() < end {
             thread::sleep(Duration::from_millis(5));
@@ -147,10 +151,6 @@ pub struct Daemon<'p> {
 }
 
 impl Daemon<'_> {
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Asks over the Unix socket.
     pub fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
         web::ask_json(&mut self.connect(), method, path, body).expect("is answered")

@@ -114,7 +114,9 @@ fn masked(text: &str, place: &Place) -> String {
             line_masked
         })
         .collect();
-    let closer = |line: &String| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join("  ");
+    let closer = |line: &String| {
+        line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join("  ")
+    };
     lines.iter().map(|line| if changed { closer(line) } else { line.clone() } + "\n").collect()
 }
 
@@ -145,7 +147,8 @@ fn without_times(line: &str) -> String {
 fn difference(wanted: &str, found: &str) -> String {
     let pairs = || wanted.lines().zip(found.lines());
     let same = pairs().take_while(|(wanted, found)| wanted == found).count();
-    let shown = |text: &str| text.lines().skip(same.saturating_sub(4)).take(12).collect::<Vec<_>>().join("\n");
+    let shown =
+        |text: &str| text.lines().skip(same.saturating_sub(4)).take(12).collect::<Vec<_>>().join("\n");
     format!("wanted:\n{}\n\nfound:\n{}", shown(wanted), shown(found))
 }
 
