@@ -17,7 +17,7 @@ use axum::Router;
 use divvy_store::{OpenError, Store};
 use nix::unistd::{Gid, Group};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::admit::{Admission, Message};
@@ -175,10 +175,18 @@ fn start(
             break;
         }
     }
+    // A turn has sent its report; here it is waited until everybody can see it.
+    let (told, published) = mpsc::channel();
+    hub.tell(Message::Published(told));
+    if published.recv_timeout(FIRST_TURNS).is_err() {
+        tracing::warn!("the first reports are not published yet; going on without them");
+    }
     Ok(Threads { stop, hub, agents, admission, watches })
 }
 
 async fn serve(options: &Options, app: Router) -> Result<(), DaemonError> {
+    // Before the socket appears: whoever sees it may end the daemon, which then ends in good order.
+    let ending = Ending::new().map_err(DaemonError::Runtime)?;
     let unix = listen_unix(&options.socket, options.settings.socket_group.as_deref())?;
     let (end, ended) = watch::channel(false);
     let until = |mut ended: watch::Receiver<bool>| async move {
@@ -206,7 +214,7 @@ async fn serve(options: &Options, app: Router) -> Result<(), DaemonError> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!(socket = %options.socket.display(), "ready");
     let stopping = async {
-        wait_for_signal().await;
+        ending.wait().await;
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         // Connections that wait for events or jobs are not waited for.
         let _ = end.send(true);
@@ -223,13 +231,19 @@ async fn serve(options: &Options, app: Router) -> Result<(), DaemonError> {
     Ok(())
 }
 
-async fn wait_for_signal() {
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        }
-        // Without handlers the kernel's own ending of the process is what is left.
-        _ => std::future::pending().await,
+/// The signals that end the daemon, caught from here on.
+struct Ending {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ending {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wait(mut self) {
+        tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
     }
 }
 
