@@ -9,11 +9,12 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use crate::product::{self, Binaries, Room};
 
 pub fn run(binaries: &Binaries, room: &str, more: &[String]) -> Result<ExitCode> {
-    // Ctrl-C goes to divvyd too, which ends in its own time; we wait for it instead of dying first.
-    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
-    signals.thread_block().context("hold signals back")?;
     let folder = product::target_folder().join("run").join(room);
     let mut running = Room::start(binaries, room, &folder, more)?;
+    // Ctrl-C goes to divvyd too, which ends in its own time; we wait for it instead of dying first. Not
+    // before it is started: what is held back here is held back in what we start.
+    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
+    signals.thread_block().context("hold signals back")?;
     println!("\n{}", guide(&running, binaries)?);
     let (ended, end) = mpsc::channel();
     let divvyd = product::pid(&running.child);

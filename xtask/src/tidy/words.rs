@@ -64,8 +64,9 @@ const ATTACH: &[&str] = &[
 ];
 /// The host of an address is HTTP's.
 const HOST: &[&str] = &[
-    "crates/divvy-api/src/client.rs",
+    "crates/divvy-api/src/client",
     "crates/divvy-api/src/endpoint.rs",
+    "crates/divvy-server/src/hook.rs",
     "crates/divvy-host/",
     "crates/divvy-hypervisor/",
     "crates/divvy-sim/",
@@ -137,7 +138,7 @@ fn of_rust(source: &Source) -> Vec<Finding> {
     let of_piece = |piece: super::scan::Piece<'_>| {
         let text = match piece.kind {
             Kind::Code => Cow::Borrowed(piece.text),
-            Kind::Comment | Kind::Text => Cow::Owned(sentences(piece.text)),
+            Kind::Comment | Kind::Text => Cow::Owned(sentences(&piece.text.replace("\\n", " "))),
         };
         // A string of one word is a name in a document or a table, not a sentence.
         let is_sentence = piece.kind == Kind::Comment || piece.kind == Kind::Text && words(&text).len() > 1;
