@@ -30,8 +30,9 @@ use divvy_core::vm::ObservedVm;
 use divvy_host::observe::HostObservation;
 use divvy_hypervisor::Hypervisor;
 
-use crate::admit::{DIVVY, Message};
-use crate::executor::{self, HostSide};
+use crate::door::{DIVVY, Message};
+use crate::executor;
+use crate::host_side::HostSide;
 use crate::hub::{Bell, Hub};
 use crate::jobs::StepNote;
 
@@ -56,7 +57,20 @@ pub struct Agent {
     last_sent: Option<Observed>,
     failures: Vec<Failure>,
     failed_turns: usize,
+    /// The first turn of a boot comes before libvirt, which waits for it: see [`Agent::observe_vms`].
+    starting: Starting,
     after_turn: AfterTurn,
+}
+
+/// How the first turn looks for the VMs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Starting {
+    /// Ask whether the hypervisor answers, but not for long.
+    Ask,
+    /// It did not; do without in this turn.
+    DoWithout,
+    /// The first turn is over.
+    Over,
 }
 
 impl Agent {
@@ -79,6 +93,7 @@ impl Agent {
             last_sent: None,
             failures: Vec::new(),
             failed_turns: 0,
+            starting: Starting::Ask,
             after_turn,
         }
     }
@@ -127,6 +142,10 @@ impl Agent {
             let observed = self.observe(self.desired().generation);
             self.report(observed, notes);
         }
+        if self.starting == Starting::DoWithout {
+            self.starting = Starting::Over;
+            self.bell.ring();
+        }
         self.failed_turns = if self.failures.is_empty() { 0 } else { self.failed_turns + 1 };
         (self.after_turn)();
     }
@@ -138,10 +157,11 @@ impl Agent {
     fn observe(&mut self, generation: Generation) -> Observed {
         let mut observed = match self.host.observe() {
             Ok(seen) => self.observed_of(seen, generation),
-            Err(error) => self.unreadable(&crate::daemon::chain(&error), generation),
+            Err(error) => self.unreadable(&crate::chain::chain(&error), generation),
         };
         let (hypervisor, vms) = self.observe_vms();
         observed.findings.extend(self.hypervisor_finding(&hypervisor));
+        observed.findings.extend(self.hypervisor.findings());
         observed.hypervisor = hypervisor;
         observed.vms = vms;
         observed
@@ -193,11 +213,26 @@ impl Agent {
     }
 
     /// The VMs; when they cannot be seen, those that were seen last, so that nothing looks unassigned.
+    ///
+    /// At a boot, a connection to libvirt makes systemd start it, which waits until divvyd is ready,
+    /// which waits for this: so the first turn only asks whether libvirt answers, and restores the
+    /// partitions without it if not. The second turn follows at once and sees the VMs.
     fn observe_vms(&mut self) -> (HypervisorHealth, Vec<ObservedVm>) {
+        if self.starting == Starting::Ask {
+            let health = self.hypervisor.health();
+            match health {
+                HypervisorHealth::Connected { .. } => self.starting = Starting::Over,
+                HypervisorHealth::Unavailable { .. } => self.starting = Starting::DoWithout,
+            }
+        }
+        if self.starting == Starting::DoWithout {
+            let reason = "it does not answer yet, and divvyd is starting".to_owned();
+            return (HypervisorHealth::Unavailable { reason }, Vec::new());
+        }
         match self.hypervisor.list() {
             Ok(vms) => (self.hypervisor.health(), vms),
             Err(error) => {
-                let reason = crate::daemon::chain(&error);
+                let reason = crate::chain::chain(&error);
                 let seen_last = self.last_sent.as_ref().map(|observed| observed.vms.clone());
                 (HypervisorHealth::Unavailable { reason }, seen_last.unwrap_or_default())
             }
@@ -240,16 +275,19 @@ impl Agent {
         for note in notes {
             let Step::Host(HostStep::CleanPartition { partition, .. }) = &note.step else { continue };
             let (server, partition) = (self.server.clone(), partition.clone());
-            self.ask(match &note.result {
-                Ok(_) => Request::PartitionClean { server, partition },
-                Err(failure) => Request::Quarantine { server, partition, reason: failure.error.clone() },
-            });
+            match &note.result {
+                Ok(_) => self.ask(Request::PartitionClean { server, partition }),
+                Err(failure) if note.unclean => {
+                    self.ask(Request::Quarantine { server, partition, reason: failure.error.clone() });
+                }
+                Err(_) => {}
+            }
         }
     }
 
     fn ask(&self, request: Request) {
         if let Err(error) = self.hub.ask_blocking(request, DIVVY) {
-            tracing::warn!(server = %self.server, error = %crate::daemon::chain(&error), "following up a step failed");
+            tracing::warn!(server = %self.server, error = %crate::chain::chain(&error), "following up a step failed");
         }
     }
 }

@@ -20,9 +20,10 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::admit::{Admission, Message};
+use crate::admit::Admission;
 use crate::agent::Agent;
 use crate::auth::{Peer, Token};
+use crate::door::Message;
 use crate::http::{App, router};
 use crate::hub::Hub;
 use crate::parts::{self, Parts, PartsError, ServerParts};
@@ -63,18 +64,6 @@ pub enum DaemonError {
     Runtime(#[source] std::io::Error),
     #[error("a thread cannot be started")]
     Thread(#[source] std::io::Error),
-}
-
-/// An error with all its causes, in one line.
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
 
 /// The threads of a running daemon.
@@ -122,7 +111,16 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
     };
     let hosts = servers.iter().map(|parts| (parts.host.server.clone(), Arc::clone(&parts.host)));
     let hosts: Arc<BTreeMap<_, _>> = Arc::new(hosts.collect());
-    let app = App { hub: hub.clone(), store: Arc::clone(&store), name, hosts, room: room.clone(), token };
+    let newest_event = newest_event(&store);
+    let app = App {
+        hub: hub.clone(),
+        store: Arc::clone(&store),
+        newest_event,
+        name,
+        hosts,
+        room: room.clone(),
+        token,
+    };
     let threads = start(store, hub, messages, servers)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)?;
@@ -133,6 +131,15 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
         room.keep();
     }
     served
+}
+
+/// The store's word about new events, for tasks that wait.
+fn newest_event(store: &Store) -> watch::Receiver<u64> {
+    let (newest, told) = watch::channel(0);
+    store.watch().call_back(move |latest| {
+        newest.send_replace(latest.event);
+    });
+    told
 }
 
 fn make_dir(path: &Path) -> Result<(), DaemonError> {

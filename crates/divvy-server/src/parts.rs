@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use divvy_core::id::{InvalidId, ServerId, VmId};
 use divvy_host::execute::Limits;
@@ -17,9 +18,12 @@ use divvy_sim::room::{Room, RoomError};
 use divvy_sim::spec::Delays;
 
 use crate::agent::AfterTurn;
-use crate::executor::HostSide;
+use crate::host_side::HostSide;
 use crate::hub::Hub;
 use crate::settings::Settings;
+
+/// How long the question may take whether libvirt answers. A boot waits for it (see `agent.rs`).
+const FIRST_ANSWER: Duration = Duration::from_secs(2);
 
 /// What only a simulated room can do.
 pub trait RoomControl: Send + Sync {
@@ -79,10 +83,8 @@ pub fn real(settings: &Settings, hub: &Hub) -> Result<Parts, PartsError> {
             ServerId::new(&name.to_string_lossy()).map_err(PartsError::Name)?
         }
     };
-    let mut sysfs = RealSysfs::new("/");
-    if let Ok(own) = std::env::current_exe() {
-        sysfs = sysfs.with_worker(own, vec!["--write-worker".into()]);
-    }
+    // Our own program also when an upgrade has replaced the file meanwhile.
+    let sysfs = RealSysfs::new("/").with_worker("/proc/self/exe", vec!["--write-worker".into()]);
     let sysfs: Arc<dyn Sysfs> = Arc::new(sysfs);
     let bell = hub.bell(&server);
     let watch = UeventWatch::start(move || bell.ring()).map_err(PartsError::Uevent)?;
@@ -93,7 +95,8 @@ pub fn real(settings: &Settings, hub: &Hub) -> Result<Parts, PartsError> {
         sysfs,
         server: server.clone(),
     });
-    let hypervisor = Box::new(LibvirtHypervisor::new(&settings.libvirt_uri, Timeouts::default()));
+    let timeouts = Timeouts { health: FIRST_ANSWER, ..Timeouts::default() };
+    let hypervisor = Box::new(LibvirtHypervisor::new(&settings.libvirt_uri, timeouts));
     let parts = ServerParts { host, hypervisor, after_turn: Box::new(|| ()), watch: Some(watch) };
     Ok(Parts { name: server.to_string(), servers: vec![parts], room: None })
 }
@@ -116,7 +119,7 @@ impl RoomControl for KeptRoom {
             return Err(format!("the room has no server {server}"));
         };
         let done = if on { on_server.power_on(vm) } else { on_server.power_off(vm) };
-        done.map_err(|error| crate::daemon::chain(&error))?;
+        done.map_err(|error| crate::chain::chain(&error))?;
         self.keep();
         self.hub.bell(server).ring();
         Ok(())

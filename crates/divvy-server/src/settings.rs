@@ -138,7 +138,7 @@ mod tests {
             ("server_name = ", "server_name"),
         ];
         for (text, named) in table {
-            let told = crate::daemon::chain(&parsed(text).expect_err("refused"));
+            let told = crate::chain::chain(&parsed(text).expect_err("refused"));
             assert!(told.contains(named), "{text}: {told}");
         }
     }

@@ -126,7 +126,9 @@ fn state_word(state: CorePartitionState) -> PartitionState {
 }
 
 pub fn vms(state: &State) -> Vec<VmView> {
-    state.vms().map(|(server, vm)| vm_view(state, server, vm)).collect()
+    let mut views: Vec<VmView> = state.vms().map(|(server, vm)| vm_view(state, server, vm)).collect();
+    views.sort_by(|one, two| (&one.server, &one.name, &one.id).cmp(&(&two.server, &two.name, &two.id)));
+    views
 }
 
 pub fn vm_view(state: &State, server: &ServerId, vm: &ObservedVm) -> VmView {

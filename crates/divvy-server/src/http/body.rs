@@ -8,7 +8,7 @@ use axum::http::{StatusCode, header, request::Parts};
 use divvy_api::requests::check_name;
 use serde::de::DeserializeOwned;
 
-use super::Failed;
+use super::error::Failed;
 
 /// A body of JSON.
 pub struct Body<T>(pub T);

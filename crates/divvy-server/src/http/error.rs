@@ -7,8 +7,8 @@ use divvy_api::requests::InvalidRequest;
 use divvy_api::views::FindingView;
 use divvy_core::refusal::Refusal;
 
-use crate::admit::AskError;
-use crate::daemon::chain;
+use crate::chain::chain;
+use crate::door::AskError;
 
 /// A request that was not done.
 #[derive(Debug)]
