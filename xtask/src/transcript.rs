@@ -42,6 +42,7 @@ pub fn main(arguments: &[String]) -> Result<ExitCode> {
     if before == after {
         println!("{DOCUMENT} shows what Divvy does");
     } else if is_check {
+        eprintln!("{}", first_difference(&before, &after));
         eprintln!("{DOCUMENT} shows something else than Divvy does; cargo xtask transcript mends it");
         return Ok(ExitCode::FAILURE);
     } else {
@@ -82,6 +83,18 @@ fn as_in_a_terminal(line: &str, output: &Output) -> String {
     shown
 }
 
+fn first_difference(before: &str, after: &str) -> String {
+    let (mut before, mut after) = (before.lines(), after.lines());
+    loop {
+        match (before.next(), after.next()) {
+            (one, two) if one == two && one.is_some() => {}
+            (one, two) => {
+                return format!("it shows  {}\nit is now {}", one.unwrap_or_default(), two.unwrap_or_default());
+            }
+        }
+    }
+}
+
 fn with_transcript(document: &str, shown: &str) -> Result<String> {
     let parts = document.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
     let (before, after) = parts.with_context(|| format!("{DOCUMENT} has no place for the transcript"))?;
@@ -98,6 +111,12 @@ mod tests {
         let document = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
         let written = with_transcript(&document, "$ divvy x\n").expect("has marks");
         assert_eq!(written, format!("before\n{BEGIN}\n```console\n$ divvy x\n```\n{END}\nafter\n"));
+    }
+
+    #[test]
+    fn the_first_line_that_differs_is_shown() {
+        assert_eq!(first_difference("a\nb\nc", "a\nx\nd"), "it shows  b\nit is now x");
+        assert_eq!(first_difference("a", "a\nx"), "it shows  \nit is now x");
     }
 
     #[test]

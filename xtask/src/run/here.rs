@@ -33,21 +33,32 @@ pub fn run(binaries: &Binaries) -> Result<ExitCode> {
         println!("systemd does not run here, so nothing is started. As root: divvyd");
         return Ok(ExitCode::SUCCESS);
     }
-    let commands: [&[&str]; 6] = [
+    // Where it cannot be loaded, `divvy check` says so with the mend.
+    let _ = Command::new("modprobe").arg("vfio-pci").status();
+    let commands: [&[&str]; 5] = [
         &["systemd-sysusers", "divvy.conf"],
         &["systemd-tmpfiles", "--create", "divvy.conf"],
         &["systemctl", "daemon-reload"],
-        &["systemctl", "restart", "systemd-modules-load.service"],
         &["systemctl", "enable", "divvyd.service"],
         &["systemctl", "restart", "divvyd.service"],
     ];
     for words in commands {
         do_it(words)?;
     }
-    // libvirt looks for hooks when it starts; VMs that run go on running meanwhile.
-    do_it(&["systemctl", "try-restart", "libvirtd.service", "virtqemud.service"])?;
+    restart_libvirt()?;
     println!("\n{NEXT}");
     Ok(ExitCode::SUCCESS)
+}
+
+/// libvirt looks for hooks when it starts; VMs that run go on running meanwhile.
+fn restart_libvirt() -> Result<()> {
+    for service in ["libvirtd.service", "virtqemud.service"] {
+        let asked = Command::new("systemctl").args(["is-active", "--quiet", service]).status();
+        if asked.context("ask systemd whether libvirt runs")?.success() {
+            do_it(&["systemctl", "restart", service])?;
+        }
+    }
+    Ok(())
 }
 
 fn install_packages() -> Result<()> {
