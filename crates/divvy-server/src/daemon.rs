@@ -269,7 +269,7 @@ fn listen_unix(path: &Path, group: Option<&str>) -> Result<UnixListener, DaemonE
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(error)),
     }
-    // Nobody may connect between bind and the final mode.
+    // Nobody may connect before the socket has its final mode.
     let mask = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
     let listener = UnixListener::bind(path);
     nix::sys::stat::umask(mask);
