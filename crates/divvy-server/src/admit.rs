@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use divvy_core::change::Change;
@@ -75,9 +75,13 @@ impl Admission {
             let mut batch = vec![first];
             batch.extend(door.try_iter().take(BATCH - 1));
             let stop = batch.iter().any(|message| matches!(message, Message::Stop));
-            self.serve(batch);
+            let waiting = self.serve(batch);
             while !self.own.is_empty() {
                 self.serve(Vec::new());
+            }
+            for told in waiting {
+                // Whoever waited may have given up.
+                let _ = told.send(());
             }
             if stop {
                 return;
@@ -85,7 +89,9 @@ impl Admission {
         }
     }
 
-    fn serve(&mut self, batch: Vec<Message>) {
+    /// Answers who waits for all of it to be published.
+    fn serve(&mut self, batch: Vec<Message>) -> Vec<Sender<()>> {
+        let mut waiting = Vec::new();
         let mut ahead = self.state.desired.clone();
         let mut pending = Vec::new();
         for request in std::mem::take(&mut self.own) {
@@ -105,10 +111,12 @@ impl Admission {
                     self.take_report(*observed, &notes, &ahead, &mut pending)
                 }
                 Message::Remember(event) => pending.push(unasked(vec![event], Vec::new())),
+                Message::Published(told) => waiting.push(told),
                 Message::Stop => {}
             }
         }
         self.commit(pending, ahead);
+        waiting
     }
 
     /// What a request would change, and by which steps.

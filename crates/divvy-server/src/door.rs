@@ -2,6 +2,7 @@
 //! decides know nothing of each other.
 
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 
 use divvy_core::event::Event;
 use divvy_core::finding::Finding;
@@ -35,6 +36,8 @@ pub enum Message {
     },
     /// Something worth remembering that changes nothing.
     Remember(Event),
+    /// Told when everything that came through the door before it is published.
+    Published(Sender<()>),
     Stop,
 }
 
