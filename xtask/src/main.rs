@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod install;
+mod libvirt;
 mod product;
 mod rig;
 mod run;

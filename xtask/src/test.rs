@@ -2,6 +2,7 @@
 //! Each stage is a command of its own, so that a failed one can be run alone; what a stage needs and this
 //! machine lacks is said, and the stage is left out.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::product;
+use crate::{libvirt, product};
 
 /// What `cargo xtask rig` ends with on a machine that cannot build one.
 const RIG_UNSUITED: i32 = 3;
@@ -20,12 +21,14 @@ struct Stage {
     words: &'static [&'static str],
     /// Why it cannot run here, if so.
     lacks: fn() -> Option<String>,
+    /// What it needs in its environment; made where it is missing.
+    environment: fn() -> Vec<(&'static str, OsString)>,
     /// An exit status by which the command says that this machine does not suit it.
     unsuited: Option<i32>,
 }
 
 const fn stage(name: &'static str, words: &'static [&'static str]) -> Stage {
-    Stage { name, words, lacks: || None, unsuited: None }
+    Stage { name, words, lacks: || None, environment: Vec::new, unsuited: None }
 }
 
 const STAGES: &[Stage] = &[
@@ -35,7 +38,7 @@ const STAGES: &[Stage] = &[
         lacks: no_clippy,
         ..stage("clippy", &["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
     },
-    stage("tests", &["cargo", "test", "--workspace"]),
+    Stage { environment: libvirt::environment, ..stage("tests", &["cargo", "test", "--workspace"]) },
     stage("transcript", &["cargo", "xtask", "transcript", "--check"]),
     Stage { lacks: no_systemd_analyze, ..stage("units", &["cargo", "xtask", "units"]) },
     Stage { unsuited: Some(RIG_UNSUITED), ..stage("rig", &["cargo", "xtask", "rig", "selftest"]) },
@@ -78,6 +81,7 @@ fn run(stage: &Stage) -> Result<Outcome> {
         return Ok(Outcome::LeftOut(why));
     }
     let mut command = command(stage.words)?;
+    command.envs((stage.environment)());
     let started = Instant::now();
     let status = command.current_dir(crate::repository()).status();
     let status = status.with_context(|| format!("run {}", stage.words.join(" ")))?;

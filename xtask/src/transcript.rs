@@ -89,7 +89,11 @@ fn first_difference(before: &str, after: &str) -> String {
         match (before.next(), after.next()) {
             (one, two) if one == two && one.is_some() => {}
             (one, two) => {
-                return format!("it shows  {}\nit is now {}", one.unwrap_or_default(), two.unwrap_or_default());
+                return format!(
+                    "it shows  {}\nit is now {}",
+                    one.unwrap_or_default(),
+                    two.unwrap_or_default()
+                );
             }
         }
     }

@@ -42,3 +42,39 @@ fn verify(root: &Path) -> Result<String> {
     let ours = said.lines().filter(|line| line.contains("divvyd.service"));
     Ok(ours.collect::<Vec<_>>().join("\n"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words of every line of the unit that sets `name`.
+    fn setting(name: &str) -> Vec<String> {
+        let unit = fs::read_to_string(crate::repository().join(UNIT)).expect("the unit is there");
+        let values = unit.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        values.flat_map(str::split_whitespace).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn partitions_are_restored_before_either_libvirt_starts_a_vm() {
+        let before = setting("Before");
+        for service in ["libvirtd.service", "virtqemud.service", "libvirt-guests.service"] {
+            assert!(before.iter().any(|name| name == service), "{service} does not wait");
+        }
+        assert_eq!((setting("Type"), setting("Requires")), (vec!["notify".to_owned()], Vec::new()));
+    }
+
+    #[test]
+    fn the_sandbox_leaves_what_divvyd_needs() {
+        for hidden in
+            ["ProtectKernelTunables", "PrivateDevices", "PrivateNetwork", "ProtectProc", "ProcSubset"]
+        {
+            assert_eq!(
+                setting(hidden),
+                [""; 0],
+                "{hidden} takes /sys, /dev, the kernel's events or /proc away"
+            );
+        }
+        let families = setting("RestrictAddressFamilies");
+        assert!(families.iter().any(|family| family == "AF_NETLINK"), "{families:?}");
+    }
+}

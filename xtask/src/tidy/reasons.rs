@@ -1,4 +1,5 @@
-//! Every crate of others is named once, in the root manifest, with the reason beside it.
+//! Every crate of others is named once, in the root manifest, with the reason beside it. A package that
+//! is a workspace of its own (fuzzing wants another compiler) has its reasons beside its own lines.
 
 use anyhow::{Context, Result};
 
@@ -25,39 +26,42 @@ fn without_reason(root: &Source) -> Vec<Finding> {
     let section = lines.skip_while(|(_, line)| line.trim() != "[workspace.dependencies]").skip(1);
     let entries =
         section.take_while(|(_, line)| !line.starts_with('[')).filter(|(_, line)| line.contains('='));
-    let bare = entries.filter(|(_, line)| {
-        let reason = line.rsplit_once('#').map_or("", |(_, reason)| reason.trim());
-        !line.trim_start().starts_with('#') && reason.len() < REASON_BYTES
-    });
-    bare.map(|(at, line)| Finding {
-        file: root.path.clone(),
-        line: at + 1,
-        rule: "dependency-reason",
-        text: format!("{} has no reason beside it", line.split('=').next().unwrap_or_default().trim()),
+    let bare = entries.filter(|(_, line)| !line.trim_start().starts_with('#') && !has_reason(line));
+    bare.map(|(at, line)| {
+        let name = line.split('=').next().unwrap_or_default().trim();
+        finding(root, at, format!("{name} has no reason beside it"))
     })
     .collect()
 }
 
+fn has_reason(line: &str) -> bool {
+    line.rsplit_once('#').is_some_and(|(_, reason)| reason.trim().len() >= REASON_BYTES)
+}
+
+fn finding(manifest: &Source, at: usize, text: String) -> Finding {
+    Finding { file: manifest.path.clone(), line: at + 1, rule: "dependency-reason", text }
+}
+
 fn not_from_root(manifest: &Source) -> Result<Vec<Finding>> {
     let table: toml::Table = manifest.text.parse()?;
+    let is_own_root = table.contains_key("workspace");
     let mut found = Vec::new();
     for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
         let Some(dependencies) = table.get(section).and_then(toml::Value::as_table) else { continue };
-        for (name, value) in dependencies {
-            let says = |key: &str| value.get(key).is_some();
-            if !says("workspace") && !says("path") {
-                found.push(Finding {
-                    file: manifest.path.clone(),
-                    line: manifest
-                        .text
-                        .lines()
-                        .position(|line| line.starts_with(name.as_str()))
-                        .map_or(1, |at| at + 1),
-                    rule: "dependency-reason",
-                    text: format!(
-                        "{name} has a version of its own; it belongs into the root manifest, with a reason"
-                    ),
-                });
+        let says = |value: &toml::Value, key: &str| value.get(key).is_some();
+        let of_others =
+            dependencies.iter().filter(|(_, value)| !says(value, "workspace") && !says(value, "path"));
+        for (name, _) in of_others {
+            let lines = manifest.text.lines().enumerate();
+            let (at, line) =
+                lines.into_iter().find(|(_, line)| line.starts_with(name.as_str())).unwrap_or_default();
+            if is_own_root && !has_reason(line) {
+                found.push(finding(manifest, at, format!("{name} has no reason beside it")));
+            } else if !is_own_root {
+                let text = format!(
+                    "{name} has a version of its own; it belongs into the root manifest, with a reason"
+                );
+                found.push(finding(manifest, at, text));
             }
         }
     }
@@ -81,5 +85,12 @@ mod tests {
             "[dependencies]\na.workspace = true\nb = { path = '../b' }\n[dev-dependencies]\nc = '1'\n";
         let found = findings(&Sources::of(&[("crates/a/Cargo.toml", manifest)])).expect("is TOML");
         assert_eq!(found.iter().map(|finding| finding.line).collect::<Vec<_>>(), [5]);
+    }
+
+    #[test]
+    fn a_workspace_of_its_own_has_its_reasons_beside_its_own_lines() {
+        let manifest = "[workspace]\n[dependencies]\na = '1' # makes up inputs\nb = '1'\n";
+        let found = findings(&Sources::of(&[("fuzz/Cargo.toml", manifest)])).expect("is TOML");
+        assert_eq!(found.iter().map(|finding| finding.line).collect::<Vec<_>>(), [4]);
     }
 }
