@@ -1,0 +1,197 @@
+//! What an assignment through the API costs until it is acknowledged, and so durable, beside the barest
+//! things that make the same bytes durable: one SQLite transaction of one row, and a write into a log that
+//! is there already. One asker, then 64 at once. All take turns in one run on one disk, so the ratios mean
+//! something; the times alone mean little.
+//!
+//! Every asker opens a connection for each request, as the command line does. The agents do their work
+//! meanwhile: prepare partitions, put them into VMs, report, end the jobs, durably too. The assignments of
+//! a round are taken back between rounds, which is not timed.
+//!
+//! `cargo bench -p divvy-server --bench durable_assign [-- ROUNDS]`, five rounds by default.
+
+mod room;
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use divvy_api::client::Client;
+use divvy_api::requests::{AssignOne, GpuSelection, JobQuery, SetPartitionCounts, Unassign};
+use rusqlite::{Connection, OpenFlags};
+use tokio::task::JoinSet;
+
+use room::{Running, finish, median, ratio, rounds, runtime};
+
+const ROOM: &str = "a40-rack";
+const COUNT: u16 = 16;
+const LOG_BYTES: u64 = 16 << 20;
+/// Assignments of one asker in a round, and of all askers.
+const ALONE: usize = 32;
+const ASKERS: usize = 64;
+const TOGETHER: usize = 256;
+
+fn main() {
+    let running = Running::start(ROOM);
+    let runtime = runtime();
+    let client = running.client();
+    let vms = runtime.block_on(prepare(&client));
+    let mut bare = Bare::new(running.folder());
+    let mut times = Times::default();
+    let rounds = rounds(5);
+    for round in 0..rounds {
+        let bytes = if round == 0 { 700 } else { bytes_of_an_assignment(running.folder()) };
+        for _ in 0..ALONE {
+            times.log.push(time(|| bare.log_write(bytes)));
+            times.sqlite.push(time(|| bare.sqlite_commit(bytes)));
+        }
+        let alone = runtime.block_on(assign_alone(&client, &vms[..ALONE]));
+        times.alone.extend(alone);
+        runtime.block_on(take_back(&client, &vms[..ALONE]));
+        let together = runtime.block_on(assign_together(&client, &vms[..TOGETHER]));
+        times.together.push(together / TOGETHER as u32);
+        runtime.block_on(take_back(&client, &vms[..TOGETHER]));
+    }
+    times.print(rounds, bytes_of_an_assignment(running.folder()));
+}
+
+/// Splits every GPU; VMs in an order that goes round the servers.
+async fn prepare(client: &Client) -> Vec<String> {
+    let request =
+        SetPartitionCounts { gpus: GpuSelection::All, count: Some(COUNT), off: false, dry_run: false };
+    let answer = client.set_partition_counts(&request).await.expect("is accepted");
+    finish(client, answer).await;
+    let mut vms = client.vms().await.expect("is answered");
+    let mut seen = std::collections::BTreeMap::<String, usize>::new();
+    vms.sort_by_cached_key(|vm| {
+        let nth = seen.entry(vm.server.clone()).or_default();
+        *nth += 1;
+        *nth
+    });
+    vms.into_iter().map(|vm| vm.id).collect()
+}
+
+async fn assign_alone(client: &Client, vms: &[String]) -> Vec<Duration> {
+    let mut times = Vec::new();
+    for vm in vms {
+        let start = Instant::now();
+        client.assign_one(vm, &AssignOne::default()).await.expect("is accepted");
+        times.push(start.elapsed());
+    }
+    times
+}
+
+async fn assign_together(client: &Client, vms: &[String]) -> Duration {
+    let start = Instant::now();
+    let mut askers = JoinSet::new();
+    for nth in 0..ASKERS {
+        let (client, vms) = (client.clone(), vms.to_vec());
+        askers.spawn(async move {
+            for vm in vms.iter().skip(nth).step_by(ASKERS) {
+                client.assign_one(vm, &AssignOne::default()).await.expect("is accepted");
+            }
+        });
+    }
+    while let Some(asker) = askers.join_next().await {
+        asker.expect("asks to its end");
+    }
+    start.elapsed()
+}
+
+/// Waits until every job has ended, takes all of them back, and waits again.
+async fn take_back(client: &Client, vms: &[String]) {
+    wait_for_jobs(client).await;
+    let request = Unassign { vms: vms.to_vec(), dry_run: false };
+    let answer = client.unassign(&request).await.expect("is accepted");
+    finish(client, answer).await;
+}
+
+async fn wait_for_jobs(client: &Client) {
+    for job in client.jobs().await.expect("is answered") {
+        let mut job = job;
+        while !job.is_finished() {
+            job = client.job(job.id, JobQuery { wait_ms: Some(30_000) }).await.expect("is answered");
+        }
+    }
+}
+
+/// What an assignment wrote: its record, its job, its event.
+fn bytes_of_an_assignment(folder: &Path) -> usize {
+    let database = folder.join("state").join("divvy.db");
+    let reader = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("opens");
+    let sizes = [
+        "SELECT length(value) FROM record WHERE key LIKE 'generation/%' LIMIT 1",
+        "SELECT cast(avg(length(value)) AS INTEGER) FROM job WHERE value LIKE '%\"assigned\":%'",
+        "SELECT cast(avg(length(value)) AS INTEGER) FROM event WHERE value LIKE '%\"assigned\"%'",
+    ];
+    let size = |query: &&str| reader.query_row(query, [], |row| row.get::<_, usize>(0)).expect("is there");
+    // The assignment's own record, taken back by now, is about as long as its event.
+    sizes.iter().map(size).sum::<usize>() + size(&sizes[2])
+}
+
+struct Bare {
+    sqlite: Connection,
+    log: File,
+    log_at: u64,
+}
+
+impl Bare {
+    fn new(folder: &Path) -> Self {
+        let sqlite = Connection::open(folder.join("bare.db")).expect("opens");
+        sqlite.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).expect("is set");
+        sqlite.pragma_update(None, "synchronous", "FULL").expect("is set");
+        sqlite.execute_batch("CREATE TABLE kept (id INTEGER PRIMARY KEY, value BLOB)").expect("is made");
+        let log = OpenOptions::new().create_new(true).write(true).open(folder.join("log")).expect("opens");
+        for megabyte in 0..LOG_BYTES >> 20 {
+            log.write_all_at(&[0; 1 << 20], megabyte << 20).expect("writes");
+        }
+        log.sync_all().expect("syncs");
+        Self { sqlite, log, log_at: 0 }
+    }
+
+    fn sqlite_commit(&mut self, bytes: usize) {
+        let mut insert = self.sqlite.prepare_cached("INSERT INTO kept (value) VALUES (?1)").expect("is SQL");
+        insert.execute([vec![1_u8; bytes]]).expect("writes");
+    }
+
+    fn log_write(&mut self, bytes: usize) {
+        if self.log_at + bytes as u64 > LOG_BYTES {
+            self.log_at = 0;
+        }
+        self.log.write_all_at(&vec![1; bytes], self.log_at).expect("writes");
+        self.log.sync_data().expect("syncs");
+        self.log_at += bytes as u64;
+    }
+}
+
+fn time(run: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    run();
+    start.elapsed()
+}
+
+#[derive(Default)]
+struct Times {
+    log: Vec<Duration>,
+    sqlite: Vec<Duration>,
+    alone: Vec<Duration>,
+    together: Vec<Duration>,
+}
+
+impl Times {
+    fn print(mut self, rounds: usize, bytes: usize) {
+        let [log, sqlite, alone, together] =
+            [&mut self.log, &mut self.sqlite, &mut self.alone, &mut self.together].map(|times| median(times));
+        println!("{rounds} rounds in turn, room {ROOM}, {bytes} bytes an assignment, medians");
+        println!("preallocated log, fdatasync      {log:>10.1?}");
+        println!("SQLite, one row, FULL            {sqlite:>10.1?}");
+        println!("assign, one asker                {alone:>10.1?}");
+        println!("assign, {ASKERS} askers, each         {together:>10.1?}");
+        println!("SQLite / assign                  {:>10.2}   (goal: at least 0.8)", ratio(sqlite, alone));
+        println!("log / assign                     {:>10.2}", ratio(log, alone));
+        println!(
+            "one asker / each of {ASKERS}           {:>10.2}   (goal: at least 5)",
+            ratio(alone, together)
+        );
+    }
+}

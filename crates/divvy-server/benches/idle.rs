@@ -1,0 +1,101 @@
+//! What an idle daemon costs a server: memory of its own (PSS: pages shared with others count for their
+//! share), processor time, and how often its threads wake up. Read from `/proc` of a release `divvyd` in a
+//! room with one GPU, after a partition change and a few assignments, while nobody asks.
+//!
+//! `cargo bench -p divvy-server --bench idle [-- SECONDS]`, twenty seconds by default.
+
+mod room;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use divvy_api::client::Client;
+use divvy_api::requests::{Assign, GpuSelection, SetPartitionCounts};
+
+use room::{Running, finish, rounds, runtime};
+
+const ROOM: &str = "a2-edge";
+
+fn main() {
+    let running = Running::start(ROOM);
+    let runtime = runtime();
+    let fresh_kib = pss_kib(running.pid());
+    runtime.block_on(work(&running.client()));
+    let seconds = rounds(20);
+    std::thread::sleep(Duration::from_secs(1));
+    let before = Activity::of(running.pid());
+    std::thread::sleep(Duration::from_secs(seconds as u64));
+    let after = Activity::of(running.pid());
+    let per_second = |count: u64| count as f64 / seconds as f64;
+    let mib = |kib: u64| kib as f64 / 1024.0;
+    println!("release divvyd, room {ROOM}, {seconds} s without a request");
+    println!("PSS after the start              {:>10.1} MiB", mib(fresh_kib));
+    println!(
+        "PSS after some work              {:>10.1} MiB   (goal: at most 12)",
+        mib(pss_kib(running.pid()))
+    );
+    println!(
+        "processor time                   {:>10.2} ms each second",
+        10.0 * per_second(after.ticks - before.ticks)
+    );
+    let switches = |activity: &Activity| activity.switches.values().map(|(_, count)| *count).sum::<u64>();
+    println!(
+        "voluntary switches, all threads  {:>10.2} each second",
+        per_second(switches(&after) - switches(&before))
+    );
+    for (thread, (name, count)) in &after.switches {
+        let earlier = before.switches.get(thread).map_or(0, |(_, count)| *count);
+        println!("  {name:<30} {:>10.2} each second   (goal: at most 1)", per_second(count - earlier));
+    }
+}
+
+async fn work(client: &Client) {
+    let request = SetPartitionCounts { gpus: GpuSelection::All, count: Some(8), off: false, dry_run: false };
+    let answer = client.set_partition_counts(&request).await.expect("is accepted");
+    finish(client, answer).await;
+    let vms = (1..=8).map(|nth| format!("vm-{nth:03}")).collect();
+    let request = Assign { vms, gpu: None, partition: None, accept: Vec::new(), dry_run: false };
+    let answer = client.assign(&request).await.expect("is accepted");
+    finish(client, answer).await;
+    for _ in 0..100 {
+        client.vms().await.expect("is answered");
+    }
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The number after a word at the beginning of a line.
+fn number(text: &str, word: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(word)).expect("the kernel tells it");
+    line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("is a number")
+}
+
+fn pss_kib(pid: u32) -> u64 {
+    number(&read(&format!("/proc/{pid}/smaps_rollup")), "Pss:")
+}
+
+/// What the process has done so far.
+struct Activity {
+    /// Hundredths of a second of processor time.
+    ticks: u64,
+    /// By thread: its name, and how often it went to sleep.
+    switches: BTreeMap<String, (String, u64)>,
+}
+
+impl Activity {
+    fn of(pid: u32) -> Self {
+        let stat = read(&format!("/proc/{pid}/stat"));
+        let fields: Vec<&str> = stat.rsplit(") ").next().expect("has a name").split(' ').collect();
+        let ticks = |nth: usize| fields[nth].parse::<u64>().expect("is a number");
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("is there");
+        let switches = threads.map(|thread| {
+            let id = thread.expect("is read").file_name().to_string_lossy().into_owned();
+            let status = read(&format!("/proc/{pid}/task/{id}/status"));
+            let name = status.lines().next().and_then(|line| line.strip_prefix("Name:")).expect("has a name");
+            (id, (name.trim().to_owned(), number(&status, "voluntary_ctxt_switches:")))
+        });
+        Self { ticks: ticks(11) + ticks(12), switches: switches.collect() }
+    }
+}
