@@ -67,6 +67,8 @@ pub struct DriverSpec {
     pub sriov: SriovSupport,
     /// Hands functions to VMs.
     pub vfio: bool,
+    /// Refuses VFs, also those with its numbers.
+    pub physical_only: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
