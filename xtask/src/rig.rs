@@ -43,7 +43,7 @@ const USAGE: &str = "usage: cargo xtask rig COMMAND
   build              build the rig, or find it in the cache
   shell [COMMAND]    resume a rig, run a command or read commands
   selftest           prove that the rig itself behaves
-  scenario           prove that the product keeps its promises in a rig
+  scenario [STORY…]  prove that the product keeps its promises in a rig
   differential [--ops N] [--seed S]
                      prove that the simulated kernel answers as the real one";
 
@@ -56,7 +56,7 @@ pub fn main(arguments: &[String]) -> Result<ExitCode> {
         Some((command, [])) if command == "build" => build_command(),
         Some((command, words)) if command == "shell" => shell::main(words),
         Some((command, [])) if command == "selftest" => selftest::main(),
-        Some((command, [])) if command == "scenario" => scenario::main(),
+        Some((command, names)) if command == "scenario" => scenario::main(names),
         Some((command, words)) if command == "differential" => match differential::Wish::parse(words) {
             Some(wish) => differential::main(wish),
             None => return Ok(usage()),

@@ -65,6 +65,7 @@ pub(crate) fn drivers(plan: &Plan) -> Vec<DriverSpec> {
         version: None,
         ids: ids.iter().map(|(vendor, device, ..)| (*vendor, *device)).collect(),
         sriov,
+        most_vfs: None,
         vfio: false,
         physical_only: false,
     };

@@ -64,7 +64,7 @@ const PHYSICAL: [Physical; 3] = [
         serial: None,
         driver: "igb",
         sriov: Sriov {
-            total: 7,
+            total: 8,
             offset: 128,
             stride: 2,
             vf_device_id: 0x10ca,
@@ -126,12 +126,14 @@ fn drivers() -> Vec<DriverSpec> {
         version: None,
         ids,
         sriov,
+        most_vfs: None,
         vfio: false,
         physical_only: true,
     };
     vec![
         driver("rigpf", "rigpf", ids("rigpf"), SriovSupport::RemovesOnUnbind),
-        driver("igb", "igb", ids("igb"), SriovSupport::RemovesOnUnbind),
+        // One VF fewer than the hardware has, because the PF needs queues too.
+        DriverSpec { most_vfs: Some(7), ..driver("igb", "igb", ids("igb"), SriovSupport::RemovesOnUnbind) },
         DriverSpec {
             physical_only: false,
             ..driver("igbvf", "igbvf", vec![(0x8086, 0x10ca)], SriovSupport::None)

@@ -13,7 +13,7 @@ use super::product::{build_programs, program};
 
 const PROGRAM: &str = "divvy-differ";
 const IN_RIG: &str = "/opt/divvy-differ";
-const LIMIT: Duration = Duration::from_secs(900);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// How many operations, and of which seed.
 #[derive(Clone, Copy)]
@@ -47,12 +47,13 @@ pub fn main(wish: Wish) -> Result<ExitCode> {
     // Else the first VF of the adapter gets its driver some time later.
     rig.expect("modprobe igbvf")?;
     let Wish { operations, seed } = wish;
-    let answers = rig.run_within(&format!("{IN_RIG} answer {seed} {operations}"), LIMIT)?;
+    let answer = format!("timeout {} {IN_RIG} answer {seed} {operations}", LIMIT.as_secs());
+    let answers = rig.run_within(&answer, LIMIT + Duration::from_secs(30))?;
+    let last = answers.text.lines().last().unwrap_or_default();
     ensure!(
         answers.is_success(),
-        "the operations ended with {} after: {}",
-        answers.status,
-        answers.text.lines().last().unwrap_or_default()
+        "the operations ended with {} after: {last}",
+        answers.status
     );
     println!("the kernel answered after {:.0} s", started.elapsed().as_secs_f64());
     let code = compare(wish, &answers.text)?;

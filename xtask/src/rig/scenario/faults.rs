@@ -9,17 +9,31 @@ use crate::rig::machine::{AMD_GPU, INTEL_GPU, RigGpu};
 use crate::rig::product::{LONG, ask, refused, text, until};
 use crate::rig::selftest::sysfs::{path, write_well};
 
+/// What the driver answers to a new count, and what Divvy says to it.
+const ERRORS: [(&str, &str, &str); 3] = [
+    ("28", "no room for so many partitions", "ask for fewer"),
+    ("5", "its driver failed", "firmware and driver"),
+    ("12", "not enough MMIO resources", "Above 4G Decoding"),
+];
+
 pub fn checks(rig: &mut Rig) -> Result<()> {
     let rig = &*rig;
     check("a driver's error fails the job with its reason and its mend", || {
-        ask(rig, &format!("gpu partition {} --count 1", id_of(&INTEL_GPU)))?;
-        for (errno, reason) in [("28", "ENOSPC"), ("5", "EIO"), ("12", "ENOMEM")] {
+        ask(rig, &format!("gpu partition {} --off", id_of(&INTEL_GPU)))?;
+        for (errno, reason, mend) in ERRORS {
             inject(rig, &INTEL_GPU, "fail", errno)?;
-            fails(rig, &INTEL_GPU, 4, &[reason, "hint"])?;
+            fails(rig, &INTEL_GPU, 4, &[reason, mend])?;
             inject(rig, &INTEL_GPU, "fail", "0")?;
-            expect_count(rig, &INTEL_GPU, 1)?;
+            expect_count(rig, &INTEL_GPU, 0)?;
         }
         Ok(())
+    })?;
+    check("a GPU whose partitions cannot be removed keeps them", || {
+        ask(rig, &format!("gpu partition {} --count 1", id_of(&INTEL_GPU)))?;
+        inject(rig, &INTEL_GPU, "fail", "5")?;
+        fails(rig, &INTEL_GPU, 4, &["cannot remove", "Input/output error"])?;
+        inject(rig, &INTEL_GPU, "fail", "0")?;
+        expect_count(rig, &INTEL_GPU, 1)
     })?;
     check("fewer partitions than asked for are a failure too", || {
         inject(rig, &INTEL_GPU, "partial", "2")?;

@@ -67,7 +67,7 @@ fn held_by_a_process(rig: &Rig) -> Result<()> {
         )
     };
     // Opening a group makes no event: it is seen at the next look at the latest.
-    rig.expect("systemctl reload divvyd || systemctl restart divvyd")?;
+    rig.expect("systemctl restart divvyd")?;
     until(SOON, "the partition is in use", || {
         let (state, _) = partition_state(rig, &intel, HELD)?;
         ensure!(state == "in_use", "it is {state}");
