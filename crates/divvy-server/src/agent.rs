@@ -44,6 +44,13 @@ const LOOK_FOR_HYPERVISOR: Duration = Duration::from_secs(5);
 /// How often everything is looked at although nothing rang.
 const LOOK_ANYWAY: Duration = Duration::from_secs(60);
 
+/// What an agent has looked at since it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looked {
+    AtGpus,
+    AtVmsToo,
+}
+
 /// What an agent can do after each turn besides reporting: the machine room keeps itself.
 pub type AfterTurn = Box<dyn FnMut() + Send>;
 
@@ -57,6 +64,7 @@ pub struct Agent {
     failures: Vec<Failure>,
     failed_turns: usize,
     after_turn: AfterTurn,
+    looked: Option<Looked>,
 }
 
 impl Agent {
@@ -80,13 +88,19 @@ impl Agent {
             failures: Vec::new(),
             failed_turns: 0,
             after_turn,
+            looked: None,
         }
     }
 
-    /// Takes turns until told to stop; `ready` hears of the end of the first one.
-    pub fn run(mut self, stop: &AtomicBool, ready: impl FnOnce()) {
-        self.turn();
-        ready();
+    /// Takes turns until told to stop; `tell` hears of the first ones. The very first turn does not ask
+    /// the hypervisor: at boot libvirt is started after us, and who connects to its socket before
+    /// waits for it, while it waits for the partitions that this turn makes.
+    pub fn run(mut self, stop: &AtomicBool, mut tell: impl FnMut(Looked)) {
+        for looked in [Looked::AtGpus, Looked::AtVmsToo] {
+            self.turn();
+            self.looked = Some(looked);
+            tell(looked);
+        }
         while !stop.load(Ordering::Acquire) {
             self.bell.wait(self.patience());
             if !stop.load(Ordering::Acquire) {
@@ -142,6 +156,7 @@ impl Agent {
         };
         let (hypervisor, vms) = self.observe_vms();
         observed.findings.extend(self.hypervisor_finding(&hypervisor));
+        observed.findings.extend(self.hypervisor.findings());
         observed.hypervisor = hypervisor;
         observed.vms = vms;
         observed
@@ -194,6 +209,10 @@ impl Agent {
 
     /// The VMs; when they cannot be seen, those that were seen last, so that nothing looks unassigned.
     fn observe_vms(&mut self) -> (HypervisorHealth, Vec<ObservedVm>) {
+        if self.looked.is_none() {
+            let reason = "the hypervisor was not asked yet".to_owned();
+            return (HypervisorHealth::Unavailable { reason }, Vec::new());
+        }
         match self.hypervisor.list() {
             Ok(vms) => (self.hypervisor.health(), vms),
             Err(error) => {
@@ -253,3 +272,6 @@ impl Agent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,6 @@ struct Physical {
     serial: Option<u64>,
     driver: &'static str,
     sriov: Sriov,
-    vf_driver: Option<&'static str>,
     bars: &'static [(usize, u64)],
     resets: &'static [&'static str],
 }
@@ -42,7 +41,6 @@ const PHYSICAL: [Physical; 3] = [
         serial: Some(0x692d_58e1_73a0_0b41),
         driver: "rigpf",
         sriov: Sriov { total: 8, offset: 2, stride: 1, vf_device_id: 0x74b5, vf_bars: GPU_VF_BARS },
-        vf_driver: None,
         bars: GPU_BARS,
         resets: &["flr", "bus"],
     },
@@ -53,7 +51,6 @@ const PHYSICAL: [Physical; 3] = [
         serial: Some(0x10b7_4c9e_0226_d5f3),
         driver: "rigpf",
         sriov: Sriov { total: 31, offset: 1, stride: 1, vf_device_id: 0x56c0, vf_bars: GPU_VF_BARS },
-        vf_driver: None,
         bars: GPU_BARS,
         resets: &["flr", "bus"],
     },
@@ -70,7 +67,6 @@ const PHYSICAL: [Physical; 3] = [
             vf_device_id: 0x10ca,
             vf_bars: &[(0, 16 * KIB), (3, 16 * KIB)],
         },
-        vf_driver: Some("igbvf"),
         bars: &[(0, 128 * KIB), (1, 128 * KIB), (3, 16 * KIB)],
         resets: &["flr", "pm", "bus"],
     },
@@ -86,8 +82,7 @@ fn target(physical: &Physical) -> Targets {
     let Sriov { total, offset, stride, .. } = physical.sriov;
     let distance = |index| u32::from(offset) + u32::from(stride) * u32::from(index);
     let vfs = (0..total).filter_map(|index| pf.routing_id_plus(distance(index))).collect();
-    let drivers = [Some(physical.driver), Some("vfio-pci"), physical.vf_driver];
-    let drivers = drivers.into_iter().flatten().map(str::to_owned).collect();
+    let drivers = [physical.driver, "vfio-pci"].map(str::to_owned).to_vec();
     Targets { pf, vfs, total_vfs: total, drivers }
 }
 
@@ -134,10 +129,6 @@ fn drivers() -> Vec<DriverSpec> {
         driver("rigpf", "rigpf", ids("rigpf"), SriovSupport::RemovesOnUnbind),
         // One VF fewer than the hardware has, because the PF needs queues too.
         DriverSpec { most_vfs: Some(7), ..driver("igb", "igb", ids("igb"), SriovSupport::RemovesOnUnbind) },
-        DriverSpec {
-            physical_only: false,
-            ..driver("igbvf", "igbvf", vec![(0x8086, 0x10ca)], SriovSupport::None)
-        },
         driver("pcieport", "pcieport", vec![(ROOT_PORT.0, ROOT_PORT.1)], SriovSupport::None),
         DriverSpec {
             physical_only: false,
