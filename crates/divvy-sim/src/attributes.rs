@@ -165,10 +165,9 @@ fn function_text(function: &Function, attr: FunctionAttr) -> Result<String, Errn
         FunctionAttr::ResetMethod => function.reset_methods.join(" "),
         FunctionAttr::NumVfs => function.sriov().ok_or(ENODEV)?.count.to_string(),
         FunctionAttr::Autoprobe => u8::from(function.sriov().ok_or(ENODEV)?.autoprobe).to_string(),
-        FunctionAttr::Config
-        | FunctionAttr::Reset
-        | FunctionAttr::TotalVfs
-        | FunctionAttr::VfMsixCount => return Err(EIO),
+        FunctionAttr::Config | FunctionAttr::Reset | FunctionAttr::TotalVfs | FunctionAttr::VfMsixCount => {
+            return Err(EIO);
+        }
     };
     Ok(text + "\n")
 }

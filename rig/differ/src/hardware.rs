@@ -139,7 +139,12 @@ fn drivers() -> Vec<DriverSpec> {
 }
 
 fn plain(device: u8) -> FunctionSpec {
-    FunctionSpec { bridge: false, numbers: (0x8086, 0x29c0, 0, 0), reset_methods: Vec::new(), ..bridge(device) }
+    FunctionSpec {
+        bridge: false,
+        numbers: (0x8086, 0x29c0, 0, 0),
+        reset_methods: Vec::new(),
+        ..bridge(device)
+    }
 }
 
 fn bridge(device: u8) -> FunctionSpec {

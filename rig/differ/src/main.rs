@@ -101,7 +101,9 @@ fn compare(seed: u64, operations: &[SysOp]) -> Result<ExitCode> {
             }
         }
     }
-    println!("seed {seed}: {compared} operations, {changes} writes that the kernel took, {differences} differences");
+    println!(
+        "seed {seed}: {compared} operations, {changes} writes that the kernel took, {differences} differences"
+    );
     Ok(if differences == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 

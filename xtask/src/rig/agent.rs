@@ -41,8 +41,7 @@ impl Agent {
 
     /// Runs a shell command with `input` on its standard input.
     pub fn run(&self, command: &str, input: &[u8], limit: Duration) -> Result<CommandOutput> {
-        self.exchange(command, input, limit)
-            .with_context(|| format!("run in the rig: {command}"))
+        self.exchange(command, input, limit).with_context(|| format!("run in the rig: {command}"))
     }
 
     /// Asks until the agent answers. QEMU takes a connection before anybody
@@ -93,17 +92,11 @@ fn receive(mut stream: &TcpStream, mark: &str, deadline: Instant) -> Result<Comm
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            bail!(
-                "no end in time; so far: {}",
-                String::from_utf8_lossy(&received)
-            );
+            bail!("no end in time; so far: {}", String::from_utf8_lossy(&received));
         }
         stream.set_read_timeout(Some(left))?;
         match stream.read(&mut chunk) {
-            Ok(0) => bail!(
-                "the connection broke; so far: {}",
-                String::from_utf8_lossy(&received)
-            ),
+            Ok(0) => bail!("the connection broke; so far: {}", String::from_utf8_lossy(&received)),
             Ok(count) => received.extend_from_slice(&chunk[..count]),
             Err(error) if is_timeout(&error) => continue,
             Err(error) => return Err(error.into()),
@@ -125,10 +118,7 @@ fn parse_end(received: &[u8], mark: &str) -> Option<CommandOutput> {
     let line_start = body.iter().rposition(|byte| *byte == b'\n')?;
     let last_line = std::str::from_utf8(&body[line_start + 1..]).ok()?;
     let status = last_line.strip_prefix(mark)?.trim().parse().ok()?;
-    Some(CommandOutput {
-        status,
-        text: String::from_utf8_lossy(&body[..line_start]).into_owned(),
-    })
+    Some(CommandOutput { status, text: String::from_utf8_lossy(&body[..line_start]).into_owned() })
 }
 
 /// Distinct per command, so that no command's output looks like another's end.

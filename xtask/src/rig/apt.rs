@@ -26,9 +26,7 @@ impl Apt {
             fs::create_dir_all(folder.join(sub)).context("create a folder for apt")?;
         }
         let archives = archives_of_this_machine()?;
-        let apt = Apt {
-            folder: folder.to_path_buf(),
-        };
+        let apt = Apt { folder: folder.to_path_buf() };
         fs::write(apt.sources(), sources_list(&archives)).context("write apt sources")?;
         fs::write(apt.preferences(), preferences()).context("write apt preferences")?;
         fs::write(folder.join("apt.conf"), apt.configuration()).context("write apt settings")?;
@@ -47,21 +45,13 @@ impl Apt {
     /// Downloads packages in the versions that the pin selects.
     pub fn download(&self, packages: &[String], into: &Path) -> Result<()> {
         fs::create_dir_all(into).with_context(|| format!("create {}", into.display()))?;
-        process::output(
-            self.command("apt-get")
-                .arg("download")
-                .args(packages)
-                .current_dir(into),
-        )?;
+        process::output(self.command("apt-get").arg("download").args(packages).current_dir(into))?;
         Ok(())
     }
 
     /// A package's record in the version that the pin selects.
     pub fn show(&self, package: &str) -> Result<String> {
-        process::output(
-            self.command("apt-cache")
-                .args(["show", "--no-all-versions", package]),
-        )
+        process::output(self.command("apt-cache").args(["show", "--no-all-versions", package]))
     }
 
     /// Fetches the upstream tarball of a source package, checked by its hash.
@@ -134,14 +124,9 @@ fn archives_of_this_machine() -> Result<Archives> {
         listed = process::output(Command::new("apt-get").arg("indextargets"))?;
     }
     let Some(main) = archive(&listed, "Debian") else {
-        return Err(
-            Unsuited("apt of this machine has no source of Debian's main archive".into()).into(),
-        );
+        return Err(Unsuited("apt of this machine has no source of Debian's main archive".into()).into());
     };
-    Ok(Archives {
-        main,
-        security: archive(&listed, "Debian-Security"),
-    })
+    Ok(Archives { main, security: archive(&listed, "Debian-Security") })
 }
 
 /// The address of the archive with a label, out of `apt-get indextargets`.
@@ -159,11 +144,7 @@ fn archive(listed: &str, label: &str) -> Option<String> {
 }
 
 fn sources_list(archives: &Archives) -> String {
-    let keys = if Path::new(KEYRING).exists() {
-        format!("[signed-by={KEYRING}] ")
-    } else {
-        String::new()
-    };
+    let keys = if Path::new(KEYRING).exists() { format!("[signed-by={KEYRING}] ") } else { String::new() };
     let main = &archives.main;
     let mut list = String::new();
     for suite in ["", "-updates", "-backports"] {
@@ -194,21 +175,12 @@ mod tests {
 
     #[test]
     fn archive_is_found_by_label_among_package_lists_only() {
-        assert_eq!(
-            archive(LISTED, "Debian").as_deref(),
-            Some("http://main.invalid/")
-        );
+        assert_eq!(archive(LISTED, "Debian").as_deref(), Some("http://main.invalid/"));
     }
 
     #[test]
     fn backports_come_from_the_archive_that_serves_the_release() {
-        let list = sources_list(&Archives {
-            main: "http://main.invalid/".into(),
-            security: None,
-        });
-        assert!(
-            list.contains("http://main.invalid/ bookworm-backports main"),
-            "{list}"
-        );
+        let list = sources_list(&Archives { main: "http://main.invalid/".into(), security: None });
+        assert!(list.contains("http://main.invalid/ bookworm-backports main"), "{list}");
     }
 }

@@ -154,14 +154,11 @@ pub fn unpack_all(debs: &Path, into: &Path) -> Result<()> {
 
 /// The model of the GPU is loaded into QEMU: its headers must be QEMU's own.
 fn check_qemu_version(folder: &Path) -> Result<()> {
-    let headers = fs::read_to_string(folder.join("qemu/VERSION"))
-        .context("read the version of QEMU's headers")?;
+    let headers =
+        fs::read_to_string(folder.join("qemu/VERSION")).context("read the version of QEMU's headers")?;
     let program = Qemu::in_root(&folder.join("root")).version()?;
     if program != headers.trim() {
-        bail!(
-            "the root has QEMU {program}, the headers are of {}",
-            headers.trim()
-        );
+        bail!("the root has QEMU {program}, the headers are of {}", headers.trim());
     }
     Ok(())
 }

@@ -30,18 +30,12 @@ impl Built {
         let logs = cache.folder("log")?;
         let runs = cache.folder("runs")?;
         let folder = cache.entry("machine", &key, |folder| build(&base, folder, &runs, &logs))?;
-        Ok(Built {
-            root: base.root(),
-            kernel: base.kernel(),
-            folder,
-            runs,
-        })
+        Ok(Built { root: base.root(), kernel: base.kernel(), folder, runs })
     }
 
     /// A machine that is up and warm, in seconds.
     pub fn resume(&self, name: &str) -> Result<Rig> {
-        Rig::resume(self.machine(), &self.runs, name)
-            .with_context(|| format!("resume the rig {name}"))
+        Rig::resume(self.machine(), &self.runs, name).with_context(|| format!("resume the rig {name}"))
     }
 
     /// A machine that starts from power off.
@@ -54,11 +48,7 @@ impl Built {
     }
 
     fn machine(&self) -> Machine {
-        Machine {
-            root: self.root.clone(),
-            kernel: self.kernel.clone(),
-            folder: self.folder.clone(),
-        }
+        Machine { root: self.root.clone(), kernel: self.kernel.clone(), folder: self.folder.clone() }
     }
 }
 
@@ -80,29 +70,15 @@ fn machine_key(base: &Base) -> Result<Key> {
 fn build(base: &Base, folder: &Path, runs: &Path, logs: &Path) -> Result<()> {
     super::prerequisites::prepare()?;
     eprintln!("rig: compiling the GPU model, its driver and the payload");
-    let machine = Machine {
-        root: base.root(),
-        kernel: base.kernel(),
-        folder: folder.to_path_buf(),
-    };
+    let machine = Machine { root: base.root(), kernel: base.kernel(), folder: folder.to_path_buf() };
     let driver = folder.join("rigpf.ko");
     let payload = folder.join("payload.elf");
     compile::gpu_model(base, &machine.model(), logs)?;
     compile::driver(base, &folder.join("driver"), &driver, logs)?;
     compile::payload(&payload, logs)?;
     eprintln!("rig: making the disk");
-    let parts = image::Parts {
-        driver: &driver,
-        payload: &payload,
-    };
-    image::make(
-        base,
-        &parts,
-        &folder.join("work"),
-        &machine.disk(),
-        &machine.initrd(),
-        logs,
-    )?;
+    let parts = image::Parts { driver: &driver, payload: &payload };
+    image::make(base, &parts, &folder.join("work"), &machine.disk(), &machine.initrd(), logs)?;
     eprintln!("rig: booting for the first time");
     let rig = Rig::first_boot(machine, runs)?;
     eprintln!("rig: warming up and saving");
@@ -120,10 +96,7 @@ fn warm_up(rig: &Rig) -> Result<()> {
     rig.write(&domain_xml(name, &[]), "/run/warm-up.xml")?;
     rig.expect("virsh create /run/warm-up.xml")?;
     rig.expect(&wait_for_line("PAYLOAD-READY", &serial_path(name)))?;
-    rig.expect(&format!(
-        "virsh destroy {name} && rm /run/warm-up.xml {}",
-        serial_path(name)
-    ))?;
+    rig.expect(&format!("virsh destroy {name} && rm /run/warm-up.xml {}", serial_path(name)))?;
     Ok(())
 }
 

@@ -26,9 +26,7 @@ impl Cache {
             None => user_cache()?.join("divvy").join("rig"),
         };
         fs::create_dir_all(&root).with_context(|| format!("create {}", root.display()))?;
-        let root = root
-            .canonicalize()
-            .with_context(|| format!("resolve {}", root.display()))?;
+        let root = root.canonicalize().with_context(|| format!("resolve {}", root.display()))?;
         Ok(Cache { root })
     }
 
@@ -40,22 +38,15 @@ impl Cache {
     }
 
     /// The entry's folder, built by `build` if it is not there yet.
-    pub fn entry(
-        &self,
-        kind: &str,
-        key: &Key,
-        build: impl FnOnce(&Path) -> Result<()>,
-    ) -> Result<PathBuf> {
+    pub fn entry(&self, kind: &str, key: &Key, build: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
         let path = self.root.join(format!("{kind}-{}", key.0));
         if path.is_dir() {
             note_use(&path)?;
             return Ok(path);
         }
         let lock_path = self.root.join(format!("{kind}.lock"));
-        let lock =
-            File::create(&lock_path).with_context(|| format!("create {}", lock_path.display()))?;
-        lock.lock()
-            .with_context(|| format!("lock {}", lock_path.display()))?;
+        let lock = File::create(&lock_path).with_context(|| format!("create {}", lock_path.display()))?;
+        lock.lock().with_context(|| format!("lock {}", lock_path.display()))?;
         if path.is_dir() {
             return Ok(path);
         }
@@ -74,8 +65,7 @@ impl Cache {
 impl Cache {
     fn remove_unused(&self, kind: &str) -> Result<()> {
         let prefix = format!("{kind}-");
-        let entries =
-            fs::read_dir(&self.root).with_context(|| format!("list {}", self.root.display()))?;
+        let entries = fs::read_dir(&self.root).with_context(|| format!("list {}", self.root.display()))?;
         for entry in entries {
             let entry = entry.context("read a folder entry")?;
             let is_entry = entry.file_name().to_string_lossy().starts_with(&prefix);
@@ -137,9 +127,7 @@ impl KeyBuilder {
         for path in files_below(folder)? {
             let relative = path.strip_prefix(folder).expect("it was found below it");
             let content = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-            self = self
-                .add(relative.as_os_str().as_encoded_bytes())
-                .add(&content);
+            self = self.add(relative.as_os_str().as_encoded_bytes()).add(&content);
         }
         Ok(self)
     }
@@ -161,8 +149,7 @@ pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {
-        let entries =
-            fs::read_dir(&folder).with_context(|| format!("list {}", folder.display()))?;
+        let entries = fs::read_dir(&folder).with_context(|| format!("list {}", folder.display()))?;
         for entry in entries {
             let path = entry.context("read a folder entry")?.path();
             if path.is_dir() {
@@ -220,9 +207,7 @@ mod tests {
     fn entry_is_built_once() {
         let scratch = Scratch::new("once");
         let first = scratch.0.entry("disk", &some_key(), |_| Ok(()));
-        let second = scratch
-            .0
-            .entry("disk", &some_key(), |_| anyhow::bail!("built again"));
+        let second = scratch.0.entry("disk", &some_key(), |_| anyhow::bail!("built again"));
         assert_eq!(first.ok(), second.ok());
     }
 

@@ -17,14 +17,12 @@ pub fn gpu_model(base: &Base, to: &Path, logs: &Path) -> Result<()> {
     let qemu = base.path.join("qemu");
     let glib = base.path.join("glib/usr");
     let mut gcc = Command::new("gcc");
-    gcc.args([
-        "-O2", "-g", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror",
-    ])
-    // QEMU's interfaces bring parameters that a model does not need.
-    .args(["-Wno-unused-parameter", "-Wno-missing-field-initializers"])
-    .args(["-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64"])
-    .arg("-I")
-    .arg(device.join("config"));
+    gcc.args(["-O2", "-g", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror"])
+        // QEMU's interfaces bring parameters that a model does not need.
+        .args(["-Wno-unused-parameter", "-Wno-missing-field-initializers"])
+        .args(["-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64"])
+        .arg("-I")
+        .arg(device.join("config"));
     for headers in [
         qemu.join("include"),
         qemu.join("gen"),
@@ -43,10 +41,7 @@ pub fn gpu_model(base: &Base, to: &Path, logs: &Path) -> Result<()> {
 
 /// The driver of the PF, as a kernel module.
 pub fn driver(base: &Base, work: &Path, to: &Path, logs: &Path) -> Result<()> {
-    let headers = base
-        .path
-        .join("kbuild/usr/src")
-        .join(format!("linux-headers-{}", base.kernel_version()?));
+    let headers = base.path.join("kbuild/usr/src").join(format!("linux-headers-{}", base.kernel_version()?));
     // kbuild writes beside the sources, so it gets a copy.
     fs::create_dir_all(work).context("create the driver's work folder")?;
     for source in files_below(&sources().join("driver"))? {
@@ -54,10 +49,7 @@ pub fn driver(base: &Base, work: &Path, to: &Path, logs: &Path) -> Result<()> {
         fs::copy(&source, work.join(name)).context("copy the driver's sources")?;
     }
     let mut make = Command::new("make");
-    make.arg("-C")
-        .arg(&headers)
-        .arg(format!("M={}", work.display()))
-        .arg("modules");
+    make.arg("-C").arg(&headers).arg(format!("M={}", work.display())).arg("modules");
     process::step(&mut make, &logs.join("driver.log"))?;
     let module = work.join("rigpf.ko");
     ensure!(module.is_file(), "kbuild made no rigpf.ko");

@@ -24,10 +24,7 @@ pub struct Wish {
 
 impl Wish {
     pub fn parse(words: &[String]) -> Option<Wish> {
-        let mut wish = Wish {
-            operations: 2400,
-            seed: 1,
-        };
+        let mut wish = Wish { operations: 2400, seed: 1 };
         for pair in words.chunks(2) {
             match pair {
                 [name, value] if name == "--ops" => wish.operations = value.parse().ok()?,
@@ -52,11 +49,7 @@ pub fn main(wish: Wish) -> Result<ExitCode> {
     let answer = format!("timeout {} {IN_RIG} answer {seed} {operations}", LIMIT.as_secs());
     let answers = rig.run_within(&answer, LIMIT + Duration::from_secs(30))?;
     let last = answers.text.lines().last().unwrap_or_default();
-    ensure!(
-        answers.is_success(),
-        "the operations ended with {} after: {last}",
-        answers.status
-    );
+    ensure!(answers.is_success(), "the operations ended with {} after: {last}", answers.status);
     println!("the kernel answered after {:.0} s", started.elapsed().as_secs_f64());
     let code = compare(wish, &answers.text)?;
     Ok(ExitCode::from(code))

@@ -57,8 +57,7 @@ mod tests {
     #[test]
     fn address_is_split_into_its_four_numbers() {
         assert!(
-            hostdev_xml("0000:01:00.2")
-                .contains("domain='0x0000' bus='0x01' slot='0x00' function='0x2'")
+            hostdev_xml("0000:01:00.2").contains("domain='0x0000' bus='0x01' slot='0x00' function='0x2'")
         );
     }
 }

@@ -23,23 +23,11 @@ pub struct Parts<'a> {
 }
 
 /// Makes `disk` and `initrd`; `work` is a folder to work in, removed again.
-pub fn make(
-    base: &Base,
-    parts: &Parts,
-    work: &Path,
-    disk: &Path,
-    initrd: &Path,
-    logs: &Path,
-) -> Result<()> {
+pub fn make(base: &Base, parts: &Parts, work: &Path, disk: &Path, initrd: &Path, logs: &Path) -> Result<()> {
     let tree = work.join("tree");
     fs::create_dir_all(work).context("create the image's work folder")?;
     // Links, not copies: nothing below changes a file of the base in place.
-    process::output(
-        Command::new("cp")
-            .args(["--archive", "--link"])
-            .arg(base.root())
-            .arg(&tree),
-    )?;
+    process::output(Command::new("cp").args(["--archive", "--link"]).arg(base.root()).arg(&tree))?;
     add_configuration(&tree)?;
     add_kernel_parts(base, parts, &tree)?;
     let version = base.kernel_version()?;
@@ -61,11 +49,7 @@ fn add_configuration(tree: &Path) -> Result<()> {
         // A link to a file of the base goes before the new file comes.
         remove_if_there(&to)?;
         fs::copy(&file, &to).with_context(|| format!("copy {}", file.display()))?;
-        let mode = if relative.starts_with("usr/lib/rig") {
-            0o755
-        } else {
-            0o644
-        };
+        let mode = if relative.starts_with("usr/lib/rig") { 0o755 } else { 0o644 };
         fs::set_permissions(&to, fs::Permissions::from_mode(mode))
             .with_context(|| format!("set the mode of {}", to.display()))?;
     }
@@ -75,11 +59,7 @@ fn add_configuration(tree: &Path) -> Result<()> {
     }
     let wanted = units.join("multi-user.target.wants");
     for unit in lines_of(&image.join("enabled-units"))? {
-        let folder = if units.join(&unit).exists() {
-            "/etc/systemd/system"
-        } else {
-            "/lib/systemd/system"
-        };
+        let folder = if units.join(&unit).exists() { "/etc/systemd/system" } else { "/lib/systemd/system" };
         link_unit(&Path::new(folder).join(&unit), &wanted.join(&unit))?;
     }
     Ok(())
@@ -125,11 +105,7 @@ fn make_initrd(tree: &Path, version: &str, work: &Path, initrd: &Path) -> Result
     fs::set_permissions(&init, fs::Permissions::from_mode(0o755)).context("make init run")?;
     let mut order = String::new();
     for module in boot_modules(tree, version)? {
-        let name = module
-            .file_name()
-            .expect("a module has a name")
-            .to_string_lossy()
-            .into_owned();
+        let name = module.file_name().expect("a module has a name").to_string_lossy().into_owned();
         fs::copy(&module, work.join("modules").join(&name))
             .with_context(|| format!("add {}", module.display()))?;
         order += &format!("{name}\n");
@@ -174,9 +150,7 @@ fn archive_of(folder: &Path, busybox: &Path) -> Result<Vec<u8>> {
         names += &format!("{}\n", relative.display());
     }
     process::filter(
-        Command::new(busybox)
-            .args(["cpio", "-o", "-H", "newc"])
-            .current_dir(folder),
+        Command::new(busybox).args(["cpio", "-o", "-H", "newc"]).current_dir(folder),
         names.as_bytes(),
     )
 }

@@ -14,9 +14,7 @@ use super::{lines_of, process, sources};
 /// Fetches the kernel, the listed modules and the headers into `folder`.
 pub fn fetch(folder: &Path, apt: &Apt) -> Result<()> {
     let version = newest_version(apt)?;
-    let common = version
-        .strip_suffix("-amd64")
-        .context("a Debian kernel for amd64 is named so")?;
+    let common = version.strip_suffix("-amd64").context("a Debian kernel for amd64 is named so")?;
     let image = folder.join("debs/image");
     let headers = folder.join("debs/headers");
     apt.download(&[format!("linux-image-{version}")], &image)?;
@@ -32,10 +30,7 @@ pub fn fetch(folder: &Path, apt: &Apt) -> Result<()> {
     unpack_all(&image, &unpacked)?;
     let vmlinuz = unpacked.join("boot").join(format!("vmlinuz-{version}"));
     extract_elf(&vmlinuz, &folder.join("vmlinux"))?;
-    copy_modules(
-        &unpacked.join("lib/modules").join(&version),
-        &folder.join("modules").join(&version),
-    )?;
+    copy_modules(&unpacked.join("lib/modules").join(&version), &folder.join("modules").join(&version))?;
     unpack_all(&headers, &folder.join("kbuild"))?;
     make_headers_movable(folder, &version)
 }
@@ -45,8 +40,7 @@ pub fn version_below(folder: &Path) -> Result<String> {
     let mut entries = fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))?;
     let entry = entries.next().context("the rig has no kernel modules")?;
     let name = entry.context("read a folder entry")?.file_name();
-    name.into_string()
-        .map_err(|name| anyhow::anyhow!("odd kernel version {name:?}"))
+    name.into_string().map_err(|name| anyhow::anyhow!("odd kernel version {name:?}"))
 }
 
 fn newest_version(apt: &Apt) -> Result<String> {
@@ -74,16 +68,11 @@ fn extract_elf(vmlinuz: &Path, elf: &Path) -> Result<()> {
         let bytes: [u8; 4] = bytes.try_into().expect("four bytes were taken");
         Ok(u32::from_le_bytes(bytes) as usize)
     };
-    let sectors = *image
-        .get(SETUP_SECTORS)
-        .context("the kernel image is cut")? as usize;
+    let sectors = *image.get(SETUP_SECTORS).context("the kernel image is cut")? as usize;
     let start = (sectors + 1) * SECTOR_BYTES + number(PAYLOAD_OFFSET)?;
     let end = (start + number(PAYLOAD_LENGTH)?).saturating_sub(SIZE_FIELD_BYTES);
     let payload = image.get(start..end).context("the kernel image is cut")?;
-    ensure!(
-        payload.starts_with(&ZSTD_MAGIC),
-        "the kernel is not compressed with zstd"
-    );
+    ensure!(payload.starts_with(&ZSTD_MAGIC), "the kernel is not compressed with zstd");
     let kernel = process::filter(Command::new("zstd").args(["-d", "-c"]), payload)?;
     ensure!(kernel.starts_with(b"\x7fELF"), "the kernel is no ELF file");
     fs::write(elf, kernel).with_context(|| format!("write {}", elf.display()))
@@ -92,13 +81,10 @@ fn extract_elf(vmlinuz: &Path, elf: &Path) -> Result<()> {
 /// Copies the modules of rig/image/modules, uncompressed.
 fn copy_modules(from: &Path, to: &Path) -> Result<()> {
     let prefixes = lines_of(&sources().join("image/modules"))?;
-    let built_in =
-        fs::read_to_string(from.join("modules.builtin")).context("read what is built in")?;
+    let built_in = fs::read_to_string(from.join("modules.builtin")).context("read what is built in")?;
     for prefix in &prefixes {
         // A module may be built in, in this version or in another.
-        let mut found = built_in
-            .lines()
-            .any(|line| line.starts_with(prefix.as_str()));
+        let mut found = built_in.lines().any(|line| line.starts_with(prefix.as_str()));
         for module in super::cache::files_below(&from.join("kernel"))? {
             let relative = module.strip_prefix(from).expect("it was found below it");
             if relative.to_string_lossy().starts_with(prefix.as_str()) {
@@ -111,11 +97,7 @@ fn copy_modules(from: &Path, to: &Path) -> Result<()> {
         }
     }
     // depmod reads these to know what is built in, and in which order to load.
-    for list in [
-        "modules.builtin",
-        "modules.builtin.modinfo",
-        "modules.order",
-    ] {
+    for list in ["modules.builtin", "modules.builtin.modinfo", "modules.order"] {
         fs::copy(from.join(list), to.join(list)).with_context(|| format!("copy {list}"))?;
     }
     Ok(())
@@ -124,17 +106,12 @@ fn copy_modules(from: &Path, to: &Path) -> Result<()> {
 fn copy_module(module: &Path, to: &Path) -> Result<()> {
     let parent = to.parent().expect("a module stands in a folder");
     fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;
-    if module
-        .extension()
-        .is_some_and(|extension| extension == "xz")
-    {
+    if module.extension().is_some_and(|extension| extension == "xz") {
         let bytes = process::output_bytes(Command::new("xz").args(["-d", "-c"]).arg(module))?;
         let plain = to.with_extension("");
         fs::write(&plain, bytes).with_context(|| format!("write {}", plain.display()))
     } else {
-        fs::copy(module, to)
-            .map(drop)
-            .with_context(|| format!("copy {}", module.display()))
+        fs::copy(module, to).map(drop).with_context(|| format!("copy {}", module.display()))
     }
 }
 
@@ -142,15 +119,10 @@ fn copy_module(module: &Path, to: &Path) -> Result<()> {
 /// and the folder moves. Their vmlinux, kept for BTF, would make the build of a
 /// module ask for pahole.
 fn make_headers_movable(folder: &Path, version: &str) -> Result<()> {
-    let headers = folder
-        .join("kbuild/usr/src")
-        .join(format!("linux-headers-{version}"));
+    let headers = folder.join("kbuild/usr/src").join(format!("linux-headers-{version}"));
     let makefile = headers.join("Makefile");
     let text = fs::read_to_string(&makefile).context("read the headers' Makefile")?;
-    let moved = text.replace(
-        "include /usr/src/",
-        "include $(dir $(lastword $(MAKEFILE_LIST)))../",
-    );
+    let moved = text.replace("include /usr/src/", "include $(dir $(lastword $(MAKEFILE_LIST)))../");
     ensure!(moved != text, "the headers' Makefile has another form");
     fs::write(&makefile, moved).context("write the headers' Makefile")?;
     match fs::remove_file(headers.join("vmlinux")) {

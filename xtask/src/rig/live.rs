@@ -51,15 +51,9 @@ impl Rig {
         let mut running = start(&machine, &folder, &folder.disk(), Life::Resumed)?;
         running.qmp.load(&machine.saved_state())?;
         running.agent.wait(RESUME_LIMIT)?;
-        let rig = Rig {
-            machine,
-            folder,
-            running,
-        };
+        let rig = Rig { machine, folder, running };
         // The machine woke up with the clock of the day it was saved.
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .context("read the clock")?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).context("read the clock")?;
         rig.expect(&format!("date --set=@{}", now.as_secs()))?;
         Ok(rig)
     }
@@ -69,11 +63,7 @@ impl Rig {
         let folder = RunFolder::create(runs, name)?;
         make_overlay(&machine, &machine.saved_disk(), "qcow2", &folder.disk())?;
         let running = start(&machine, &folder, &folder.disk(), Life::Cold(Slots::AsBuilt))?;
-        let rig = Rig {
-            machine,
-            folder,
-            running,
-        };
+        let rig = Rig { machine, folder, running };
         rig.wait_until_booted()?;
         Ok(rig)
     }
@@ -104,10 +94,14 @@ impl Rig {
         let content = fs::read(local).with_context(|| format!("read {}", local.display()))?;
         let mode = mode_of(local)?;
         let target = quote(remote);
-        self.upload_to(&content, remote, &format!(
-            "mkdir -p \"$(dirname {target})\" && cat > {target}.new && chmod {mode:o} {target}.new \
+        self.upload_to(
+            &content,
+            remote,
+            &format!(
+                "mkdir -p \"$(dirname {target})\" && cat > {target}.new && chmod {mode:o} {target}.new \
              && mv {target}.new {target}"
-        ))
+            ),
+        )
     }
 
     /// Writes text to a file in the rig.
@@ -131,10 +125,7 @@ impl Rig {
         // While it is down nothing answers: only another id is news.
         while self.boot_id().map_or(true, |id| id == before) {
             if Instant::now() > deadline {
-                bail!(
-                    "the rig did not reboot in {BOOT_LIMIT:?}; {}",
-                    self.console_end()
-                );
+                bail!("the rig did not reboot in {BOOT_LIMIT:?}; {}", self.console_end());
             }
             std::thread::sleep(POLL);
         }
@@ -165,11 +156,7 @@ impl Rig {
         // By a relative name, because the folder gets its real name later.
         make_overlay(&machine, Path::new("disk.img"), "raw", &saved)?;
         let running = start(&machine, &folder, &saved, Life::Cold(Slots::AsBuilt))?;
-        let rig = Rig {
-            machine,
-            folder,
-            running,
-        };
+        let rig = Rig { machine, folder, running };
         rig.wait_until_booted()?;
         Ok(rig)
     }
@@ -192,18 +179,11 @@ impl Rig {
     }
 
     fn wait_until_booted(&self) -> Result<()> {
-        self.running
-            .agent
-            .wait(BOOT_LIMIT)
-            .with_context(|| self.console_end())?;
+        self.running.agent.wait(BOOT_LIMIT).with_context(|| self.console_end())?;
         let state = self.run_within("systemctl is-system-running --wait", BOOT_LIMIT)?;
         if state.text.trim() != "running" {
             let failed = self.run("systemctl --failed --no-legend --plain")?;
-            bail!(
-                "the rig is {} after its boot:\n{}",
-                state.text.trim(),
-                failed.text.trim_end()
-            );
+            bail!("the rig is {} after its boot:\n{}", state.text.trim(), failed.text.trim_end());
         }
         Ok(())
     }
@@ -243,11 +223,7 @@ fn start(machine: &Machine, folder: &RunFolder, disk: &Path, life: Life) -> Resu
         Life::Cold(slots) => (slots, false),
     };
     let mut command = machine.command(disk, &folder.console(), theirs.into(), slots, resumed);
-    let mut qemu = command
-        .stdout(Stdio::null())
-        .stderr(errors)
-        .spawn()
-        .context("start QEMU")?;
+    let mut qemu = command.stdout(Stdio::null()).stderr(errors).spawn().context("start QEMU")?;
     // The command still holds QEMU's end of the socket: while it does, QMP
     // would not notice that QEMU has ended.
     drop(command);
@@ -258,11 +234,7 @@ fn start(machine: &Machine, folder: &RunFolder, disk: &Path, life: Life) -> Resu
         Ok((qmp, port))
     };
     match talk() {
-        Ok((qmp, port)) => Ok(Running {
-            qemu,
-            qmp,
-            agent: Agent::at(port),
-        }),
+        Ok((qmp, port)) => Ok(Running { qemu, qmp, agent: Agent::at(port) }),
         Err(error) => {
             end(&mut qemu)?;
             let said = fs::read_to_string(folder.errors()).unwrap_or_default();

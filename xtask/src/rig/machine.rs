@@ -98,14 +98,7 @@ impl Machine {
 
     /// QEMU for a machine on `disk`. QMP is spoken on its standard input, a
     /// connected socket: no path to clean up, none that can be too long.
-    pub fn command(
-        &self,
-        disk: &Path,
-        console: &Path,
-        qmp: OwnedFd,
-        slots: Slots,
-        resumed: bool,
-    ) -> Command {
+    pub fn command(&self, disk: &Path, console: &Path, qmp: OwnedFd, slots: Slots, resumed: bool) -> Command {
         let mut qemu = Qemu::in_root(&self.root).system(Some(&self.model()));
         qemu.args(["-name", "rig", "-nodefaults", "-no-user-config"])
             .args(["-display", "none"])
@@ -134,16 +127,11 @@ impl Machine {
 
 fn add_disk_and_network(qemu: &mut Command, disk: &Path) {
     qemu.arg("-drive")
-        .arg(format!(
-            "file={},format=qcow2,if=none,id=disk",
-            disk.display()
-        ))
+        .arg(format!("file={},format=qcow2,if=none,id=disk", disk.display()))
         .args(["-device", "virtio-blk-pci,drive=disk"])
         // Port 0: the system picks a free one, and QEMU is asked which.
         .arg("-netdev")
-        .arg(format!(
-            "user,id=agent,restrict=on,hostfwd=tcp:127.0.0.1:0-:{AGENT_PORT}"
-        ))
+        .arg(format!("user,id=agent,restrict=on,hostfwd=tcp:127.0.0.1:0-:{AGENT_PORT}"))
         .args(["-device", "virtio-net-pci,netdev=agent,romfile="]);
 }
 
@@ -176,9 +164,7 @@ fn add_gpus(qemu: &mut Command, slots: Slots) {
     let number = GPUS.len() + 1;
     qemu.arg("-device").arg(root_port(number));
     qemu.args(["-netdev", "user,id=control,restrict=on"]);
-    qemu.arg("-device").arg(format!(
-        "igb,bus=port{number},netdev=control,mac=52:54:00:00:00:03,romfile="
-    ));
+    qemu.arg("-device").arg(format!("igb,bus=port{number},netdev=control,mac=52:54:00:00:00:03,romfile="));
 }
 
 fn root_port(number: usize) -> String {

@@ -44,14 +44,11 @@ pub fn prepare() -> Result<()> {
         return Err(Unsuited("the rig can be built on amd64 only".into()).into());
     }
     if !Path::new("/etc/debian_version").exists() || find_program("apt-get").is_none() {
-        return Err(
-            Unsuited("the rig is built from Debian packages: it needs Debian".into()).into(),
-        );
+        return Err(Unsuited("the rig is built from Debian packages: it needs Debian".into()).into());
     }
     let missing = missing_packages();
     if !is_root()? {
-        let mut text =
-            "building the rig needs root (a root file system with many owners)".to_string();
+        let mut text = "building the rig needs root (a root file system with many owners)".to_string();
         if !missing.is_empty() {
             text += &format!("; also missing: apt-get install {}", missing.join(" "));
         }

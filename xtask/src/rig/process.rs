@@ -22,12 +22,7 @@ pub fn step(command: &mut Command, log: &Path) -> Result<()> {
         .status()
         .with_context(|| format!("start {}", name(command)))?;
     if !status.success() {
-        bail!(
-            "{} ended with {status}; the end of {}:\n{}",
-            name(command),
-            log.display(),
-            tail(log)
-        );
+        bail!("{} ended with {status}; the end of {}:\n{}", name(command), log.display(), tail(log));
     }
     Ok(())
 }
@@ -38,10 +33,7 @@ pub fn output(command: &mut Command) -> Result<String> {
 }
 
 pub fn output_bytes(command: &mut Command) -> Result<Vec<u8>> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("start {}", name(command)))?;
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("start {}", name(command)))?;
     if !output.status.success() {
         bail!(
             "{} ended with {}:\n{}",
@@ -72,9 +64,7 @@ pub fn filter(command: &mut Command, input: &[u8]) -> Result<Vec<u8>> {
     if !output.status.success() {
         bail!("{} ended with {}", name(command), output.status);
     }
-    written
-        .expect("writing to a pipe does not panic")
-        .with_context(|| format!("feed {}", name(command)))?;
+    written.expect("writing to a pipe does not panic").with_context(|| format!("feed {}", name(command)))?;
     Ok(output.stdout)
 }
 

@@ -49,14 +49,8 @@ impl Product {
             rig.upload(&stripped(&self.folder, name), &format!("/usr/bin/{name}"))?;
         }
         let product = sources().join("product");
-        rig.upload(
-            &product.join("divvyd.service"),
-            "/usr/lib/systemd/system/divvyd.service",
-        )?;
-        rig.upload(
-            &product.join("libvirt-hook"),
-            "/etc/libvirt/hooks/qemu.d/divvy",
-        )?;
+        rig.upload(&product.join("divvyd.service"), "/usr/lib/systemd/system/divvyd.service")?;
+        rig.upload(&product.join("libvirt-hook"), "/etc/libvirt/hooks/qemu.d/divvy")?;
         rig.write(settings, "/etc/divvy/divvyd.toml")?;
         rig.expect("systemctl daemon-reload && systemctl enable --now divvyd")?;
         // libvirt looks for hooks when it starts, and not again.
@@ -72,10 +66,7 @@ pub fn build_programs(packages: &[&str], programs: &[&str]) -> Result<()> {
     for package in packages {
         cargo.args(["--package", package]);
     }
-    let status = cargo
-        .current_dir(sources().join(".."))
-        .status()
-        .context("run cargo")?;
+    let status = cargo.current_dir(sources().join("..")).status().context("run cargo")?;
     ensure!(status.success(), "{} do not build", packages.join(" and "));
     let folder = target_folder()?;
     for name in programs {
@@ -115,22 +106,13 @@ pub fn divvy(rig: &Rig, words: &str) -> Result<Answer> {
         "" => Value::Null,
         text => serde_json::from_str(text).with_context(|| format!("divvy {words} printed {text}"))?,
     };
-    Ok(Answer {
-        status: output.status,
-        document,
-        told: told.trim_end().to_string(),
-    })
+    Ok(Answer { status: output.status, document, told: told.trim_end().to_string() })
 }
 
 /// What `divvy` prints when it must succeed.
 pub fn ask(rig: &Rig, words: &str) -> Result<Value> {
     let answer = divvy(rig, words)?;
-    ensure!(
-        answer.status == 0,
-        "divvy {words} ended with {}: {}",
-        answer.status,
-        answer.told
-    );
+    ensure!(answer.status == 0, "divvy {words} ended with {}: {}", answer.status, answer.told);
     Ok(answer.document)
 }
 
@@ -145,11 +127,7 @@ pub fn refused(rig: &Rig, words: &str, status: i32, told: &[&str]) -> Result<()>
         answer.told
     );
     for text in told {
-        ensure!(
-            answer.told.contains(text),
-            "divvy {words} does not say {text:?}, but: {}",
-            answer.told
-        );
+        ensure!(answer.told.contains(text), "divvy {words} does not say {text:?}, but: {}", answer.told);
     }
     Ok(())
 }
@@ -183,8 +161,5 @@ pub fn must_fail(rig: &Rig, command: &str) -> Result<String> {
 
 /// A member of a JSON object as text; what is missing is an error.
 pub fn text<'a>(value: &'a Value, member: &str) -> Result<&'a str> {
-    value[member]
-        .as_str()
-        .with_context(|| format!("no text {member:?} in {value}"))
+    value[member].as_str().with_context(|| format!("no text {member:?} in {value}"))
 }
-

@@ -16,9 +16,7 @@ pub struct Qemu {
 
 impl Qemu {
     pub fn in_root(root: &Path) -> Qemu {
-        Qemu {
-            root: root.to_path_buf(),
-        }
+        Qemu { root: root.to_path_buf() }
     }
 
     /// The emulator, with `model` loaded before it.
@@ -51,19 +49,14 @@ impl Qemu {
     }
 
     fn loader(&self) -> Command {
-        let libraries: Vec<String> = LIBRARIES
-            .iter()
-            .map(|folder| self.root.join(folder).display().to_string())
-            .collect();
+        let libraries: Vec<String> =
+            LIBRARIES.iter().map(|folder| self.root.join(folder).display().to_string()).collect();
         let mut command = Command::new(self.root.join("lib64/ld-linux-x86-64.so.2"));
         command
             .arg("--library-path")
             .arg(libraries.join(":"))
             // Not the modules of a QEMU that this machine may have.
-            .env(
-                "QEMU_MODULE_DIR",
-                self.root.join("usr/lib/x86_64-linux-gnu/qemu"),
-            )
+            .env("QEMU_MODULE_DIR", self.root.join("usr/lib/x86_64-linux-gnu/qemu"))
             .env_remove("LD_PRELOAD");
         command
     }

@@ -22,14 +22,9 @@ pub struct Qmp {
 impl Qmp {
     /// Takes the greeting and leaves the negotiation mode.
     pub fn open(stream: UnixStream) -> Result<Qmp> {
-        stream
-            .set_read_timeout(Some(ANSWER_LIMIT))
-            .context("set a limit for QMP answers")?;
+        stream.set_read_timeout(Some(ANSWER_LIMIT)).context("set a limit for QMP answers")?;
         let writer = stream.try_clone().context("share the QMP socket")?;
-        let mut qmp = Qmp {
-            reader: BufReader::new(stream),
-            writer,
-        };
+        let mut qmp = Qmp { reader: BufReader::new(stream), writer };
         qmp.read_object().context("wait for QEMU's greeting")?;
         qmp.execute("qmp_capabilities", json!({}))?;
         Ok(qmp)
@@ -39,9 +34,8 @@ impl Qmp {
         let request = json!({ "execute": command, "arguments": arguments });
         writeln!(self.writer, "{request}").with_context(|| format!("send {command} to QEMU"))?;
         loop {
-            let mut answer = self
-                .read_object()
-                .with_context(|| format!("wait for QEMU's answer to {command}"))?;
+            let mut answer =
+                self.read_object().with_context(|| format!("wait for QEMU's answer to {command}"))?;
             if answer.get("event").is_some() {
                 continue;
             }
@@ -56,10 +50,7 @@ impl Qmp {
     pub fn save(&mut self, state: &Path) -> Result<()> {
         self.execute("stop", json!({}))?;
         self.use_mapped_ram()?;
-        self.execute(
-            "migrate-set-parameters",
-            json!({ "max-bandwidth": 1u64 << 40 }),
-        )?;
+        self.execute("migrate-set-parameters", json!({ "max-bandwidth": 1u64 << 40 }))?;
         self.execute("migrate", json!({ "uri": file_uri(state) }))?;
         self.wait_for_migration()
     }
@@ -75,10 +66,7 @@ impl Qmp {
 
     /// The port of this machine that leads to a port inside the rig.
     pub fn forwarded_port(&mut self) -> Result<u16> {
-        let table = self.execute(
-            "human-monitor-command",
-            json!({ "command-line": "info usernet" }),
-        )?;
+        let table = self.execute("human-monitor-command", json!({ "command-line": "info usernet" }))?;
         let table = table.as_str().unwrap_or_default();
         host_port(table).with_context(|| format!("no forwarded port in:\n{table}"))
     }
@@ -86,10 +74,7 @@ impl Qmp {
     /// Pages at fixed places of the file: faster, and the file stays sparse.
     fn use_mapped_ram(&mut self) -> Result<()> {
         let capability = json!({ "capability": "mapped-ram", "state": true });
-        self.execute(
-            "migrate-set-capabilities",
-            json!({ "capabilities": [capability] }),
-        )?;
+        self.execute("migrate-set-capabilities", json!({ "capabilities": [capability] }))?;
         Ok(())
     }
 
@@ -100,10 +85,7 @@ impl Qmp {
             match state["status"].as_str() {
                 Some("completed") => return Ok(()),
                 Some("failed" | "cancelled") => {
-                    bail!(
-                        "saving or loading the machine failed: {}",
-                        state["error-desc"]
-                    )
+                    bail!("saving or loading the machine failed: {}", state["error-desc"])
                 }
                 _ => std::thread::sleep(POLL),
             }

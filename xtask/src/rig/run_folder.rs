@@ -26,8 +26,7 @@ impl RunFolder {
         let path = runs.join(format!("{}-{number}-{name}", std::process::id()));
         fs::create_dir(&path).with_context(|| format!("create {}", path.display()))?;
         let lock = File::create(lock_of(&path)).context("create the lock of a running machine")?;
-        lock.lock()
-            .context("lock the folder of a running machine")?;
+        lock.lock().context("lock the folder of a running machine")?;
         Ok(RunFolder { path, _lock: lock })
     }
 
@@ -83,10 +82,7 @@ fn sweep(runs: &Path) -> Result<()> {
 }
 
 fn clear(run: &Path) -> Result<()> {
-    if let Some(pid) = fs::read_to_string(pid_of(run))
-        .ok()
-        .filter(|pid| runs_on(pid, run))
-    {
+    if let Some(pid) = fs::read_to_string(pid_of(run)).ok().filter(|pid| runs_on(pid, run)) {
         // It may end by itself in between; that is as good.
         let _ = Command::new("kill").args(["-KILL", &pid]).status();
     }

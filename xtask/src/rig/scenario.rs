@@ -44,29 +44,11 @@ const STORIES: [Story; 4] = [
     Story {
         name: "vms",
         prepare: |_| Ok(()),
-        chapters: &[
-            list::checks,
-            partition::checks,
-            assign::checks,
-            refuse::checks,
-            unassign::checks,
-        ],
+        chapters: &[list::checks, partition::checks, assign::checks, refuse::checks, unassign::checks],
     },
-    Story {
-        name: "crash",
-        prepare: settle,
-        chapters: &[crash::checks],
-    },
-    Story {
-        name: "faults",
-        prepare: settle,
-        chapters: &[faults::checks, events::checks],
-    },
-    Story {
-        name: "boot",
-        prepare: settle,
-        chapters: &[hypervisor::checks, boot::checks],
-    },
+    Story { name: "crash", prepare: settle, chapters: &[crash::checks] },
+    Story { name: "faults", prepare: settle, chapters: &[faults::checks, events::checks] },
+    Story { name: "boot", prepare: settle, chapters: &[hypervisor::checks, boot::checks] },
 ];
 
 /// All stories, or those that are named, two at a time.
@@ -123,9 +105,7 @@ fn settle(rig: &mut Rig) -> Result<()> {
     for vm in [ALPHA, BETA] {
         vm.define(rig, "")?;
     }
-    until(SOON, "the VM can have a partition", || {
-        assign::give(rig, &BETA, &AMD_GPU)
-    })?;
+    until(SOON, "the VM can have a partition", || assign::give(rig, &BETA, &AMD_GPU))?;
     rig.expect("virsh start alpha & other=$!; virsh start beta && wait $other")?;
     BETA.sees(rig, &AMD_GPU, 0)
 }

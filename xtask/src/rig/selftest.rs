@@ -26,21 +26,15 @@ pub fn main() -> Result<ExitCode> {
         let first = scope.spawn(|| sriov_machine(&built));
         let second = scope.spawn(|| vm_machine(&built));
         let joined = [first.join(), second.join()];
-        joined
-            .into_iter()
-            .try_for_each(|result| result.expect("checks return their failures"))
+        joined.into_iter().try_for_each(|result| result.expect("checks return their failures"))
     })?;
-    check("a resumed machine knows nothing of another", || {
-        knows_nothing(&built.resume("fresh")?)
-    })?;
+    check("a resumed machine knows nothing of another", || knows_nothing(&built.resume("fresh")?))?;
     check("a machine boots from power off by itself", || {
         let rig = built.boot("cold")?;
         knows_nothing(&rig)?;
         drivers_are_bound(&rig)
     })?;
-    check("a program of this machine runs in the rig", || {
-        uploaded_program_runs(&built.resume("upload")?)
-    })?;
+    check("a program of this machine runs in the rig", || uploaded_program_runs(&built.resume("upload")?))?;
     println!("all well after {:.0} s", started.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)
 }
@@ -56,28 +50,22 @@ fn check(promise: &str, body: impl FnOnce() -> Result<()>) -> Result<()> {
 fn sriov_machine(built: &Built) -> Result<()> {
     let mut rig = built.resume("sriov")?;
     sriov::checks(&rig)?;
-    check(
-        "an orderly reboot keeps files and forgets partitions",
-        || {
-            leave_traces(&rig)?;
-            rig.reboot()?;
-            files_stay_and_vfs_go(&rig)
-        },
-    )
+    check("an orderly reboot keeps files and forgets partitions", || {
+        leave_traces(&rig)?;
+        rig.reboot()?;
+        files_stay_and_vfs_go(&rig)
+    })
 }
 
 fn vm_machine(built: &Built) -> Result<()> {
     let mut rig = built.resume("vm")?;
     vm::checks(&rig)?;
-    check(
-        "a power cut keeps what was synced and forgets partitions",
-        || {
-            leave_traces(&rig)?;
-            rig.expect("sync")?;
-            rig.power_cut()?;
-            files_stay_and_vfs_go(&rig)
-        },
-    )
+    check("a power cut keeps what was synced and forgets partitions", || {
+        leave_traces(&rig)?;
+        rig.expect("sync")?;
+        rig.power_cut()?;
+        files_stay_and_vfs_go(&rig)
+    })
 }
 
 /// This very program, because it is at hand; it answers with its usage.
@@ -109,10 +97,7 @@ fn files_stay_and_vfs_go(rig: &Rig) -> Result<()> {
 
 fn knows_nothing(rig: &Rig) -> Result<()> {
     let marker = rig.run(&format!("test -e {MARKER}"))?;
-    ensure!(
-        !marker.is_success(),
-        "the marker of another machine is here"
-    );
+    ensure!(!marker.is_success(), "the marker of another machine is here");
     for gpu in GPUS {
         let count = read(rig, gpu.address, "sriov_numvfs")?;
         ensure!(count == "0", "{} has {count} VFs on", gpu.address);

@@ -25,9 +25,7 @@ pub fn main(words: &[String]) -> Result<ExitCode> {
             std::io::stderr().flush().context("show the prompt")?;
         }
         let mut line = String::new();
-        let length = std::io::stdin()
-            .read_line(&mut line)
-            .context("read a command")?;
+        let length = std::io::stdin().read_line(&mut line).context("read a command")?;
         if length == 0 || line.trim() == "exit" {
             return Ok(exit_code(last));
         }

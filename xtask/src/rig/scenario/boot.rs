@@ -12,9 +12,7 @@ use crate::rig::product::{LONG, ask, must_fail, text, until};
 use crate::rig::selftest::sysfs::{path, write_well};
 
 pub fn checks(rig: &mut Rig) -> Result<()> {
-    check("a VM whose partition is gone does not start until it is back", || {
-        gone(rig)
-    })?;
+    check("a VM whose partition is gone does not start until it is back", || gone(rig))?;
     check("an orderly reboot brings partitions back before VMs start", || {
         rig.expect("virsh autostart alpha")?;
         rig.reboot()?;
@@ -94,9 +92,7 @@ fn swapped(rig: &Rig) -> Result<()> {
         Ok(())
     })?;
     for (vm, gpu) in [(ALPHA, INTEL_GPU), (BETA, AMD_GPU)] {
-        until(LONG, "the VM runs", || {
-            if vm.is_running(rig)? { Ok(()) } else { vm.start(rig) }
-        })?;
+        until(LONG, "the VM runs", || if vm.is_running(rig)? { Ok(()) } else { vm.start(rig) })?;
         sees_own(rig, &vm, &gpu)?;
     }
     no_violation(rig)

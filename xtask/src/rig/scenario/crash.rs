@@ -33,12 +33,8 @@ pub fn checks(rig: &mut Rig) -> Result<()> {
             until(LONG, "alpha has no partition, and all but beta's are free", || {
                 ensure!(ALPHA.assigned(rig)?.is_none(), "it is still assigned");
                 let list = ask(rig, "partition list")?;
-                let taken: Vec<_> = list
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .filter(|one| one["state"] != "free")
-                    .collect();
+                let taken: Vec<_> =
+                    list.as_array().into_iter().flatten().filter(|one| one["state"] != "free").collect();
                 ensure!(taken.len() == 1, "{taken:?}");
                 Ok(())
             })?;

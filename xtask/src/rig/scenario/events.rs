@@ -66,9 +66,10 @@ fn last_event(rig: &Rig) -> Result<u64> {
 fn seen(rig: &Rig, after: u64, code: &str, words: &str) -> Result<Duration> {
     let (_, time) = until(LONG, &format!("{code} is told"), || {
         let events = ask(rig, &format!("events --after {after}"))?;
-        let found = events.as_array().into_iter().flatten().any(|event| {
-            event["code"] == code && text(event, "text").is_ok_and(|text| text.contains(words))
-        });
+        let found =
+            events.as_array().into_iter().flatten().any(|event| {
+                event["code"] == code && text(event, "text").is_ok_and(|text| text.contains(words))
+            });
         ensure!(found, "events since then: {events}");
         Ok(())
     })?;

@@ -71,12 +71,7 @@ fn hang(rig: &Rig) -> Result<()> {
     let (of, _) = ALPHA.assigned(rig)?.context("alpha has none")?;
     ensure!(of == id_of(&AMD_GPU), "it got one of {of}");
     ask(rig, "unassign alpha")?;
-    refused(
-        rig,
-        &format!("gpu partition {} --count 2", id_of(&INTEL_GPU)),
-        1,
-        &["gpu_unknown"],
-    )
+    refused(rig, &format!("gpu partition {} --count 2", id_of(&INTEL_GPU)), 1, &["gpu_unknown"])
 }
 
 fn recover(rig: &Rig) -> Result<()> {

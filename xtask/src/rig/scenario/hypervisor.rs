@@ -47,9 +47,7 @@ pub fn checks(rig: &mut Rig) -> Result<()> {
 }
 
 fn assign_and_back(rig: &Rig) -> Result<()> {
-    until(LONG, "libvirt is found again", || {
-        ask(rig, &format!("assign alpha {ACCEPT}"))
-    })?;
+    until(LONG, "libvirt is found again", || ask(rig, &format!("assign alpha {ACCEPT}")))?;
     ALPHA.assigned(rig)?.context("alpha has none")?;
     ask(rig, "unassign alpha")?;
     Ok(())

@@ -50,10 +50,7 @@ fn describes(rig: &Rig, gpu: &RigGpu, vendor: &str, model: &str, counts: Value) 
     ensure!(text(&view, "scheme")? == "sriov", "{view}");
     ensure!(text(&view, "mode")? == "partitionable", "{view}");
     ensure!(view["valid_partition_counts"] == counts, "{view}");
-    let digits: String = text(&view, "serial")?
-        .chars()
-        .filter(char::is_ascii_hexdigit)
-        .collect();
+    let digits: String = text(&view, "serial")?.chars().filter(char::is_ascii_hexdigit).collect();
     ensure!(digits == format!("{:016x}", gpu.serial), "{view}");
     Ok(())
 }

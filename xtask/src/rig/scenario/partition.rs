@@ -9,12 +9,8 @@ use crate::rig::product::ask;
 
 pub fn checks(rig: &mut Rig) -> Result<()> {
     let rig = &*rig;
-    check("the Intel GPU is split into 4, without the server's drivers", || {
-        split(rig, &INTEL_GPU, 4)
-    })?;
-    check("the AMD GPU is split into 8, without the server's drivers", || {
-        split(rig, &AMD_GPU, 8)
-    })?;
+    check("the Intel GPU is split into 4, without the server's drivers", || split(rig, &INTEL_GPU, 4))?;
+    check("the AMD GPU is split into 8, without the server's drivers", || split(rig, &AMD_GPU, 8))?;
     check("asking for what is so already is done and changes nothing", || {
         ask(rig, &format!("gpu partition {} --count 8", id_of(&AMD_GPU)))?;
         expect_count(rig, &AMD_GPU, 8)

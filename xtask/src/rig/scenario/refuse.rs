@@ -17,31 +17,17 @@ pub fn checks(rig: &mut Rig) -> Result<()> {
     let rig = &*rig;
     let (amd, intel) = (id_of(&AMD_GPU), id_of(&INTEL_GPU));
     check("a count that is not valid is refused with those that are", || {
-        refused(
-            rig,
-            &format!("gpu partition {intel} --count 3"),
-            1,
-            &["count_not_valid", "16"],
-        )
+        refused(rig, &format!("gpu partition {intel} --count 3"), 1, &["count_not_valid", "16"])
     })?;
     check("a count is not changed while a partition is assigned", || {
-        refused(
-            rig,
-            &format!("gpu partition {amd} --count 1"),
-            1,
-            &["partitions_assigned", "alpha"],
-        )?;
+        refused(rig, &format!("gpu partition {amd} --count 1"), 1, &["partitions_assigned", "alpha"])?;
         expect_count(rig, &AMD_GPU, 8)
     })?;
     check("a VM does not get a second partition", || {
         refused(rig, &format!("assign alpha {ACCEPT}"), 1, &["vm_has_partition"])
     })?;
-    check("a partition that a process holds is in use and not given out", || {
-        held_by_a_process(rig)
-    })?;
-    check("a VM with a device that Divvy did not give it is refused by the hook", || {
-        stranger(rig)
-    })
+    check("a partition that a process holds is in use and not given out", || held_by_a_process(rig))?;
+    check("a VM with a device that Divvy did not give it is refused by the hook", || stranger(rig))
 }
 
 /// A group that somebody opened by hand, as a QEMU without libvirt does.

@@ -23,22 +23,11 @@ pub struct Vm {
 const UBUNTU: &str = "http://ubuntu.com/ubuntu/22.04";
 const DEBIAN: &str = "http://debian.org/debian/12";
 
-pub const ALPHA: Vm = Vm {
-    name: "alpha",
-    uuid: "0d0f5c9e-6b1a-4c63-9c57-4a1f0a6e5a01",
-    guest_os: UBUNTU,
-};
-pub const BETA: Vm = Vm {
-    name: "beta",
-    uuid: "1e7b2f44-93d0-4b5e-8a35-7c0e9d3b5b02",
-    guest_os: DEBIAN,
-};
+pub const ALPHA: Vm = Vm { name: "alpha", uuid: "0d0f5c9e-6b1a-4c63-9c57-4a1f0a6e5a01", guest_os: UBUNTU };
+pub const BETA: Vm = Vm { name: "beta", uuid: "1e7b2f44-93d0-4b5e-8a35-7c0e9d3b5b02", guest_os: DEBIAN };
 /// Nobody gives this one a partition through Divvy.
-pub const STRANGER: Vm = Vm {
-    name: "stranger",
-    uuid: "2a6c8d13-5f27-4e0b-b7a9-3d94c1f27c03",
-    guest_os: UBUNTU,
-};
+pub const STRANGER: Vm =
+    Vm { name: "stranger", uuid: "2a6c8d13-5f27-4e0b-b7a9-3d94c1f27c03", guest_os: UBUNTU };
 
 impl Vm {
     /// The definition, with more elements of `<devices>`.
@@ -108,9 +97,7 @@ impl Vm {
             return Ok(None);
         }
         let partition = text(assignment, "partition")?;
-        let (gpu, index) = partition
-            .rsplit_once('.')
-            .context("a partition's id has an index")?;
+        let (gpu, index) = partition.rsplit_once('.').context("a partition's id has an index")?;
         Ok(Some((gpu.to_string(), index.parse()?)))
     }
 
@@ -118,9 +105,7 @@ impl Vm {
     pub fn functions(&self, rig: &Rig, gpus: &[RigGpu]) -> Result<Vec<String>> {
         let serial = rig.expect(&format!("cat {}", serial_path(self.name)))?;
         let last = match serial.rsplit_once("PAYLOAD-CHANGE-END") {
-            Some((before, _)) => before
-                .rsplit_once("PAYLOAD-CHANGE")
-                .map_or(before, |(_, listing)| listing),
+            Some((before, _)) => before.rsplit_once("PAYLOAD-CHANGE").map_or(before, |(_, listing)| listing),
             None => &serial,
         };
         ensure!(serial.contains("PAYLOAD-READY"), "{} is not up yet: {serial}", self.name);
@@ -162,11 +147,7 @@ impl Vm {
 pub fn partition_state(rig: &Rig, gpu: &str, index: u16) -> Result<(String, Value)> {
     let all = ask(rig, "partition list")?;
     let id = format!("{gpu}.{index}");
-    let found = all
-        .as_array()
-        .into_iter()
-        .flatten()
-        .find(|one| one["id"] == id.as_str());
+    let found = all.as_array().into_iter().flatten().find(|one| one["id"] == id.as_str());
     let found = found.with_context(|| format!("no partition {id} in {all}"))?;
     Ok((text(found, "state")?.to_string(), found["vm_name"].clone()))
 }

@@ -11,34 +11,18 @@ use crate::rig::machine::{AMD_GPU, CONTROL_ADDRESS, GPUS, INTEL_GPU, RigGpu};
 pub fn checks(rig: &Rig) -> Result<()> {
     for gpu in &GPUS {
         let name = gpu.address;
-        check(
-            &format!("{name} has the ids, class and serial of its model"),
-            || identity(rig, gpu),
-        )?;
-        check(&format!("{name} refuses bad partition counts"), || {
-            bad_counts(rig, gpu)
-        })?;
-        check(
-            &format!("{name} has VFs where its layout puts them"),
-            || vf_layout(rig, gpu),
-        )?;
+        check(&format!("{name} has the ids, class and serial of its model"), || identity(rig, gpu))?;
+        check(&format!("{name} refuses bad partition counts"), || bad_counts(rig, gpu))?;
+        check(&format!("{name} has VFs where its layout puts them"), || vf_layout(rig, gpu))?;
         check(&format!("{name} takes its largest count and zero"), || {
             set_vf_count(rig, name, VfCount(gpu.total_vfs))?;
             set_vf_count(rig, name, VfCount(0))
         })?;
-        check(&format!("{name} without a driver refuses a count"), || {
-            without_driver(rig, gpu)
-        })?;
+        check(&format!("{name} without a driver refuses a count"), || without_driver(rig, gpu))?;
     }
-    check("an injected error is the kernel's answer", || {
-        injected_error(rig)
-    })?;
-    check("an injected delay holds the write up", || {
-        injected_delay(rig)
-    })?;
-    check("a partial success is a success of fewer VFs", || {
-        partial(rig)
-    })?;
+    check("an injected error is the kernel's answer", || injected_error(rig))?;
+    check("an injected delay holds the write up", || injected_delay(rig))?;
+    check("a partial success is a success of fewer VFs", || partial(rig))?;
     check("an injected hang ends when it is told to", || hang(rig))?;
     check("a VF's quota is set and read by number", || quota(rig))?;
     check("a reset leaves nothing in a VF", || reset(rig))?;
@@ -54,12 +38,7 @@ fn identity(rig: &Rig, gpu: &RigGpu) -> Result<()> {
     expect_file(rig, gpu, "class", &format!("{:#08x}", gpu.class))?;
     expect_file(rig, gpu, "sriov_totalvfs", &gpu.total_vfs.to_string())?;
     expect_file(rig, gpu, "sriov_offset", &gpu.vf_offset.to_string())?;
-    expect_file(
-        rig,
-        gpu,
-        "sriov_vf_device",
-        &format!("{:x}", gpu.vf_device_id),
-    )?;
+    expect_file(rig, gpu, "sriov_vf_device", &format!("{:x}", gpu.vf_device_id))?;
     let driver = driver_of(rig, gpu.address)?;
     ensure!(driver == "rigpf", "it is driven by {driver:?}");
     // lspci prints the number as bytes, highest first.
@@ -125,9 +104,8 @@ fn injected_delay(rig: &Rig) -> Result<()> {
     inject(rig, &INTEL_GPU, "delay_ms", &DELAY_MS.to_string())?;
     let file = path(INTEL_GPU.address, "sriov_numvfs");
     // The machine's own clock, and a lower limit only.
-    let took = rig.expect(&format!(
-        "before=$(date +%s%3N); echo 1 > {file}; echo $(($(date +%s%3N) - before))"
-    ))?;
+    let took =
+        rig.expect(&format!("before=$(date +%s%3N); echo 1 > {file}; echo $(($(date +%s%3N) - before))"))?;
     let took: u64 = took.trim().parse()?;
     ensure!(took >= DELAY_MS, "the write took {took} ms");
     inject(rig, &INTEL_GPU, "delay_ms", "0")?;
@@ -211,10 +189,7 @@ fn inject(rig: &Rig, gpu: &RigGpu, attribute: &str, value: &str) -> Result<()> {
 
 fn expect_file(rig: &Rig, gpu: &RigGpu, file: &str, expected: &str) -> Result<()> {
     let found = read(rig, gpu.address, file)?;
-    ensure!(
-        found == expected,
-        "{file} holds {found:?}, not {expected:?}"
-    );
+    ensure!(found == expected, "{file} holds {found:?}, not {expected:?}");
     Ok(())
 }
 
@@ -225,9 +200,6 @@ fn expect_answer(
     expected: std::result::Result<(), &str>,
 ) -> Result<()> {
     let answer = write(rig, &path(gpu.address, "sriov_numvfs"), count)?;
-    ensure!(
-        answer == expected,
-        "{count} gave {answer:?}, not {expected:?}"
-    );
+    ensure!(answer == expected, "{count} gave {answer:?}, not {expected:?}");
     Ok(())
 }

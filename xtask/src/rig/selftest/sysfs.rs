@@ -62,9 +62,6 @@ pub fn driver_of(rig: &Rig, address: &str) -> Result<String> {
 
 /// The address of a VF, by the PF's link to it.
 pub fn vf_address(rig: &Rig, pf: &str, number: u16) -> Result<String> {
-    let link = rig.expect(&format!(
-        "readlink {}",
-        path(pf, &format!("virtfn{number}"))
-    ))?;
+    let link = rig.expect(&format!("readlink {}", path(pf, &format!("virtfn{number}"))))?;
     Ok(link.trim().trim_start_matches("../").to_string())
 }

@@ -16,9 +16,7 @@ pub fn checks(rig: &Rig) -> Result<()> {
     check("a VM sees the function that it was given", || start(rig))?;
     check("a VF that a VM uses is refused to another", || refuse(rig))?;
     check("a running VM notices a VF that is plugged in", || plug(rig))?;
-    check("a running VM gives a VF back that is unplugged", || {
-        unplug(rig)
-    })?;
+    check("a running VM gives a VF back that is unplugged", || unplug(rig))?;
     check("a VF has no driver after its VM has ended", || end(rig))
 }
 
@@ -30,15 +28,9 @@ fn start(rig: &Rig) -> Result<()> {
     rig.expect(&format!("virsh start {VM}"))?;
     rig.expect(&wait_for_line("PAYLOAD-READY", &serial_path(VM)))?;
     let serial = serial_of(rig)?;
-    let functions: Vec<&str> = serial
-        .lines()
-        .filter(|line| line.contains(" rig "))
-        .collect();
+    let functions: Vec<&str> = serial.lines().filter(|line| line.contains(" rig ")).collect();
     ensure!(functions.len() == 1, "it sees {functions:?}");
-    ensure!(
-        functions[0].contains(&rig_function(&AMD_GPU, 2)),
-        "it sees {functions:?}"
-    );
+    ensure!(functions[0].contains(&rig_function(&AMD_GPU, 2)), "it sees {functions:?}");
     Ok(())
 }
 
@@ -47,11 +39,7 @@ fn refuse(rig: &Rig) -> Result<()> {
     rig.write(&domain_xml("second", &[&vf]), "/run/second.xml")?;
     let answer = rig.run("virsh create /run/second.xml")?;
     ensure!(!answer.is_success(), "a second VM took the VF");
-    ensure!(
-        answer.text.contains("is in use by driver QEMU"),
-        "it was refused oddly: {}",
-        answer.text
-    );
+    ensure!(answer.text.contains("is in use by driver QEMU"), "it was refused oddly: {}", answer.text);
     Ok(())
 }
 
@@ -63,9 +51,7 @@ fn plug(rig: &Rig) -> Result<()> {
     rig.expect(&wait_for_line("PAYLOAD-CHANGE-END", &serial_path(VM)))?;
     let serial = serial_of(rig)?;
     let ids = format!("{:04x}:{:04x}", INTEL_GPU.vendor_id, INTEL_GPU.vf_device_id);
-    let (_, after) = serial
-        .split_once("PAYLOAD-CHANGE")
-        .context("the change was seen before")?;
+    let (_, after) = serial.split_once("PAYLOAD-CHANGE").context("the change was seen before")?;
     ensure!(after.contains(&ids), "no {ids} in:\n{after}");
     Ok(())
 }
