@@ -105,26 +105,23 @@ pub fn vm(vm: &VmView) -> String {
     ])
 }
 
+/// One paragraph each: the texts are too long for the columns of a table.
 pub fn findings(findings: &[FindingView]) -> String {
-    columns(
-        ["SEVERITY", "CODE", "ABOUT", "FINDING", "MEND"],
-        findings.iter().map(|finding| {
-            [
-                finding.severity.to_string(),
-                finding.code.clone(),
-                subject(&finding.subject),
-                finding.text.clone(),
-                finding.mend.clone(),
-            ]
-        }),
-    )
+    let paragraph = |finding: &FindingView| {
+        let head = format!("{} {} ({})", finding.severity, finding.code, subject(&finding.subject));
+        format!("{head}\n  {}{}", finding.text, mend(finding))
+    };
+    findings.iter().map(paragraph).collect::<Vec<_>>().join("\n\n")
+}
+
+fn mend(finding: &FindingView) -> String {
+    finding.mend.lines().map(|line| format!("\n  mend: {line}")).collect()
 }
 
 pub fn explanation(explanation: &ExplainView) -> String {
     let mut paragraphs = vec![subject(&explanation.subject), explanation.sentences.join("\n")];
     for finding in &explanation.findings {
-        let mend = finding.mend.lines().map(|line| format!("\n  {line}")).collect::<String>();
-        paragraphs.push(format!("{} {}: {}{mend}", finding.severity, finding.code, finding.text));
+        paragraphs.push(format!("{} {}: {}{}", finding.severity, finding.code, finding.text, mend(finding)));
     }
     paragraphs.retain(|paragraph| !paragraph.is_empty());
     paragraphs.join("\n\n")

@@ -10,10 +10,6 @@ use serde::{Deserialize, Serialize};
 use crate::id::VmId;
 use crate::pci_address::PciAddress;
 
-/// How the alias of a device begins that Divvy put into a VM. (libvirt keeps an alias that a user gave
-/// only if it begins with `ua-`.)
-pub const DEVICE_ALIAS_PREFIX: &str = "ua-divvy-";
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Power {
@@ -55,7 +51,8 @@ pub enum Machine {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VmDevice {
     pub address: PciAddress,
-    /// The partition's name that Divvy left with the device (its alias), if Divvy put it there.
+    /// The partition that Divvy put in as this device, by the name that it left with it; None: another
+    /// hand put it in.
     pub alias: Option<String>,
     /// In the definition that the next start uses.
     pub defined: bool,

@@ -24,6 +24,8 @@ codes! {
     KERNEL_DENIED = "kernel_denied";
     KERNEL_TAINTED = "kernel_tainted";
     OTHER_AGENT = "other_agent";
+    HOOK_MISSING = "hook_missing";
+    SLEEP_POSSIBLE = "sleep_possible";
     SERVER_UNREADABLE = "server_unreadable";
     PCI_UNREADABLE = "pci_unreadable";
     GPU_WITHOUT_IDENTITY = "gpu_without_identity";

@@ -130,7 +130,9 @@ impl HostError {
             Self::PartitionOpen { .. } => {
                 "shut the VM down, or end the process that has it open; then try again"
             }
-            Self::OpenUnknown { .. } => "run divvyd as root, with /proc mounted and not hidden",
+            Self::OpenUnknown { .. } => {
+                "run divvyd as root with CAP_SYS_PTRACE, and /proc mounted and not hidden"
+            }
             Self::TooFew { .. } => {
                 "the driver could not make more: ask for fewer, or look at the server's kernel log (dmesg)"
             }

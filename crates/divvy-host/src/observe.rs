@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use divvy_core::finding::{Finding, Severity, Subject};
-use divvy_core::id::{BootId, InvalidId, ServerId};
+use divvy_core::id::{BootId, GpuId, InvalidId, ServerId};
 use divvy_core::observed::ObservedGpu;
 use divvy_core::pci_address::PciAddress;
 
@@ -51,6 +51,12 @@ pub struct HostObservation {
     pub gpus: Vec<ObservedGpu>,
     /// What went wrong while looking. What makes a GPU unfit for a VM is readiness, not looked at here.
     pub findings: Vec<Finding>,
+}
+
+impl HostObservation {
+    pub fn gpu(&self, id: &GpuId) -> Option<&ObservedGpu> {
+        self.gpus.iter().find(|gpu| gpu.id == *id)
+    }
 }
 
 /// Why there is no report at all. An empty list of GPUs would say that all of them are gone.

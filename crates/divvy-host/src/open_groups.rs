@@ -3,8 +3,8 @@
 //! not known here.
 //!
 //! `/dev/vfio/N` and `/dev/vfio/noiommu-N` name a group; `/dev/vfio/devices/vfioN` names a device whose
-//! group the kernel tells (`Documentation/driver-api/vfio.rst`). A node that was deleted counts: the
-//! hypervisor deletes nodes in a VM's private `/dev` while the VM may still hold them.
+//! group the kernel tells (`Documentation/driver-api/vfio.rst`). A file that was deleted counts: the
+//! hypervisor deletes them in a VM's private `/dev` while the VM may still hold them.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -103,6 +103,13 @@ mod tests {
         for target in ["/dev/vfio/vfio", "/dev/null", "socket:[1]", "/dev/vfio/", "anon_inode:[vfio-device]"]
         {
             assert_eq!(parse_target(target), None, "{target}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_target_makes_the_parser_panic(target in "(/dev/vfio/)?(devices/)?(noiommu-)?.{0,20}") {
+            let _ = parse_target(&target);
         }
     }
 }

@@ -25,6 +25,14 @@ pub const MEMORY: &str = "proc/meminfo";
 pub const PROCESSES: &str = "proc";
 pub const TAINTED: &str = "proc/sys/kernel/tainted";
 
+/// libvirt's own folder; not there: no libvirt.
+pub const LIBVIRT: &str = "etc/libvirt";
+pub const LIBVIRT_HOOK: &str = "etc/libvirt/hooks/qemu.d/divvy";
+/// Ways to sleep that the kernel knows (`Documentation/admin-guide/pm/sleep-states.rst`).
+pub const SLEEP_STATES: &str = "sys/power/state";
+/// Masked by a link to nowhere (systemctl(1)).
+pub const SLEEP_TARGET: &str = "etc/systemd/system/sleep.target";
+
 /// Where administrators and other programs leave what is to happen at boot.
 pub const BOOT_ACTIONS: &[&str] =
     &["etc/udev/rules.d", "etc/systemd/system", "etc/tmpfiles.d", "etc/sysfs.d", "etc/cron.d"];

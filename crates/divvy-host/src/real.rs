@@ -31,7 +31,7 @@ impl RealSysfs {
     }
 
     /// Makes the writes that may hang by a separate process, `program arguments… PATH`, which ends up in
-    /// [`crate::worker::run_write_worker`]. Without it they are made by a thread.
+    /// [`crate::worker::run_write_worker`] with the same root. Without it they are made by a thread.
     #[must_use]
     pub fn with_worker(mut self, program: impl Into<PathBuf>, arguments: Vec<OsString>) -> Self {
         self.worker = Some(Worker::new(program.into(), arguments));

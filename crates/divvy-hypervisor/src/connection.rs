@@ -154,7 +154,7 @@ struct Session {
 impl Session {
     /// The open connection, or a new one.
     fn connection(&mut self) -> Result<&ffi::Connection, CallError> {
-        if !self.connection.as_ref().is_some_and(ffi::Connection::is_alive) {
+        if !self.connection.as_ref().is_some_and(works) {
             self.connection = None;
             let library = library().map_err(CallError::Load)?;
             let opened = self.open(library);
@@ -175,6 +175,7 @@ impl Session {
 /// The library of this process. Tried again at each call until it is found: libvirt may be installed
 /// while Divvy runs. `DIVVY_LIBVIRT_LIBRARY` names another file, for developers who have libvirt in a
 /// folder of their own.
+#[allow(clippy::disallowed_methods, reason = "the one place of this crate that reads the environment")]
 fn library() -> Result<&'static ffi::Library, LoadError> {
     static LOADED: Mutex<Option<&'static ffi::Library>> = Mutex::new(None);
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -183,7 +184,6 @@ fn library() -> Result<&'static ffi::Library, LoadError> {
     }
     let name = std::env::var("DIVVY_LIBVIRT_LIBRARY").unwrap_or_else(|_| LIBRARY.to_owned());
     let library = ffi::Library::load(&name)?;
-    *loaded = Some(library);
     let events = thread::Builder::new().name("libvirt-events".into());
     let body = move || {
         loop {
@@ -194,13 +194,8 @@ fn library() -> Result<&'static ffi::Library, LoadError> {
         }
     };
     events.spawn(body).map_err(|source| LoadError::Thread { source })?;
+    *loaded = Some(library);
     Ok(library)
-}
-
-/// Whether libvirt's library is there; tests that need it ask first.
-#[cfg(test)]
-pub(crate) fn library_is_there() -> bool {
-    library().is_ok()
 }
 
 fn c_string(function: &'static str, value: &str) -> Result<CString, LibvirtError> {
@@ -224,6 +219,11 @@ fn power(state: i32, active: bool) -> Power {
         // Crashed with its QEMU kept for inspection, a state that is new to us, or a moment in between.
         _ => Power::Unknown,
     }
+}
+
+/// Whether the connection still works, as far as this side knows.
+fn works(connection: &ffi::Connection) -> bool {
+    connection.is_alive() == Ok(1)
 }
 
 /// An answer that a driver without the feature cannot give.
@@ -259,7 +259,7 @@ fn read_all(connection: &ffi::Connection) -> Result<Vec<Listed>, LibvirtError> {
             Ok(facts) => all.push(Listed::Vm(facts)),
             // It went away between the list and the question.
             Err(error) if error.code == code::NO_DOMAIN => {}
-            Err(error) if !connection.is_alive() => return Err(error),
+            Err(error) if !works(connection) => return Err(error),
             Err(error) => all.push(Listed::Unreadable { id, name: domain.name(), error }),
         }
     }

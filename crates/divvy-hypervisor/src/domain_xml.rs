@@ -60,7 +60,7 @@ pub fn read(xml: &str) -> Result<Definition, DefinitionError> {
 
 fn read_document(document: &Document<'_>) -> Result<Definition, DefinitionError> {
     let root = document.root_element();
-    if !root.has_tag_name("domain") {
+    if !is_named(root, "domain") {
         return Err(DefinitionError::NotAVm { found: root.tag_name().name().to_owned() });
     }
     Ok(Definition {
@@ -97,15 +97,20 @@ pub fn merge(defined: &[Device], live: &[Device]) -> Vec<VmDevice> {
     merged
 }
 
+/// Whether the node is libvirt's element of this name, and not one of somebody's own namespace.
+fn is_named(node: Node<'_, '_>, name: &str) -> bool {
+    node.is_element() && node.tag_name().namespace().is_none() && node.tag_name().name() == name
+}
+
 fn child<'a, 'input>(node: Node<'a, 'input>, name: &str) -> Option<Node<'a, 'input>> {
-    node.children().find(|child| child.has_tag_name(name))
+    node.children().find(|child| is_named(*child, name))
 }
 
 fn children<'a, 'input>(
     node: Node<'a, 'input>,
     name: &'static str,
 ) -> impl Iterator<Item = Node<'a, 'input>> {
-    node.children().filter(move |child| child.has_tag_name(name))
+    node.children().filter(move |child| is_named(*child, name))
 }
 
 fn child_text<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {

@@ -9,9 +9,7 @@ pub(crate) mod code {
     pub(crate) const NO_SUPPORT: i32 = 3;
     pub(crate) const INVALID_ARG: i32 = 8;
     pub(crate) const NO_DOMAIN: i32 = 42;
-    pub(crate) const OPERATION_INVALID: i32 = 55;
     pub(crate) const OPERATION_TIMEOUT: i32 = 68;
-    pub(crate) const DEVICE_MISSING: i32 = 99;
 }
 
 /// libvirt's own words.
@@ -57,12 +55,9 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// libvirt's error number, when libvirt answered.
-    pub(crate) fn code(&self) -> Option<i32> {
-        match self {
-            Self::Refused(error) => Some(error.code),
-            _ => None,
-        }
+    /// libvirt answered, and the answer was no.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused(_))
     }
 
     /// libvirt or QEMU has already been asked to take the device out, and is at it.

@@ -1,9 +1,8 @@
 //! libvirt's C functions, found at run time, each behind a safe function. A missing library or a
 //! missing function is an ordinary error, so Divvy starts and runs where there is no libvirt.
 //!
-//! Lifetimes carry libvirt's rules: a [`Domain`] cannot outlive its [`Connection`], and the library is
-//! never unloaded, because its event loop runs until the process ends. What the calls are good for is
-//! not known here.
+//! A [`Domain`] cannot outlive its [`Connection`]; the library is never unloaded, because its event loop
+//! runs until the process ends. What the calls are good for is not known here.
 
 #![allow(unsafe_code)]
 
@@ -16,25 +15,14 @@ use crate::failure::{LibvirtError, LoadError, code};
 use crate::signals::{Event, Handler};
 
 mod functions;
+use functions::{CloseCallback, Conn, Dom, ErrorCallback, FreeCallback, RawError, functions};
 
 const EVENT_LIFECYCLE: c_int = 0;
 const EVENT_DEVICE_REMOVED: c_int = 15;
 const EVENT_DEVICE_ADDED: c_int = 19;
 const EVENT_DEVICE_REMOVAL_FAILED: c_int = 22;
 
-type Conn = *mut c_void;
-type Dom = *mut c_void;
-type FreeCallback = extern "C" fn(*mut c_void);
-type ErrorCallback = extern "C" fn(*mut c_void, *const RawError);
-type CloseCallback = extern "C" fn(Conn, c_int, *mut c_void);
-
-/// The first members of libvirt's `virError`; the rest is not read.
-#[repr(C)]
-struct RawError {
-    code: c_int,
-    domain: c_int,
-    message: *const c_char,
-}
+type Answer<T> = Result<T, LibvirtError>;
 
 unsafe extern "C" {
     fn free(memory: *mut c_void);
@@ -57,7 +45,7 @@ macro_rules! symbols {
     };
 }
 
-functions::functions!(symbols);
+functions!(symbols);
 
 /// Calls one function and turns a negative answer into libvirt's own error.
 ///
@@ -65,14 +53,12 @@ functions::functions!(symbols);
 /// strings that outlive the call; places for answers are on this stack.
 macro_rules! call {
     ($library:expr, $name:ident($($argument:expr),*)) => {
-        $library.checked(stringify!($name), unsafe { ($library.symbols.$name)($($argument),*) })
+        $library.checked(stringify!($name), unsafe { ($library.0.$name)($($argument),*) })
     };
 }
 
 /// The loaded library.
-pub(crate) struct Library {
-    symbols: Symbols,
-}
+pub(crate) struct Library(Symbols);
 
 extern "C" fn say_nothing(_: *mut c_void, _: *const RawError) {}
 
@@ -84,43 +70,35 @@ impl Library {
         let opened = opened.map_err(|source| LoadError::Open { name: name.to_owned(), source })?;
         // Never unloaded, whatever comes next: it has threads and exit handlers of its own.
         let symbols = Symbols::find(Box::leak(Box::new(opened)))?;
-        let library: &'static Self = Box::leak(Box::new(Self { symbols }));
+        let library: &'static Self = Box::leak(Box::new(Self(symbols)));
         // SAFETY: a function that does nothing can be called at any time. Without it libvirt prints.
-        unsafe { (library.symbols.virSetErrorFunc)(ptr::null_mut(), say_nothing) };
-        call!(library, virInitialize())
-            .and_then(|_| call!(library, virEventRegisterDefaultImpl()))
-            .map_err(|source| LoadError::Initialise { source })?;
-        Ok(library)
+        unsafe { (library.0.virSetErrorFunc)(ptr::null_mut(), say_nothing) };
+        let ready =
+            call!(library, virInitialize()).and_then(|_| call!(library, virEventRegisterDefaultImpl()));
+        ready.map(|_| library).map_err(|source| LoadError::Initialise { source })
     }
 
     /// One turn of the event loop. Only one thread may be in it.
-    pub(crate) fn run_events(&self) -> Result<(), LibvirtError> {
+    pub(crate) fn run_events(&self) -> Answer<()> {
         call!(self, virEventRunDefaultImpl()).map(drop)
     }
 
-    fn checked(&self, function: &'static str, answer: c_int) -> Result<c_int, LibvirtError> {
+    fn checked(&self, function: &'static str, answer: c_int) -> Answer<c_int> {
         if answer < 0 { Err(self.last_error(function)) } else { Ok(answer) }
     }
 
     fn last_error(&self, function: &'static str) -> LibvirtError {
         // SAFETY: the error and its message are this thread's own and stay until its next call.
-        match unsafe { (self.symbols.virGetLastError)().as_ref() } {
-            None => LibvirtError { function, code: 0, domain: 0, message: "no reason given".into() },
-            Some(error) => LibvirtError {
-                function,
-                code: error.code,
-                domain: error.domain,
-                message: unsafe { text(error.message) },
-            },
-        }
+        let error = unsafe { (self.0.virGetLastError)().as_ref() };
+        let (code, domain, message) = error.map_or((0, 0, ptr::null()), |e| (e.code, e.domain, e.message));
+        LibvirtError { function, code, domain, message: unsafe { text(message) } }
     }
 }
 
 /// SAFETY: `from` is null, or a C string that lives as long as this call.
 unsafe fn text(from: *const c_char) -> String {
-    let from = NonNull::new(from.cast_mut());
-    from.map(|from| unsafe { CStr::from_ptr(from.as_ptr()) }.to_string_lossy().into_owned())
-        .unwrap_or_default()
+    let from = if from.is_null() { c"" } else { unsafe { CStr::from_ptr(from) } };
+    from.to_string_lossy().into_owned()
 }
 
 /// What libvirt keeps for a callback, and hands back to [`forget`].
@@ -134,37 +112,33 @@ extern "C" fn forget(opaque: *mut c_void) {
     drop(unsafe { Box::from_raw(opaque.cast::<Opaque>()) });
 }
 
-/// SAFETY: `opaque` was registered and not yet forgotten. A panic must not cross into C.
+/// A panic must not cross into C.
+///
+/// SAFETY: `opaque` was registered and not yet forgotten; libvirt sees to it in all callbacks below.
 unsafe fn deliver(opaque: *mut c_void, event: impl FnOnce(&'static Library) -> Event) {
     let opaque = unsafe { &*opaque.cast::<Opaque>() };
     let _ = catch_unwind(AssertUnwindSafe(|| (opaque.handler)(event(opaque.library))));
 }
 
 extern "C" fn on_lifecycle(_: Conn, _: Dom, _event: c_int, _detail: c_int, opaque: *mut c_void) -> c_int {
-    // SAFETY: libvirt calls with what was registered.
     unsafe { deliver(opaque, |_| Event::Lifecycle) };
     0
 }
 
 extern "C" fn on_device<const ID: c_int>(_: Conn, vm: Dom, alias: *const c_char, opaque: *mut c_void) {
-    let event = |library| match ID {
-        EVENT_DEVICE_ADDED => Event::DeviceAdded,
-        EVENT_DEVICE_REMOVED => Event::DeviceRemoved,
+    let event = |library| match (ID, uuid(library, vm)) {
         // SAFETY: libvirt lends the VM and the alias for the time of this call.
-        _ => {
-            Event::RemovalFailed { vm: uuid(library, vm).unwrap_or_default(), alias: unsafe { text(alias) } }
-        }
+        (EVENT_DEVICE_REMOVAL_FAILED, Ok(vm)) => Event::RemovalFailed { vm, alias: unsafe { text(alias) } },
+        _ => Event::Device,
     };
-    // SAFETY: libvirt calls with what was registered.
     unsafe { deliver(opaque, event) };
 }
 
 extern "C" fn on_close(_: Conn, _reason: c_int, opaque: *mut c_void) {
-    // SAFETY: libvirt calls with what was registered.
     unsafe { deliver(opaque, |_| Event::Closed) };
 }
 
-fn uuid(library: &Library, vm: Dom) -> Result<String, LibvirtError> {
+fn uuid(library: &Library, vm: Dom) -> Answer<String> {
     let mut buffer = [0; 37];
     call!(library, virDomainGetUUIDString(vm, buffer.as_mut_ptr()))?;
     // SAFETY: libvirt has written a C string of 36 characters.
@@ -179,20 +153,15 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn open(library: &'static Library, uri: &CStr) -> Result<Self, LibvirtError> {
+    pub(crate) fn open(library: &'static Library, uri: &CStr) -> Answer<Self> {
         // SAFETY: a C string that outlives the call.
-        let raw = unsafe { (library.symbols.virConnectOpen)(uri.as_ptr()) };
+        let raw = unsafe { (library.0.virConnectOpen)(uri.as_ptr()) };
         let raw = NonNull::new(raw).ok_or_else(|| library.last_error("virConnectOpen"))?;
         Ok(Self { library, raw, callbacks: Vec::new() })
     }
 
     /// Keep-alive, the close callback and all event callbacks.
-    pub(crate) fn watch(
-        &mut self,
-        interval_s: i32,
-        count: u32,
-        handler: &Handler,
-    ) -> Result<(), LibvirtError> {
+    pub(crate) fn watch(&mut self, interval_s: i32, count: u32, handler: &Handler) -> Answer<()> {
         let Self { library, raw, .. } = *self;
         // The test driver has no keep-alive; an answer of 1 says that the other side has none.
         call!(library, virConnectSetKeepAlive(raw.as_ptr(), interval_s, count))
@@ -207,29 +176,22 @@ impl Connection {
             (EVENT_DEVICE_REMOVED, on_device::<EVENT_DEVICE_REMOVED> as *const c_void),
             (EVENT_DEVICE_REMOVAL_FAILED, on_device::<EVENT_DEVICE_REMOVAL_FAILED> as *const c_void),
         ] {
-            let (kept, every) = (opaque(), ptr::null_mut());
-            let registered = call!(
-                library,
-                virConnectDomainEventRegisterAny(raw.as_ptr(), every, id, callback, kept, forget)
-            );
-            self.callbacks.push(registered.inspect_err(|_| forget(kept))?);
+            let (conn, every, kept) = (raw.as_ptr(), ptr::null_mut(), opaque());
+            call!(library, virConnectDomainEventRegisterAny(conn, every, id, callback, kept, forget))
+                .inspect_err(|_| forget(kept))
+                .map(|callback| self.callbacks.push(callback))?;
         }
         Ok(())
     }
 
-    /// Whether the connection still works, as far as this side knows; asks nobody.
-    pub(crate) fn is_alive(&self) -> bool {
-        call!(self.library, virConnectIsAlive(self.raw.as_ptr())) == Ok(1)
-    }
-
     /// The version of the other side's libvirt: major * 1,000,000 + minor * 1,000 + release.
-    pub(crate) fn version(&self) -> Result<u64, LibvirtError> {
+    pub(crate) fn version(&self) -> Answer<u64> {
         let mut version = 0;
         call!(self.library, virConnectGetLibVersion(self.raw.as_ptr(), &mut version))?;
         Ok(version)
     }
 
-    pub(crate) fn domains(&self) -> Result<Vec<Domain<'_>>, LibvirtError> {
+    pub(crate) fn domains(&self) -> Answer<Vec<Domain<'_>>> {
         let mut list = ptr::null_mut();
         let count = call!(self.library, virConnectListAllDomains(self.raw.as_ptr(), &mut list, 0))?;
         // SAFETY: libvirt has made a list of that many domains, all ours now, and the list itself too.
@@ -238,16 +200,15 @@ impl Connection {
         Ok(domains)
     }
 
-    pub(crate) fn domain(&self, uuid: &CStr) -> Result<Domain<'_>, LibvirtError> {
+    pub(crate) fn domain(&self, uuid: &CStr) -> Answer<Domain<'_>> {
+        let look_up = self.library.0.virDomainLookupByUUIDString;
         // SAFETY: a C string that outlives the call.
-        let raw =
-            unsafe { (self.library.symbols.virDomainLookupByUUIDString)(self.raw.as_ptr(), uuid.as_ptr()) };
-        self.own(raw).ok_or_else(|| self.library.last_error("virDomainLookupByUUIDString"))
+        self.own(unsafe { look_up(self.raw.as_ptr(), uuid.as_ptr()) })
+            .ok_or_else(|| self.library.last_error("virDomainLookupByUUIDString"))
     }
 
     fn own(&self, raw: Dom) -> Option<Domain<'_>> {
-        let (library, connection) = (self.library, PhantomData);
-        NonNull::new(raw).map(|raw| Domain { library, raw, connection })
+        NonNull::new(raw).map(|raw| Domain { library: self.library, raw, connection: PhantomData })
     }
 }
 
@@ -269,17 +230,23 @@ pub(crate) struct Domain<'connection> {
     connection: PhantomData<&'connection Connection>,
 }
 
-macro_rules! domain_calls {
-    ($($method:ident($($name:ident: $type:ty),*) = $symbol:ident($($argument:expr),*);)*) => {
-        impl Domain<'_> {
-            $(pub(crate) fn $method(&self, $($name: $type),*) -> Result<c_int, LibvirtError> {
+/// Methods that are one function each.
+macro_rules! plain_calls {
+    ($type:ty: $($method:ident($($name:ident: $of:ty),*) = $symbol:ident($($argument:expr),*);)*) => {
+        impl $type {
+            $(pub(crate) fn $method(&self, $($name: $of),*) -> Answer<c_int> {
                 call!(self.library, $symbol(self.raw.as_ptr() $(, $argument)*))
             })*
         }
     };
 }
 
-domain_calls! {
+plain_calls! { Connection:
+    // 1: it still works, as far as this side knows; asks nobody.
+    is_alive() = virConnectIsAlive();
+}
+
+plain_calls! { Domain<'_>:
     is_active() = virDomainIsActive();
     is_persistent() = virDomainIsPersistent();
     has_saved_state() = virDomainHasManagedSaveImage(0);
@@ -291,34 +258,32 @@ domain_calls! {
 }
 
 impl Domain<'_> {
-    pub(crate) fn uuid(&self) -> Result<String, LibvirtError> {
+    pub(crate) fn uuid(&self) -> Answer<String> {
         uuid(self.library, self.raw.as_ptr())
     }
 
     pub(crate) fn name(&self) -> String {
         // SAFETY: the name belongs to the handle.
-        unsafe { text((self.library.symbols.virDomainGetName)(self.raw.as_ptr())) }
+        unsafe { text((self.library.0.virDomainGetName)(self.raw.as_ptr())) }
     }
 
-    pub(crate) fn xml(&self, flags: c_uint) -> Result<String, LibvirtError> {
+    pub(crate) fn xml(&self, flags: c_uint) -> Answer<String> {
         // SAFETY: libvirt answers null, or a C string that is ours.
-        let raw = unsafe { (self.library.symbols.virDomainGetXMLDesc)(self.raw.as_ptr(), flags) };
+        let raw = unsafe { (self.library.0.virDomainGetXMLDesc)(self.raw.as_ptr(), flags) };
         let raw = NonNull::new(raw).ok_or_else(|| self.library.last_error("virDomainGetXMLDesc"))?;
         let xml = unsafe { text(raw.as_ptr()) };
         unsafe { free(raw.as_ptr().cast()) };
         Ok(xml)
     }
 
-    pub(crate) fn state(&self) -> Result<c_int, LibvirtError> {
-        let (mut state, reason) = (0, ptr::null_mut());
-        call!(self.library, virDomainGetState(self.raw.as_ptr(), &mut state, reason, 0))?;
-        Ok(state)
+    pub(crate) fn state(&self) -> Answer<c_int> {
+        let (mut state, why) = (0, ptr::null_mut());
+        call!(self.library, virDomainGetState(self.raw.as_ptr(), &mut state, why, 0)).map(|_| state)
     }
 
-    pub(crate) fn autostart(&self) -> Result<bool, LibvirtError> {
-        let mut autostart = 0;
-        call!(self.library, virDomainGetAutostart(self.raw.as_ptr(), &mut autostart))?;
-        Ok(autostart != 0)
+    pub(crate) fn autostart(&self) -> Answer<bool> {
+        let mut yes = 0;
+        call!(self.library, virDomainGetAutostart(self.raw.as_ptr(), &mut yes)).map(|_| yes != 0)
     }
 }
 

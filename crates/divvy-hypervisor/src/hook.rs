@@ -4,7 +4,8 @@
 //! libvirt calls every file of `/etc/libvirt/hooks/qemu.d/`, as
 //! `divvy VM-NAME OPERATION SUB-OPERATION EXTRA < definition`, and a VM whose hook fails at `prepare`,
 //! `start`, `migrate`, `restore`, `reconnect` or `attach` does not run, or, at `reconnect` and
-//! `attach`, runs no longer. The hook may not call libvirt: libvirt waits for it.
+//! `attach`, runs no longer. The hook may not call libvirt: libvirt waits for it. It may not print
+//! either: at `migrate` and `restore` libvirt takes what it prints for the new definition.
 
 use divvy_core::id::{InvalidId, VmId};
 use divvy_core::pci_address::PciAddress;

@@ -1,5 +1,9 @@
 //! This server's VMs, behind one small trait. libvirt is one implementation; the machine room brings
 //! another. GPUs, stores and other servers are not known here.
+//!
+//! libvirt is loaded at run time and may be absent. `DIVVY_LIBVIRT_LIBRARY` names another file than
+//! `libvirt.so.0`: with the packages of libvirt0 unpacked into a folder and `LD_LIBRARY_PATH` set to
+//! it, the tests run against the real library with nothing installed.
 
 #![deny(unsafe_code)]
 

@@ -127,7 +127,7 @@ impl LibvirtHypervisor {
         asked: crate::signals::Mark,
     ) -> Result<(), HypervisorError> {
         let failed = detach_failed(vm, address);
-        let deadline = Instant::now() + self.timeouts.removal;
+        let deadline = after(self.timeouts.removal);
         loop {
             let mark = self.signals.mark();
             // A VM that is off, or gone, holds nothing.
@@ -142,7 +142,7 @@ impl LibvirtHypervisor {
                 let seconds = self.timeouts.removal.as_secs();
                 return Err(HypervisorError::StillHeld { vm: vm.clone(), address, seconds });
             }
-            self.signals.wait_past(mark, deadline.min(Instant::now() + self.timeouts.look_again));
+            self.signals.wait_past(mark, deadline.min(after(self.timeouts.look_again)));
         }
     }
 
@@ -169,9 +169,10 @@ impl LibvirtHypervisor {
         let asked = self.signals.mark();
         match self.driver.detach(vm, &domain_xml::fragment(address, None), scope) {
             Ok(()) => {}
-            // Somebody asked before, or it has just gone: looking tells.
+            // Somebody asked before.
             Err(error) if error.removal_is_under_way() => {}
-            Err(error) if matches!(error.code(), Some(code::DEVICE_MISSING | code::OPERATION_INVALID)) => {
+            // It may have gone by itself in the meantime; looking tells.
+            Err(error) if error.is_refusal() => {
                 let seen = self.look(vm, &failed)?;
                 if seen.is_some_and(|seen| held_by(seen.live.as_ref(), address).is_some()) {
                     return Err(refuse(vm, error, &failed));
@@ -207,6 +208,12 @@ fn refuse(vm: &VmId, error: CallError, failed: Failed<'_>) -> HypervisorError {
         | CallError::Hanging { .. }
         | CallError::Thread { .. } => HypervisorError::Connect { source: error.into() },
     }
+}
+
+/// A moment so far away that the clock cannot say it is as good as a year.
+fn after(time: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(time).unwrap_or_else(|| now + Duration::from_secs(365 * 24 * 3600))
 }
 
 fn not_as_written(vm: &VmId, what: &'static str) -> HypervisorError {
@@ -305,9 +312,9 @@ impl Hypervisor for LibvirtHypervisor {
             return Ok(Outcome::Already);
         }
         if let Err(error) = self.driver.start(vm) {
-            // Somebody else was faster.
-            let raced = error.code() == Some(code::OPERATION_INVALID) && is_on(&self.look_at(vm, &failed)?);
-            return if raced { Ok(Outcome::Already) } else { Err(refuse(vm, error, &failed)) };
+            // Somebody else may have been faster; looking tells.
+            let is_on = error.is_refusal() && is_on(&self.look_at(vm, &failed)?);
+            return if is_on { Ok(Outcome::Already) } else { Err(refuse(vm, error, &failed)) };
         }
         if is_on(&self.look_at(vm, &failed)?) {
             Ok(Outcome::Changed)
@@ -318,14 +325,14 @@ impl Hypervisor for LibvirtHypervisor {
 
     fn shut_down(&mut self, vm: &VmId, deadline: Duration) -> Result<Outcome, HypervisorError> {
         let failed = |source| HypervisorError::ShutDown { vm: vm.clone(), source };
-        let until = Instant::now() + deadline;
+        let until = after(deadline);
         if self.look_at(vm, &failed)?.vm.is_off() {
             return Ok(Outcome::Already);
         }
         match self.driver.shut_down(vm) {
             Ok(()) => {}
-            // It went off, or went away, by itself; looking tells.
-            Err(error) if matches!(error.code(), Some(code::OPERATION_INVALID | code::NO_DOMAIN)) => {
+            // It may have gone off, or away, by itself in the meantime; looking tells.
+            Err(error) if error.is_refusal() => {
                 if self.look(vm, &failed)?.is_some_and(|seen| !seen.vm.is_off()) {
                     return Err(refuse(vm, error, &failed));
                 }
@@ -341,7 +348,7 @@ impl Hypervisor for LibvirtHypervisor {
             if Instant::now() >= until {
                 return Err(HypervisorError::StillRunning { vm: vm.clone(), seconds: deadline.as_secs() });
             }
-            self.signals.wait_past(mark, until.min(Instant::now() + self.timeouts.look_again));
+            self.signals.wait_past(mark, until.min(after(self.timeouts.look_again)));
         }
     }
 

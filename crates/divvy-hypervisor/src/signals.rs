@@ -10,13 +10,10 @@ use std::time::Instant;
 pub(crate) enum Event {
     /// A VM was defined, started, stopped, and so on.
     Lifecycle,
-    DeviceAdded,
-    DeviceRemoved,
+    /// A VM got a device, or let go of one.
+    Device,
     /// The VM refused to let go of the device with this alias.
-    RemovalFailed {
-        vm: String,
-        alias: String,
-    },
+    RemovalFailed { vm: String, alias: String },
     /// The connection is gone.
     Closed,
 }
@@ -105,7 +102,7 @@ mod tests {
     fn an_event_between_the_mark_and_the_wait_is_not_lost() {
         let signals = Signals::default();
         let mark = signals.mark();
-        signals.note(Event::DeviceRemoved);
+        signals.note(Event::Device);
         let until = soon();
         signals.wait_past(mark, until);
         assert!(Instant::now() < until, "waited for an event that had already come");
@@ -152,7 +149,7 @@ mod tests {
         signals.set_wake(Box::new(move || {
             counter.fetch_add(1, Ordering::SeqCst);
         }));
-        signals.note(Event::DeviceAdded);
+        signals.note(Event::Device);
         signals.note(Event::Closed);
         assert_eq!(woken.load(Ordering::SeqCst), 2);
     }

@@ -7,25 +7,25 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
 
 use divvy_core::change::Change;
 use divvy_core::decide::decide;
 use divvy_core::desired::Desired;
 use divvy_core::event::Event;
 use divvy_core::finding::Finding;
-use divvy_core::id::ServerId;
 use divvy_core::job::{Job, JobId};
 use divvy_core::observed::Observed;
 use divvy_core::plan::plan;
 use divvy_core::refusal::Refusal;
 use divvy_core::request::Request;
 use divvy_core::state::State;
-use divvy_core::step::Step;
 use divvy_store::{Commit, Store, StoreError};
 use tokio::sync::oneshot;
 
+use crate::clock::now_ms;
+use crate::door::{Answer, AskError, DIVVY, Message};
 use crate::happenings;
 use crate::hub::{Hub, Published};
 use crate::jobs::{self, StepNote};
@@ -34,46 +34,6 @@ use crate::jobs::{self, StepNote};
 const BATCH: usize = 256;
 /// How often a request is decided again when what it relied on changed.
 const ATTEMPTS: u32 = 5;
-/// Who asks when an agent or a job does.
-pub const DIVVY: &str = "divvyd";
-
-/// What comes through the door.
-pub enum Message {
-    Ask {
-        request: Request,
-        principal: String,
-        dry_run: bool,
-        attempts: u32,
-        reply: oneshot::Sender<Result<Answer, AskError>>,
-    },
-    /// What a server is, and the steps its agent took since the last report.
-    Report {
-        observed: Box<Observed>,
-        notes: Vec<StepNote>,
-    },
-    /// Something worth remembering that changes nothing.
-    Remember(Event),
-    Stop,
-}
-
-/// The answer to a request that was not refused.
-#[derive(Debug, Clone)]
-pub enum Answer {
-    Accepted { job: Option<Arc<Job>>, warnings: Vec<Finding> },
-    Planned { steps: Vec<(ServerId, Step)>, warnings: Vec<Finding> },
-}
-
-/// Why a request was not admitted.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum AskError {
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    #[error("keeping the change failed; it was not made")]
-    Store(#[source] Arc<StoreError>),
-    #[error("the daemon is stopping")]
-    Stopping,
-}
-
 type Reply = oneshot::Sender<Result<Answer, AskError>>;
 
 /// A decided request on its way to the disk.
@@ -92,12 +52,6 @@ pub struct Admission {
     running: BTreeMap<JobId, Arc<Job>>,
     /// Requests that the daemon makes of itself, before anybody else's.
     own: VecDeque<Request>,
-}
-
-/// Milliseconds since 1970, for people. No decision reads it.
-pub fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Admission {
@@ -121,9 +75,13 @@ impl Admission {
             let mut batch = vec![first];
             batch.extend(door.try_iter().take(BATCH - 1));
             let stop = batch.iter().any(|message| matches!(message, Message::Stop));
-            self.serve(batch);
+            let waiting = self.serve(batch);
             while !self.own.is_empty() {
                 self.serve(Vec::new());
+            }
+            for told in waiting {
+                // Whoever waited may have given up.
+                let _ = told.send(());
             }
             if stop {
                 return;
@@ -131,7 +89,9 @@ impl Admission {
         }
     }
 
-    fn serve(&mut self, batch: Vec<Message>) {
+    /// Answers who waits for all of it to be published.
+    fn serve(&mut self, batch: Vec<Message>) -> Vec<Sender<()>> {
+        let mut waiting = Vec::new();
         let mut ahead = self.state.desired.clone();
         let mut pending = Vec::new();
         for request in std::mem::take(&mut self.own) {
@@ -151,11 +111,12 @@ impl Admission {
                     self.take_report(*observed, &notes, &ahead, &mut pending)
                 }
                 Message::Remember(event) => pending.push(unasked(vec![event], Vec::new())),
+                Message::Published(told) => waiting.push(told),
                 Message::Stop => {}
             }
         }
         self.commit(pending, ahead);
-        self.publish();
+        waiting
     }
 
     /// What a request would change, and by which steps.
@@ -260,49 +221,39 @@ impl Admission {
     }
 
     /// One durable transaction for all of them; only then is anybody answered.
-    fn commit(&mut self, pending: Vec<Pending>, ahead: Desired) {
-        if pending.is_empty() {
-            return;
-        }
-        let (commits, rest): (Vec<Commit>, Vec<_>) =
-            pending.into_iter().map(|one| (one.commit, (one.asked, one.warnings, one.job))).unzip();
-        let outcomes = match self.store.commit(commits) {
+    fn commit(&mut self, mut pending: Vec<Pending>, ahead: Desired) {
+        let commits: Vec<Commit> = pending.iter_mut().map(|one| std::mem::take(&mut one.commit)).collect();
+        // What is so already has nothing to keep and nothing to wait for.
+        let nothing_to_keep = commits.iter().all(|commit| *commit == Commit::default());
+        let outcomes = if nothing_to_keep { Ok(Vec::new()) } else { self.store.commit(commits) };
+        let outcomes = match outcomes {
             Ok(outcomes) => outcomes,
-            Err(error) => {
-                return self.commit_failed(Arc::new(error), rest.into_iter().filter_map(|(asked, ..)| asked));
-            }
+            Err(error) => return self.commit_failed(Arc::new(error), pending),
         };
-        if outcomes.iter().all(Result::is_ok) {
-            self.state.desired = ahead;
-        } else {
-            self.state.desired = self.store.snapshot().desired;
-        }
-        for (outcome, (asked, warnings, job)) in outcomes.into_iter().zip(rest) {
-            match (outcome, asked) {
-                (Ok(_), asked) => self.committed(asked, warnings, job),
-                (Err(_), Some((request, principal, attempts, reply))) => {
-                    self.ask_again(request, principal, attempts, reply)
-                }
-                (Err(_), None) => {}
-            }
+        let conflicts = outcomes.iter().any(Result::is_err);
+        self.state.desired = if conflicts { self.store.snapshot().desired } else { ahead };
+        let mut refused = outcomes.iter().map(Result::is_err).chain(std::iter::repeat(false));
+        let (again, kept): (Vec<Pending>, Vec<Pending>) =
+            pending.into_iter().partition(|_| refused.next() == Some(true));
+        self.answer(kept);
+        for (request, principal, attempts, reply) in again.into_iter().filter_map(|one| one.asked) {
+            self.ask_again(request, principal, attempts, reply);
         }
     }
 
-    fn committed(
-        &mut self,
-        asked: Option<(Request, String, u32, Reply)>,
-        warnings: Vec<Finding>,
-        job: Option<Job>,
-    ) {
-        let job = job.map(Arc::new);
-        if let Some(job) = &job {
-            self.running.insert(job.id, Arc::clone(job));
+    /// Everything is published before anybody is answered, so that who is answered finds the job.
+    fn answer(&mut self, kept: Vec<Pending>) {
+        let mut answers = Vec::new();
+        for Pending { asked, warnings, job, .. } in kept {
+            let job = job.map(Arc::new);
+            self.running.extend(job.iter().map(|job| (job.id, Arc::clone(job))));
+            answers.extend(asked.map(|(.., reply)| (reply, Answer::Accepted { job, warnings })));
         }
         self.running.retain(|_, job| job.finished_ms.is_none());
-        if let Some((.., reply)) = asked {
-            // Published first, so that who is answered finds the job.
-            self.publish();
-            let _ = reply.send(Ok(Answer::Accepted { job, warnings }));
+        self.publish();
+        for (reply, answer) in answers {
+            // Nobody is left to answer when the asker went away.
+            let _ = reply.send(Ok(answer));
         }
     }
 
@@ -315,18 +266,15 @@ impl Admission {
         }
     }
 
-    fn commit_failed(
-        &mut self,
-        error: Arc<StoreError>,
-        asked: impl Iterator<Item = (Request, String, u32, Reply)>,
-    ) {
-        tracing::error!(error = %crate::daemon::chain(&*error), "keeping changes failed");
+    fn commit_failed(&mut self, error: Arc<StoreError>, pending: Vec<Pending>) {
+        tracing::error!(error = %crate::chain::chain(&*error), "keeping changes failed");
         let snapshot = self.store.snapshot();
         self.state.desired = snapshot.desired;
         self.running = snapshot.unfinished_jobs.iter().map(|job| (job.id, Arc::clone(job))).collect();
-        for (.., reply) in asked {
+        for (.., reply) in pending.into_iter().filter_map(|one| one.asked) {
             let _ = reply.send(Err(AskError::Store(Arc::clone(&error))));
         }
+        self.publish();
     }
 
     fn publish(&self) {

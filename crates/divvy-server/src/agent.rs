@@ -30,8 +30,9 @@ use divvy_core::vm::ObservedVm;
 use divvy_host::observe::HostObservation;
 use divvy_hypervisor::Hypervisor;
 
-use crate::admit::{DIVVY, Message};
-use crate::executor::{self, HostSide};
+use crate::door::{DIVVY, Message};
+use crate::executor;
+use crate::host_side::HostSide;
 use crate::hub::{Bell, Hub};
 use crate::jobs::StepNote;
 
@@ -98,7 +99,6 @@ impl Agent {
     pub fn run(mut self, stop: &AtomicBool, mut tell: impl FnMut(Looked)) {
         for looked in [Looked::AtGpus, Looked::AtVmsToo] {
             self.turn();
-            self.looked = Some(looked);
             tell(looked);
         }
         while !stop.load(Ordering::Acquire) {
@@ -141,6 +141,7 @@ impl Agent {
             let observed = self.observe(self.desired().generation);
             self.report(observed, notes);
         }
+        self.looked = Some(self.looked.map_or(Looked::AtGpus, |_| Looked::AtVmsToo));
         self.failed_turns = if self.failures.is_empty() { 0 } else { self.failed_turns + 1 };
         (self.after_turn)();
     }
@@ -152,7 +153,7 @@ impl Agent {
     fn observe(&mut self, generation: Generation) -> Observed {
         let mut observed = match self.host.observe() {
             Ok(seen) => self.observed_of(seen, generation),
-            Err(error) => self.unreadable(&crate::daemon::chain(&error), generation),
+            Err(error) => self.unreadable(&crate::chain::chain(&error), generation),
         };
         let (hypervisor, vms) = self.observe_vms();
         observed.findings.extend(self.hypervisor_finding(&hypervisor));
@@ -216,7 +217,7 @@ impl Agent {
         match self.hypervisor.list() {
             Ok(vms) => (self.hypervisor.health(), vms),
             Err(error) => {
-                let reason = crate::daemon::chain(&error);
+                let reason = crate::chain::chain(&error);
                 let seen_last = self.last_sent.as_ref().map(|observed| observed.vms.clone());
                 (HypervisorHealth::Unavailable { reason }, seen_last.unwrap_or_default())
             }
@@ -259,16 +260,19 @@ impl Agent {
         for note in notes {
             let Step::Host(HostStep::CleanPartition { partition, .. }) = &note.step else { continue };
             let (server, partition) = (self.server.clone(), partition.clone());
-            self.ask(match &note.result {
-                Ok(_) => Request::PartitionClean { server, partition },
-                Err(failure) => Request::Quarantine { server, partition, reason: failure.error.clone() },
-            });
+            match &note.result {
+                Ok(_) => self.ask(Request::PartitionClean { server, partition }),
+                Err(failure) if note.unclean => {
+                    self.ask(Request::Quarantine { server, partition, reason: failure.error.clone() });
+                }
+                Err(_) => {}
+            }
         }
     }
 
     fn ask(&self, request: Request) {
         if let Err(error) = self.hub.ask_blocking(request, DIVVY) {
-            tracing::warn!(server = %self.server, error = %crate::daemon::chain(&error), "following up a step failed");
+            tracing::warn!(server = %self.server, error = %crate::chain::chain(&error), "following up a step failed");
         }
     }
 }

@@ -2,15 +2,9 @@
 //! connect; on loopback TCP a token does. Roles come later; today whoever gets in may do everything.
 
 use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use axum::serve::IncomingStream;
 use nix::unistd::{Uid, User};
 use tokio::net::{TcpListener, UnixListener};
-
-use crate::http::{App, Failed};
 
 /// The other end of a connection.
 #[derive(Debug, Clone)]
@@ -44,7 +38,13 @@ impl Principal {
         &self.0
     }
 
-    fn user(uid: u32) -> Self {
+    /// Whoever has the token.
+    pub fn token() -> Self {
+        Self("token".to_owned())
+    }
+
+    /// A user of this machine.
+    pub fn user(uid: u32) -> Self {
         let name = User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name);
         Self(name.unwrap_or_else(|| format!("uid {uid}")))
     }
@@ -56,44 +56,10 @@ pub struct Token(pub std::sync::Arc<str>);
 
 impl Token {
     /// Compares in a time that does not tell how much was right.
-    fn is(&self, given: &str) -> bool {
+    pub fn is(&self, given: &str) -> bool {
         let (own, given) = (self.0.as_bytes(), given.as_bytes());
         own.len() == given.len() && own.iter().zip(given).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
     }
-}
-
-/// Lets a request in with its principal, or answers 401.
-pub async fn admit_peer(
-    State(app): State<App>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let principal = match peer {
-        Peer::User { uid } => Some(Principal::user(uid)),
-        Peer::Nobody => None,
-        Peer::Tcp => {
-            bearer(&request).filter(|given| app.token.is(given)).map(|_| Principal("token".to_owned()))
-        }
-    };
-    let Some(principal) = principal else {
-        let hint =
-            "send Authorization: Bearer with the token in the file `token` of divvyd's state directory";
-        return Failed::new(
-            StatusCode::UNAUTHORIZED,
-            "unauthorized",
-            "who asks is not known".to_owned(),
-            hint,
-        )
-        .into_response();
-    };
-    request.extensions_mut().insert(principal);
-    next.run(request).await
-}
-
-fn bearer(request: &Request) -> Option<&str> {
-    let (scheme, token) = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -17,12 +17,13 @@ use axum::Router;
 use divvy_store::{OpenError, Store};
 use nix::unistd::{Gid, Group};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::admit::{Admission, Message};
+use crate::admit::Admission;
 use crate::agent::{Agent, Looked};
 use crate::auth::{Peer, Token};
+use crate::door::Message;
 use crate::http::{App, router};
 use crate::hub::Hub;
 use crate::parts::{self, Parts, PartsError, ServerParts};
@@ -59,24 +60,14 @@ pub enum DaemonError {
     Listen { place: String, source: std::io::Error },
     #[error("another divvyd answers on {}; stop it, or use another --socket", path.display())]
     SocketInUse { path: PathBuf },
+    #[error("{} is there already and is no socket; move it, or use another --socket", path.display())]
+    NotASocket { path: PathBuf },
     #[error("there is no group {group:?} (socket_group in the settings)")]
     NoGroup { group: String },
     #[error("the runtime failed")]
     Runtime(#[source] std::io::Error),
     #[error("a thread cannot be started")]
     Thread(#[source] std::io::Error),
-}
-
-/// An error with all its causes, in one line.
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
 
 /// The threads of a running daemon.
@@ -124,7 +115,16 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
     };
     let hosts = servers.iter().map(|parts| (parts.host.server.clone(), Arc::clone(&parts.host)));
     let hosts: Arc<BTreeMap<_, _>> = Arc::new(hosts.collect());
-    let app = App { hub: hub.clone(), store: Arc::clone(&store), name, hosts, room: room.clone(), token };
+    let newest_event = newest_event(&store);
+    let app = App {
+        hub: hub.clone(),
+        store: Arc::clone(&store),
+        newest_event,
+        name,
+        hosts,
+        room: room.clone(),
+        token,
+    };
     let threads = start(store, hub, messages, servers)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)?;
@@ -135,6 +135,15 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
         room.keep();
     }
     served
+}
+
+/// The store's word about new events, for tasks that wait.
+fn newest_event(store: &Store) -> watch::Receiver<u64> {
+    let (newest, told) = watch::channel(0);
+    store.watch().call_back(move |latest| {
+        newest.send_replace(latest.event);
+    });
+    told
 }
 
 fn make_dir(path: &Path) -> Result<(), DaemonError> {
@@ -172,6 +181,12 @@ fn start(
     if !wait_for(&turns, agents.len()) {
         tracing::warn!("a server's first turn is not done yet; going on without it");
     }
+    // A turn has sent its report; here it is waited until everybody can see it.
+    let (told, published) = mpsc::channel();
+    hub.tell(Message::Published(told));
+    if published.recv_timeout(FIRST_TURNS).is_err() {
+        tracing::warn!("the first reports are not published yet; going on without them");
+    }
     Ok(Threads { stop, hub, agents, admission, watches })
 }
 
@@ -193,6 +208,8 @@ fn wait_for(turns: &mpsc::Receiver<Looked>, agents: usize) -> bool {
 }
 
 async fn serve(options: &Options, app: Router) -> Result<(), DaemonError> {
+    // Before the socket appears: whoever sees it may end the daemon, which then ends in good order.
+    let ending = Ending::new().map_err(DaemonError::Runtime)?;
     let unix = listen_unix(&options.socket, options.settings.socket_group.as_deref())?;
     let (end, ended) = watch::channel(false);
     let until = |mut ended: watch::Receiver<bool>| async move {
@@ -220,7 +237,7 @@ async fn serve(options: &Options, app: Router) -> Result<(), DaemonError> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!(socket = %options.socket.display(), "ready");
     let stopping = async {
-        wait_for_signal().await;
+        ending.wait().await;
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         // Connections that wait for events or jobs are not waited for.
         let _ = end.send(true);
@@ -237,13 +254,19 @@ async fn serve(options: &Options, app: Router) -> Result<(), DaemonError> {
     Ok(())
 }
 
-async fn wait_for_signal() {
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        }
-        // Without handlers the kernel's own ending of the process is what is left.
-        _ => std::future::pending().await,
+/// The signals that end the daemon, caught from here on.
+struct Ending {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ending {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wait(mut self) {
+        tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
     }
 }
 
@@ -256,11 +279,13 @@ fn listen_unix(path: &Path, group: Option<&str>) -> Result<UnixListener, DaemonE
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(DaemonError::SocketInUse { path: path.to_owned() });
     }
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path).map_err(failed)?,
+        Ok(_) => return Err(DaemonError::NotASocket { path: path.to_owned() }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
     }
-    // Nobody may connect between bind and the final mode.
+    // Nobody may connect before the socket has its final mode.
     let mask = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
     let listener = UnixListener::bind(path);
     nix::sys::stat::umask(mask);
@@ -280,8 +305,9 @@ fn listen_unix(path: &Path, group: Option<&str>) -> Result<UnixListener, DaemonE
 /// The secret for TCP clients, made on the first start.
 fn token(path: &Path) -> Result<Token, DaemonError> {
     let failed = |source| DaemonError::Token { path: path.to_owned(), source };
+    let is_token = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     match std::fs::read_to_string(path) {
-        Ok(text) if text.trim().len() == 64 => return Ok(Token(text.trim().into())),
+        Ok(text) if is_token(text.trim()) => return Ok(Token(text.trim().into())),
         Ok(_) => {
             let cause = std::io::Error::new(
                 std::io::ErrorKind::InvalidData,
@@ -296,9 +322,13 @@ fn token(path: &Path) -> Result<Token, DaemonError> {
     std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom").map_err(failed)?, &mut random)
         .map_err(failed)?;
     let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    // Written beside and moved: a kill in between leaves no half of a token, which no start would take.
+    let beside = path.with_extension("new");
+    let mut options = std::fs::OpenOptions::new();
     let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+        options.write(true).create(true).truncate(true).mode(0o600).open(&beside).map_err(failed)?;
     std::io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)?;
     file.sync_all().map_err(failed)?;
+    std::fs::rename(&beside, path).map_err(failed)?;
     Ok(Token(text.into()))
 }

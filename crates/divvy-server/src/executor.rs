@@ -3,56 +3,26 @@
 //! it and nothing else. A VM gets a partition only with a fresh proof that the partition is ready.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use divvy_core::decide;
 use divvy_core::desired::DesiredServer;
 use divvy_core::finding::Finding;
-use divvy_core::id::{GpuId, PartitionId, ServerId, VmId};
+use divvy_core::id::{GpuId, PartitionId, VmId};
 use divvy_core::observed::{Failure, Observed};
 use divvy_core::pci_address::PciAddress;
 use divvy_core::readiness::{self, Ready};
 use divvy_core::step::{DeviceScope, HostStep, Outcome, Step, VmStep};
-use divvy_host::execute::Limits;
-use divvy_host::observe::{HostObservation, ObserveError, Observer};
-use divvy_host::readiness::Settings as ReadinessSettings;
-use divvy_host::sysfs::Sysfs;
+use divvy_host::error::HostError;
 use divvy_hypervisor::{Hypervisor, HypervisorError};
 
-use crate::admit::now_ms;
-use crate::daemon::chain;
+use crate::chain::chain;
+use crate::clock::now_ms;
+use crate::host_side::HostSide;
 use crate::jobs::StepNote;
 
 /// How long a VM may take to power off when it is restarted for its partition.
 const SHUT_DOWN_DEADLINE: Duration = Duration::from_secs(120);
-
-/// One server's kernel and how to look at it; the agent and the start gate share it.
-pub struct HostSide {
-    pub server: ServerId,
-    pub sysfs: Arc<dyn Sysfs>,
-    pub observer: Observer,
-    pub readiness: ReadinessSettings,
-    pub limits: Limits,
-}
-
-impl HostSide {
-    /// What the GPUs are, with everything that somebody should know about them and their server.
-    pub fn observe(&self) -> Result<HostObservation, ObserveError> {
-        let sys = self.sysfs.as_ref();
-        let mut seen = self.observer.observe_gpus(sys)?;
-        seen.findings.extend(divvy_host::readiness::server_findings(sys, &self.server, &self.readiness));
-        for gpu in &seen.gpus {
-            seen.findings.extend(divvy_host::readiness::gpu_findings(sys, gpu, &self.readiness));
-            for partition in &gpu.partitions {
-                let found =
-                    divvy_host::readiness::resting_partition_findings(sys, gpu, partition, &self.readiness);
-                seen.findings.extend(found);
-            }
-        }
-        Ok(seen)
-    }
-}
 
 pub fn execute(
     host: &HostSide,
@@ -97,6 +67,7 @@ fn on_one_gpu(host: &HostSide, steps: &[&HostStep]) -> Vec<StepNote> {
     for step in steps {
         let result = divvy_host::execute::execute(host.sysfs.as_ref(), step, &host.limits);
         let cleaning = matches!(step, HostStep::CleanPartition { .. });
+        let unclean = cleaning && result.as_ref().is_err_and(proves_unclean);
         let result = result.map_err(|error| Failure {
             gpu: Some(step.gpu().clone()),
             vm: None,
@@ -105,12 +76,25 @@ fn on_one_gpu(host: &HostSide, steps: &[&HostStep]) -> Vec<StepNote> {
             hint: error.hint().to_string(),
         });
         let stop = result.is_err() && !cleaning;
-        notes.push(StepNote { step: Step::Host((*step).clone()), result, at_ms: now_ms() });
+        notes.push(StepNote { step: Step::Host((*step).clone()), result, unclean, at_ms: now_ms() });
         if stop {
             break;
         }
     }
     notes
+}
+
+/// Whether a failed cleaning says something about the partition. One that was not tried (it is open
+/// again, it moved, nobody could look) does not: it is tried again.
+fn proves_unclean(error: &HostError) -> bool {
+    !matches!(
+        error,
+        HostError::PartitionOpen { .. }
+            | HostError::OpenUnknown { .. }
+            | HostError::Moved { .. }
+            | HostError::OtherGpu { .. }
+            | HostError::Unreadable { .. }
+    )
 }
 
 fn on_vms(
@@ -134,7 +118,7 @@ fn on_vms(
         if result.is_err() {
             failed_vms.insert(step.vm());
         }
-        notes.push(StepNote { step: Step::Vm((*step).clone()), result, at_ms: now_ms() });
+        notes.push(StepNote { step: Step::Vm((*step).clone()), result, unclean: false, at_ms: now_ms() });
     }
     notes
 }

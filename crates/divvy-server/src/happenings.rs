@@ -1,11 +1,12 @@
 //! Events: what was asked for and by whom, what the hardware did by itself, what a step could not do.
 //! Made by comparing, never by listening: an event that nobody could see was missed is not told twice.
 
+use divvy_core::assignment::Hold;
 use divvy_core::change::{Change, Edit};
 use divvy_core::desired::PartitionSetting;
 use divvy_core::event::Event;
 use divvy_core::finding::{Finding, Severity, Subject};
-use divvy_core::id::{PartitionId, ServerId};
+use divvy_core::id::{PartitionId, ServerId, VmId};
 use divvy_core::job::{Job, JobId, Progress};
 use divvy_core::observed::{HypervisorHealth, Observed, ObservedGpu};
 use divvy_core::progress;
@@ -22,7 +23,7 @@ pub fn of_change(
 ) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
     for edit in &change.edits {
-        let (code, subject, text) = edit_in_words(edit);
+        let (code, subject, text) = edit_in_words(change, edit);
         events.push(Event {
             at_ms: now_ms,
             code: code.to_owned(),
@@ -48,7 +49,7 @@ pub fn of_change(
     events
 }
 
-fn edit_in_words(edit: &Edit) -> (&'static str, Subject, String) {
+fn edit_in_words(change: &Change, edit: &Edit) -> (&'static str, Subject, String) {
     match edit {
         Edit::SetCount { gpu, setting, .. } => {
             let text = match setting {
@@ -63,15 +64,16 @@ fn edit_in_words(edit: &Edit) -> (&'static str, Subject, String) {
             ("assigned", Subject::Vm(assignment.vm.clone()), text)
         }
         Edit::RemoveAssignment { vm, .. } => {
-            ("unassigned", Subject::Vm(vm.clone()), format!("VM {vm} has no partition any more"))
+            let name = name_of(change, vm);
+            ("unassigned", Subject::Vm(vm.clone()), format!("VM {name} has no partition any more"))
         }
         Edit::SetHold { partition, hold, .. } => match hold {
-            divvy_core::assignment::Hold::Releasing { vm_name, .. } => (
+            Hold::Releasing { vm_name, .. } => (
                 "releasing",
                 Subject::Partition(partition.clone()),
                 format!("partition {partition} is taken back from VM {vm_name}"),
             ),
-            divvy_core::assignment::Hold::Quarantined { reason } => (
+            Hold::Quarantined { reason } => (
                 "quarantined",
                 Subject::Partition(partition.clone()),
                 format!("partition {partition} is quarantined: {reason}"),
@@ -83,6 +85,15 @@ fn edit_in_words(edit: &Edit) -> (&'static str, Subject, String) {
             format!("partition {partition} is free again"),
         ),
     }
+}
+
+/// The name of a VM that gives its partition up: the same change holds the partition and names it.
+fn name_of(change: &Change, vm: &VmId) -> String {
+    let held = change.edits.iter().find_map(|edit| match edit {
+        Edit::SetHold { hold: Hold::Releasing { vm: of, vm_name }, .. } if of == vm => Some(vm_name.clone()),
+        _ => None,
+    });
+    held.unwrap_or_else(|| vm.to_string())
 }
 
 /// What changed between two reports of a server. The first report tells nothing new.

@@ -12,7 +12,7 @@ use divvy_core::request::Request;
 use divvy_core::state::State;
 use tokio::sync::{oneshot, watch};
 
-use crate::admit::{Answer, AskError, Message};
+use crate::door::{Answer, AskError, Message};
 
 /// A bell: rings stay until somebody waited for them, so none is lost.
 #[derive(Clone, Default)]

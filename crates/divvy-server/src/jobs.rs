@@ -8,7 +8,7 @@ use divvy_core::change::{Change, Edit};
 use divvy_core::desired::PartitionSetting;
 use divvy_core::id::ServerId;
 use divvy_core::job::{Job, JobId, JobKind, JobTarget, Progress, StepRecord, Wanted};
-use divvy_core::observed::Failure;
+use divvy_core::observed::{Failure, GpuHealth};
 use divvy_core::plan::plan;
 use divvy_core::progress::{Standing, standing};
 use divvy_core::request::Request;
@@ -20,6 +20,8 @@ use divvy_core::step::{HostStep, Outcome, Step, VmStep};
 pub struct StepNote {
     pub step: Step,
     pub result: Result<Outcome, Failure>,
+    /// A partition was tried to be cleaned, and it is not clean.
+    pub unclean: bool,
     pub at_ms: u64,
 }
 
@@ -118,6 +120,7 @@ pub fn advance(
             }
             if target.progress == Progress::Running {
                 stand(target, standing(state, target, &waiting));
+                give_up_on_unknown_gpu(target, state, &mut advanced.requests);
             }
         }
         finish(&mut after, now_ms);
@@ -197,6 +200,22 @@ fn take_back(target: &JobTarget) -> Option<Request> {
         }
         Wanted::Unassigned { .. } => None,
     }
+}
+
+/// A GPU that stopped answering after the change was accepted: nobody knows for how long, so the change
+/// is taken back and the asker is told now.
+fn give_up_on_unknown_gpu(target: &mut JobTarget, state: &State, requests: &mut Vec<Request>) {
+    let gpu = match &target.wanted {
+        Wanted::Count { gpu, .. } => gpu,
+        Wanted::Assigned { partition, .. } => &partition.gpu,
+        Wanted::Unassigned { .. } => return,
+    };
+    let seen = state.observed.get(&target.server).and_then(|observed| observed.gpu(gpu));
+    let Some(GpuHealth::Unknown { reason }) = seen.map(|gpu| &gpu.health) else { return };
+    target.progress = Progress::Failed;
+    target.detail = Some(format!("GPU {gpu} does not answer: {reason}"));
+    target.hint = Some("divvy explain GPU says what was tried; the server's kernel log says why".to_owned());
+    requests.extend(take_back(target));
 }
 
 fn stand(target: &mut JobTarget, standing: Standing) {

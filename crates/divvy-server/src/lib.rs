@@ -11,15 +11,19 @@
 
 #![forbid(unsafe_code)]
 
+pub mod chain;
+pub mod clock;
 pub mod settings;
 
 pub mod admit;
+pub mod door;
 pub mod happenings;
 pub mod hub;
 pub mod jobs;
 
 pub mod agent;
 pub mod executor;
+pub mod host_side;
 
 pub mod auth;
 pub mod http;
@@ -28,3 +32,8 @@ pub mod views;
 pub mod daemon;
 pub mod hook;
 pub mod parts;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

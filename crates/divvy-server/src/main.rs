@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use divvy_server::daemon::{self, Options, chain};
+use divvy_server::chain::chain;
+use divvy_server::daemon::{self, Options};
 use divvy_server::{hook, settings};
 
 /// Shares the GPUs of this server among its VMs

@@ -17,7 +17,7 @@ use divvy_sim::room::{Room, RoomError};
 use divvy_sim::spec::Delays;
 
 use crate::agent::AfterTurn;
-use crate::executor::HostSide;
+use crate::host_side::HostSide;
 use crate::hub::Hub;
 use crate::settings::Settings;
 
@@ -79,10 +79,8 @@ pub fn real(settings: &Settings, hub: &Hub) -> Result<Parts, PartsError> {
             ServerId::new(&name.to_string_lossy()).map_err(PartsError::Name)?
         }
     };
-    let mut sysfs = RealSysfs::new("/");
-    if let Ok(own) = std::env::current_exe() {
-        sysfs = sysfs.with_worker(own, vec!["--write-worker".into()]);
-    }
+    // Our own program also when an upgrade has replaced the file meanwhile.
+    let sysfs = RealSysfs::new("/").with_worker("/proc/self/exe", vec!["--write-worker".into()]);
     let sysfs: Arc<dyn Sysfs> = Arc::new(sysfs);
     let bell = hub.bell(&server);
     let watch = UeventWatch::start(move || bell.ring()).map_err(PartsError::Uevent)?;
@@ -116,7 +114,7 @@ impl RoomControl for KeptRoom {
             return Err(format!("the room has no server {server}"));
         };
         let done = if on { on_server.power_on(vm) } else { on_server.power_off(vm) };
-        done.map_err(|error| crate::daemon::chain(&error))?;
+        done.map_err(|error| crate::chain::chain(&error))?;
         self.keep();
         self.hub.bell(server).ring();
         Ok(())

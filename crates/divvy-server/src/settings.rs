@@ -74,7 +74,8 @@ pub fn read(named: Option<&Path>) -> Result<Settings, SettingsError> {
     parse(path, &text)
 }
 
-fn parse(path: &Path, text: &str) -> Result<Settings, SettingsError> {
+/// Understands the text of the file; `path` is for what is said about it.
+pub fn parse(path: &Path, text: &str) -> Result<Settings, SettingsError> {
     let file: File = toml::from_str(text)
         .map_err(|source| SettingsError::Malformed { path: path.to_owned(), source: Box::new(source) })?;
     let mut more_gpus = BTreeSet::new();
@@ -138,7 +139,7 @@ mod tests {
             ("server_name = ", "server_name"),
         ];
         for (text, named) in table {
-            let told = crate::daemon::chain(&parsed(text).expect_err("refused"));
+            let told = crate::chain::chain(&parsed(text).expect_err("refused"));
             assert!(told.contains(named), "{text}: {told}");
         }
     }

@@ -125,8 +125,11 @@ fn state_word(state: CorePartitionState) -> PartitionState {
     }
 }
 
+/// By server and name: ids say nothing to whoever reads the list.
 pub fn vms(state: &State) -> Vec<VmView> {
-    state.vms().map(|(server, vm)| vm_view(state, server, vm)).collect()
+    let mut views: Vec<VmView> = state.vms().map(|(server, vm)| vm_view(state, server, vm)).collect();
+    views.sort_by(|one, two| (&one.server, &one.name, &one.id).cmp(&(&two.server, &two.name, &two.id)));
+    views
 }
 
 pub fn vm_view(state: &State, server: &ServerId, vm: &ObservedVm) -> VmView {

@@ -72,7 +72,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// Binds without any check: the links on both sides, and the group's node for a VFIO driver.
+    /// Binds without any check: the links on both sides, and the group's file for a VFIO driver.
     pub(crate) fn bind_unasked(&mut self, driver: &str, address: PciAddress) {
         let Some(vfio) = self.drivers.get(driver).map(|driver| driver.spec.vfio) else { return };
         let Some(function) = self.functions.get_mut(&address) else { return };
@@ -150,3 +150,6 @@ fn id_pair(text: &str) -> Result<(u16, u16), Errno> {
     };
     Ok((number()?, number()?))
 }
+
+#[cfg(test)]
+mod tests;

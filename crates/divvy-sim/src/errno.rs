@@ -1,4 +1,5 @@
-//! The kernel's error numbers that a simulated kernel answers with (x86-64 Linux).
+//! The kernel's error numbers that a simulated kernel answers with (x86-64 Linux). When it
+//! answers which is not known here.
 
 use std::io;
 

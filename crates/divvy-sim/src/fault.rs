@@ -1,8 +1,11 @@
 //! What can be wrong with one GPU, to be switched on and off from outside. The kernel's own refusals
 //! are not faults: they come from the state of things.
 
+use serde::{Deserialize, Serialize};
+
 /// A switch on one GPU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Fault {
     /// Its driver answers a change of `sriov_numvfs` with this error number.
     WriteFails { errno: i32 },

@@ -221,3 +221,6 @@ fn detach(
 fn outcome(changed: DeviceScope) -> Outcome {
     if changed.defined || changed.live { Outcome::Changed } else { Outcome::Already }
 }
+
+#[cfg(test)]
+mod tests;

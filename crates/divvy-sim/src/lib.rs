@@ -47,3 +47,6 @@ pub mod hardware;
 pub mod room;
 
 pub mod ops;
+
+#[cfg(test)]
+mod testing;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use divvy_core::id::VmId;
 use divvy_core::pci_address::PciAddress;
+use serde::{Deserialize, Serialize};
 
 use crate::errno::{ENODEV, Errno};
 use crate::fault::Faults;
@@ -23,7 +24,8 @@ use crate::spec::{Delays, ServerSpec};
 use crate::vms::Vm;
 
 /// How the server's hypervisor can be reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Connection {
     Up,
     /// The next call fails, the one after it connects again.
@@ -179,7 +181,7 @@ impl State {
 
     /// Whether the function's lock is taken.
     fn is_locked(&self, address: PciAddress) -> bool {
-        self.queues.contains_key(&address) || self.faults_of(address).hang
+        self.queues.contains_key(&address) || self.hangs(address)
     }
 }
 
@@ -323,3 +325,6 @@ impl Machine {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

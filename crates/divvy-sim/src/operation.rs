@@ -42,7 +42,7 @@ impl State {
         if !self.kernel.functions.contains_key(&address) {
             return Begin::Done(Err(ENODEV));
         }
-        if self.faults_of(address).hang {
+        if self.hangs(address) {
             return Begin::Blocked;
         }
         match operation {
@@ -187,6 +187,12 @@ impl State {
         Ok(())
     }
 
+    /// Whether whoever takes this function's lock hangs: a GPU's partitions have locks of their own.
+    pub(crate) fn hangs(&self, address: PciAddress) -> bool {
+        let is_vf = self.kernel.functions.get(&address).is_some_and(|known| known.pf().is_some());
+        !is_vf && self.faults_of(address).hang
+    }
+
     /// Faults of the GPU that this function is, or is a part of.
     pub(crate) fn faults_of(&self, address: PciAddress) -> Faults {
         let function = self.kernel.functions.get(&address);
@@ -209,3 +215,6 @@ fn can_enable(sriov: &Sriov, pf: PciAddress, count: u16, faults: &Faults) -> Res
         _ => Err(ENOMEM),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -167,7 +167,8 @@ impl Generator<'_> {
             64..66 => self.some_function_write("reset_method", &METHODS),
             66..68 => self.some_function_write("vendor", &["0x1234"]),
             68..80 => SysOp::Read { path: self.some_file(&FILES) },
-            80..86 => self.list(),
+            80..84 => self.list(),
+            84..94 => self.bring_home(),
             _ => self.link(),
         }
     }
@@ -221,6 +222,19 @@ impl Generator<'_> {
         let driver = self.one_of(&drivers);
         let value = self.address_text();
         SysOp::Write { path: format!("sys/bus/pci/drivers/{driver}/{verb}"), value }
+    }
+
+    /// A step on the PF's way back to its own driver: without it a sequence that took the driver off
+    /// would answer ENOENT for ever.
+    fn bring_home(&mut self) -> SysOp {
+        let Some((own, others)) = self.targets.drivers.split_first() else { return self.link() };
+        let (pf, other) = (self.targets.pf, self.rng.pick(others).unwrap_or(own).clone());
+        let (path, value) = match self.rng.below(4) {
+            0 => (file(pf, "driver_override"), "\n".to_owned()),
+            1 => (format!("sys/bus/pci/drivers/{other}/unbind"), pf.to_string()),
+            _ => (format!("sys/bus/pci/drivers/{own}/bind"), pf.to_string()),
+        };
+        SysOp::Write { path, value }
     }
 
     fn probe(&mut self) -> SysOp {

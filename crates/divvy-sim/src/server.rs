@@ -331,3 +331,6 @@ impl SavedFunction {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

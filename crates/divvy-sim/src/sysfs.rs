@@ -112,3 +112,6 @@ fn takes_lock_to_read(attr: &Attr) -> Option<PciAddress> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,11 +78,11 @@ impl Tree {
 
     /// What stands at a path. `follow` says what to do with a link in the last place.
     pub fn resolve(&self, path: &str, follow: bool) -> Result<&Entry, Errno> {
-        let mut todo: VecDeque<&str> = parts(path).collect();
+        let mut rest: VecDeque<&str> = parts(path).collect();
         let mut above: Vec<&Entry> = Vec::new();
         let mut here = &self.root;
         let mut links = 0;
-        while let Some(part) = todo.pop_front() {
+        while let Some(part) = rest.pop_front() {
             let Entry::Folder(names) = here else { return Err(ENOTDIR) };
             if part == ".." {
                 here = above.pop().unwrap_or(&self.root);
@@ -90,13 +90,13 @@ impl Tree {
             }
             let next = names.get(part).ok_or(ENOENT)?;
             match next {
-                Entry::Link(target) if follow || !todo.is_empty() => {
+                Entry::Link(target) if follow || !rest.is_empty() => {
                     links += 1;
                     if links > MAX_LINKS {
                         return Err(ELOOP);
                     }
                     for part in parts(target).collect::<Vec<_>>().into_iter().rev() {
-                        todo.push_front(part);
+                        rest.push_front(part);
                     }
                 }
                 _ => {

@@ -26,7 +26,7 @@ use tempfile::TempDir;
 const VMS: u64 = 1_000;
 const SERVERS: u64 = 10;
 const LOG_BYTES: u64 = 16 << 20;
-const GROUP: usize = 64;
+const BATCH: usize = 64;
 const DEFAULT_SECONDS: u64 = 3;
 
 fn main() {
@@ -39,8 +39,10 @@ fn main() {
     while Instant::now() < deadline {
         times.log.push(time(|| bench.log_write()));
         times.sqlite.push(time(|| bench.sqlite_commit()));
-        times.store.push(time(|| bench.store_commit(1)));
-        times.group.push(time(|| bench.store_commit(GROUP)) / GROUP as u32);
+        let one = bench.batch(1);
+        times.store.push(time(|| bench.store_commit(one)));
+        let batch = bench.batch(BATCH);
+        times.batch.push(time(|| bench.store_commit(batch)) / BATCH as u32);
     }
     times.print(bench.bytes.len());
 }
@@ -66,7 +68,8 @@ impl Bench {
             bytes: Vec::new(),
             turn: 0,
         };
-        bench.store_commit(VMS as usize);
+        let assigned = bench.batch(VMS as usize);
+        bench.store_commit(assigned);
         let Commit { change, events, jobs } = commit(1, &Desired::default());
         bench.bytes = [
             serde_json::to_vec(&change.edits).expect("is JSON"),
@@ -77,16 +80,20 @@ impl Bench {
         bench
     }
 
-    /// So many commits, each of one assignment, one job and one event, in one transaction.
-    fn store_commit(&mut self, commits: usize) {
+    /// So many commits, each of one assignment, one job and one event.
+    fn batch(&mut self, commits: usize) -> Vec<Commit> {
         let mut desired = self.store.snapshot().desired;
-        let batch = (0..commits).map(|_| {
+        let commits = (0..commits).map(|_| {
             self.turn += 1;
             let commit = commit(self.turn, &desired);
             commit.change.apply(&mut desired).expect("relies on what is so");
             commit
         });
-        let outcomes = self.store.commit(batch.collect()).expect("writes");
+        commits.collect()
+    }
+
+    fn store_commit(&self, batch: Vec<Commit>) {
+        let outcomes = self.store.commit(batch).expect("writes");
         assert!(outcomes.iter().all(Result::is_ok));
     }
 
@@ -175,27 +182,31 @@ struct Times {
     log: Vec<Duration>,
     sqlite: Vec<Duration>,
     store: Vec<Duration>,
-    group: Vec<Duration>,
+    batch: Vec<Duration>,
 }
 
 impl Times {
     fn print(mut self, bytes: usize) {
-        let rounds = self.store.len();
-        let [log, sqlite, store, group] =
-            [&mut self.log, &mut self.sqlite, &mut self.store, &mut self.group].map(|times| median(times));
-        let ratio = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64();
-        println!("{rounds} rounds in turn, {bytes} bytes a commit, medians");
-        println!("preallocated log, fdatasync      {log:>10.1?}");
-        println!("SQLite, one row, FULL            {sqlite:>10.1?}");
-        println!("store.commit, one                {store:>10.1?}");
-        println!("store.commit, each of {GROUP}         {group:>10.1?}");
-        println!("store / SQLite                   {:>10.2}", ratio(store, sqlite));
-        println!("store / log                      {:>10.2}", ratio(store, log));
-        println!("one / each of {GROUP}                 {:>10.2}", ratio(store, group));
+        println!("{} rounds in turn, {bytes} bytes a commit", self.store.len());
+        // On a busy machine the median is the wait for a processor; the fastest tenth is the disk.
+        for (name, part) in [("median", 0.5), ("fastest tenth", 0.1)] {
+            let all = [&mut self.log, &mut self.sqlite, &mut self.store, &mut self.batch];
+            let [log, sqlite, store, batch] = all.map(|times| quantile(times, part));
+            let ratio = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64();
+            println!("\n{name}");
+            println!("  preallocated log, fdatasync  {log:>10.1?}");
+            println!("  SQLite, one row, FULL        {sqlite:>10.1?}");
+            println!("  store.commit, one            {store:>10.1?}");
+            println!("  store.commit, each of {BATCH}     {batch:>10.1?}");
+            println!("  store / SQLite               {:>10.2}", ratio(store, sqlite));
+            println!("  store / log                  {:>10.2}", ratio(store, log));
+            println!("  one / each of {BATCH}             {:>10.2}", ratio(store, batch));
+        }
     }
 }
 
-fn median(times: &mut [Duration]) -> Duration {
+/// The time that this part of the times is below.
+fn quantile(times: &mut [Duration], part: f64) -> Duration {
     times.sort_unstable();
-    times[times.len() / 2]
+    times[(times.len() as f64 * part) as usize]
 }

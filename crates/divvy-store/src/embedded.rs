@@ -51,7 +51,7 @@ impl Embedded {
         if !files.database_exists()? {
             session::create(&files)?;
         }
-        let (session, head) = Session::open(&files, LeftOverLog::FoldIfFree)?;
+        let (session, head) = Session::open(&files.database(), LeftOverLog::FoldIfFree)?;
         let watch = Watch::default();
         watch.announce(head.latest());
         Ok(Self {
@@ -146,7 +146,7 @@ impl Embedded {
         // No handle of this process may be open meanwhile: closing a file drops all locks on it.
         let mut reader = lock(&self.reader);
         *reader = None;
-        let (session, head) = Session::open(&self.files, LeftOverLog::Fold)?;
+        let (session, head) = Session::open(&self.files.database(), LeftOverLog::Fold)?;
         self.publish(head);
         Ok(session)
     }

@@ -6,7 +6,7 @@ mod model;
 use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -129,19 +129,25 @@ fn a_kill_at_any_moment_loses_nothing_acknowledged_and_leaves_nothing_half_done(
     assert!(acknowledged > 0, "nothing was ever acknowledged");
 }
 
-/// The kernel refuses to let any file grow past a few hundred KiB: what a full disk looks like.
-#[test]
-fn a_full_disk_stops_the_commits_and_loses_nothing_acknowledged() {
-    let folder = TempDir::new().expect("makes a folder");
-    let script = "trap '' XFSZ; ulimit -f 200; exec \"$@\"";
+/// Runs the committing process until a file would grow past so many blocks of 512 bytes: the kernel
+/// refuses that, as a full disk does.
+fn run_until_full(folder: &Path, blocks: u64) -> Output {
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"");
     let output = Command::new("sh")
-        .args(["-c", script, "sh"])
+        .args(["-c", &script, "sh"])
         .arg(env::current_exe().expect("has a path"))
         .args(["--exact", "what_was_acknowledged_is_there_after_a_clean_stop", "--nocapture"])
-        .env(FOLDER, folder.path())
+        .env(FOLDER, folder)
         .output()
         .expect("starts");
     assert!(!output.status.success(), "it never ran out of space");
+    output
+}
+
+#[test]
+fn a_full_disk_stops_the_commits_and_loses_nothing_acknowledged() {
+    let folder = TempDir::new().expect("makes a folder");
+    let output = run_until_full(folder.path(), 400);
     let mut said = Said::default();
     String::from_utf8_lossy(&output.stdout).lines().for_each(|line| said.hear(line));
     assert!(said.acknowledged > 0, "it had no space from the start");
@@ -151,4 +157,14 @@ fn a_full_disk_stops_the_commits_and_loses_nothing_acknowledged() {
     let found = store.snapshot().revision.0;
     assert!(found >= said.acknowledged, "{} acknowledged, {found} found", said.acknowledged);
     assert_eq!(History::of(found).difference(&store), None);
+}
+
+#[test]
+fn a_first_start_on_a_full_disk_leaves_nothing_in_the_way_of_the_next() {
+    for blocks in [0, 1, 8, 9, 16, 24, 32, 40, 48, 64] {
+        let folder = TempDir::new().expect("makes a folder");
+        run_until_full(folder.path(), blocks);
+        let store = model::open(folder.path()).expect("there is room now");
+        assert_eq!(History::of(store.snapshot().revision.0).difference(&store), None);
+    }
 }

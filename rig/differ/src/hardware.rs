@@ -56,7 +56,7 @@ const PHYSICAL: [Physical; 3] = [
     },
     Physical {
         bus: 3,
-        numbers: (0x8086, 0x10c9, 0x8086, 0xa03c),
+        numbers: (0x8086, 0x10c9, 0x1af4, 0x1100),
         class: 0x02_0000,
         serial: None,
         driver: "igb",
@@ -67,7 +67,7 @@ const PHYSICAL: [Physical; 3] = [
             vf_device_id: 0x10ca,
             vf_bars: &[(0, 16 * KIB), (3, 16 * KIB)],
         },
-        bars: &[(0, 128 * KIB), (1, 128 * KIB), (3, 16 * KIB)],
+        bars: &[(0, 128 * KIB), (1, 128 * KIB), (2, 32), (3, 16 * KIB)],
         resets: &["flr", "pm", "bus"],
     },
 ];

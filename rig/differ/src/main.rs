@@ -4,6 +4,7 @@
 //! ```text
 //! in the rig   divvy-differ answer  SEED OPS ──▶ one answer per line
 //! here         divvy-differ compare SEED OPS ◀── the same lines
+//! here         divvy-differ list    SEED OPS     what would be done, to look into a difference
 //! ```
 //!
 //! It changes partition counts, drivers and more of whatever it finds: it runs
@@ -46,13 +47,14 @@ fn main() -> ExitCode {
 }
 
 fn run(words: &[&str]) -> Result<ExitCode> {
-    let [verb, seed, number] = words else { bail!("usage: divvy-differ answer|compare SEED OPS") };
+    let [verb, seed, number] = words else { bail!("usage: divvy-differ list|answer|compare SEED OPS") };
     let seed = seed.parse().context("SEED is a number")?;
     let operations = operations(seed, number.parse().context("OPS is a number")?);
     match *verb {
+        "list" => list(&operations),
         "answer" => answer(&operations),
         "compare" => compare(seed, &operations),
-        _ => bail!("{verb} is neither answer nor compare"),
+        _ => bail!("{verb} is none of list, answer, compare"),
     }
 }
 
@@ -68,6 +70,18 @@ fn operations(seed: u64, number: usize) -> Vec<SysOp> {
         sequences[nth].next()
     };
     (0..number).filter_map(|_| mix()).collect()
+}
+
+/// What would be done, and what the simulator answers, for whoever looks into a difference.
+fn list(operations: &[SysOp]) -> Result<ExitCode> {
+    let server = hardware::simulated();
+    let simulated = server.sysfs();
+    let mut out = std::io::stdout().lock();
+    for (number, operation) in operations.iter().enumerate() {
+        let own = ops::apply(simulated.as_ref(), operation);
+        writeln!(out, "{number} {operation:?} {own:?}")?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn answer(operations: &[SysOp]) -> Result<ExitCode> {

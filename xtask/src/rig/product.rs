@@ -14,6 +14,14 @@ use super::{process, sources};
 
 /// Where the programs go in the rig.
 const PROGRAMS: [&str; 2] = ["divvyd", "divvy"];
+/// The package's files, and below which folder each has its path.
+const FILES: [(&str, &str); 5] = [
+    ("divvyd.service", "/usr/lib/systemd/system"),
+    ("hooks/qemu.d/divvy", "/etc/libvirt"),
+    ("modules-load.d/divvy.conf", "/usr/lib"),
+    ("sysusers.d/divvy.conf", "/usr/lib"),
+    ("tmpfiles.d/divvy.conf", "/usr/lib"),
+];
 const POLL: Duration = Duration::from_millis(200);
 /// What happens by itself, at most a VM's start, in an emulated machine.
 pub const SOON: Duration = Duration::from_secs(60);
@@ -48,9 +56,11 @@ impl Product {
         for name in PROGRAMS {
             rig.upload(&stripped(&self.folder, name), &format!("/usr/bin/{name}"))?;
         }
-        let product = sources().join("product");
-        rig.upload(&product.join("divvyd.service"), "/usr/lib/systemd/system/divvyd.service")?;
-        rig.upload(&product.join("libvirt-hook"), "/etc/libvirt/hooks/qemu.d/divvy")?;
+        let packaging = sources().join("../packaging");
+        for (file, folder) in FILES {
+            rig.upload(&packaging.join(file), &format!("{folder}/{file}"))?;
+        }
+        rig.expect("systemd-sysusers && systemd-tmpfiles --create divvy.conf")?;
         rig.write(settings, "/etc/divvy/divvyd.toml")?;
         rig.expect("systemctl daemon-reload && systemctl enable --now divvyd")?;
         // libvirt looks for hooks when it starts, and not again.

@@ -61,3 +61,32 @@ fn each_violation_is_found_alone() {
         }
     }
 }
+
+mod properties {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// A state in which every VM has its own existing partition is sound, and giving one of them away
+        /// a second time is found, wherever it is.
+        #[test]
+        fn a_partition_with_two_owners_is_found_wherever_it_is(owners in 1u16..8, stolen in 0u16..8) {
+            let mut world = World::one_a2(8);
+            for index in 0..owners {
+                world = world.assigned(&alloc::format!("vm-{index:03}"), index);
+            }
+            prop_assert_eq!(check(&world.state()), []);
+            let world = world.assigned("thief", stolen);
+            let doubled = stolen < owners;
+            prop_assert_eq!(codes(&world).contains(&"violation_two_owners"), doubled);
+        }
+
+        /// An assignment beyond the count that was asked for is found, whatever the count.
+        #[test]
+        fn an_assignment_beyond_the_count_is_found(count in 0u16..16, index in 0u16..16) {
+            let mut world = World::one_a2(16).assigned("vm-001", index);
+            world.desired_mut().settings.insert(crate::testing::gpu_id("gpu-1"), PartitionSetting::from_number(count));
+            prop_assert_eq!(codes(&world).contains(&"violation_beyond_count"), index >= count);
+        }
+    }
+}

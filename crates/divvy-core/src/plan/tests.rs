@@ -147,7 +147,7 @@ fn after_a_boot_the_device_under_the_old_address_leaves_the_definition_and_the_n
     let mut world = World::one_a2(4).assigned("vm-001", 0);
     prepare(&mut world);
     let old = world.partition_address(3).routing_id_plus(32).expect("on the bus");
-    let stale = VmDevice { address: old, alias: Some("ua-divvy-gpu-1-0".into()), defined: true, live: false };
+    let stale = VmDevice { address: old, alias: Some("gpu-1.0".into()), defined: true, live: false };
     world.vm_mut("vm-001").devices.push(stale);
     assert_eq!(kinds(&planned(&world)), ["take", "add"]);
 }

@@ -8,12 +8,13 @@ use super::Plan;
 use crate::assignment::Assignment;
 use crate::desired::DesiredServer;
 use crate::finding::Subject;
+use crate::id::PartitionId;
 use crate::observed::{Observed, ObservedPartition};
 use crate::pci_address::PciAddress;
 use crate::rules::vm_settings;
 use crate::rules::whole_or_partitions::VFIO_DRIVER;
 use crate::step::{DeviceScope, HostStep, Step, VmStep};
-use crate::vm::{DEVICE_ALIAS_PREFIX, ObservedVm};
+use crate::vm::ObservedVm;
 
 pub fn plan_assignments(desired: &DesiredServer, observed: &Observed, plan: &mut Plan) {
     for assignment in desired.assignments.values() {
@@ -107,7 +108,7 @@ fn give_to_vm(vm: &ObservedVm, assignment: &Assignment, address: PciAddress, pla
 /// Devices that Divvy put into this VM under an address that is not the partition's any more.
 fn take_stale_out(vm: &ObservedVm, address: PciAddress, plan: &mut Plan) {
     let by_divvy =
-        |alias: &Option<String>| alias.as_deref().is_some_and(|alias| alias.starts_with(DEVICE_ALIAS_PREFIX));
+        |alias: &Option<String>| alias.as_deref().is_some_and(|name| name.parse::<PartitionId>().is_ok());
     for device in &vm.devices {
         if device.address != address && device.defined && by_divvy(&device.alias) {
             plan.steps.push(Step::Vm(VmStep::RemoveDevice {

@@ -26,7 +26,9 @@ impl Blockers {
     }
 
     /// The refusal, if anything blocks. Assigned partitions are named first: unassigning closes them.
-    pub fn into_result(self) -> Result<(), Refusal> {
+    pub fn into_result(mut self) -> Result<(), Refusal> {
+        self.assigned.sort();
+        self.open.sort();
         if !self.assigned.is_empty() {
             return Err(Refusal::PartitionsAssigned { owners: self.assigned });
         }
@@ -105,5 +107,33 @@ mod tests {
     fn a_partition_that_is_still_being_released_blocks() {
         let world = World::one_a2(4).releasing("vm-001", 0);
         assert_eq!(world.blockers().into_result().expect_err("blocked").code(), "partitions_open");
+    }
+
+    proptest::proptest! {
+        /// A count may change exactly while nobody has, holds, opens or defines any partition.
+        #[test]
+        fn a_count_may_change_exactly_while_every_partition_is_idle(
+            assigned in proptest::option::of(0u16..8),
+            releasing in proptest::option::of(0u16..8),
+            open in proptest::option::of(0usize..8),
+            foreign in proptest::option::of(0usize..8),
+        ) {
+            let mut world = World::one_a2(8);
+            if let Some(index) = assigned {
+                world = world.assigned("vm-001", index);
+            }
+            if let Some(index) = releasing {
+                world = world.releasing("vm-002", index);
+            }
+            if let Some(index) = open {
+                world.gpu_mut().partitions[index].open = true;
+            }
+            if let Some(index) = foreign {
+                let address = world.partition_address(index);
+                world.observed_mut().vms.push(vm_with_device("foreign", address));
+            }
+            let idle = assigned.is_none() && releasing.is_none() && open.is_none() && foreign.is_none();
+            proptest::prop_assert_eq!(world.blockers().into_result().is_ok(), idle);
+        }
     }
 }

@@ -21,4 +21,12 @@ mod tests {
         assert_eq!(refusal.code(), "partition_not_chosen_by_user");
         assert!(refusal.hint().contains("--gpu"));
     }
+
+    proptest::proptest! {
+        /// No way of writing a partition gets past.
+        #[test]
+        fn no_text_chooses_a_partition(text in ".{0,40}") {
+            proptest::prop_assert!(check(Some(&text)).is_err());
+        }
+    }
 }

@@ -81,4 +81,15 @@ mod tests {
             assert_eq!((found.code, found.severity), (code, Severity::NeedsAccept));
         }
     }
+
+    proptest::proptest! {
+        /// Only a listed guest operating system passes in silence.
+        #[test]
+        fn nothing_unlisted_passes_in_silence(os in proptest::option::of("(https?://)?[a-z./0-9]{0,30}")) {
+            let mut vm = vm("vm-001");
+            vm.settings.guest_os.clone_from(&os);
+            let listed = os.as_deref().is_some_and(is_supported);
+            proptest::prop_assert_eq!(finding(&vm).is_none(), listed);
+        }
+    }
 }

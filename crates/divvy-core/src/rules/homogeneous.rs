@@ -163,4 +163,25 @@ mod tests {
         let found = findings(&World::of_gpus(&gpus).state());
         assert_eq!(found.iter().map(|f| f.code.clone()).collect::<Vec<_>>(), [MEMORY]);
     }
+
+    proptest::proptest! {
+        /// Unlike counts are found exactly if there are any, and taking every mend leaves none.
+        #[test]
+        fn taking_every_mend_makes_the_set_even(counts in proptest::collection::vec(proptest::sample::select(&[0u16, 2, 4, 8][..]), 1..6)) {
+            let names = ["a", "b", "c", "d", "e", "f"];
+            let gpus: Vec<_> = counts.iter().zip(names).map(|(count, name)| (name, gpu_a2(&format!("gpu-{name}"), *count))).collect();
+            let found = findings(&World::of_gpus(&gpus).state());
+            proptest::prop_assert_eq!(found.is_empty(), counts.iter().all(|count| *count == counts[0]));
+            let mended = gpus.into_iter().map(|(name, mut gpu)| {
+                let mend = found.iter().find(|finding| finding.subject == Subject::Gpu(gpu.id.clone())).map(|f| f.mend.clone());
+                if let Some(mend) = mend {
+                    let count = mend.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0);
+                    gpu = gpu_a2(gpu.id.as_str(), count);
+                }
+                (name, gpu)
+            });
+            let mended: Vec<_> = mended.collect();
+            proptest::prop_assert_eq!(findings(&World::of_gpus(&mended).state()), []);
+        }
+    }
 }

@@ -26,4 +26,15 @@ mod tests {
         let world = world.assigned("vm-001", 0);
         assert_eq!(check(&world.state(), &one.id, &one.name).expect_err("has one").code(), "no_migration");
     }
+
+    proptest::proptest! {
+        /// A VM is held back exactly if it has a partition, whichever.
+        #[test]
+        fn a_vm_is_held_back_exactly_if_it_has_a_partition(owner in 1u8..5, asker in 1u8..5, index in 0u16..8) {
+            let name = |number: u8| alloc::format!("vm-{number:03}");
+            let world = World::one_a2(8).assigned(&name(owner), index);
+            let asking = vm(&name(asker));
+            proptest::prop_assert_eq!(check(&world.state(), &asking.id, &asking.name).is_err(), owner == asker);
+        }
+    }
 }

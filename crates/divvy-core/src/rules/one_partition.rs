@@ -72,4 +72,22 @@ mod tests {
         assert_eq!(named_once([&one, &one]).expect_err("twice").code(), "vm_named_twice");
         assert_eq!(named_once([&one, &vm("vm-002")]), Ok(()));
     }
+
+    proptest::proptest! {
+        /// A VM passes exactly if it owns nothing and has no partition among its devices.
+        #[test]
+        fn a_vm_passes_exactly_if_it_has_none(owner in 1u8..5, index in 0usize..8, by_another_hand: bool, asker in 1u8..5) {
+            let mut world = World::one_a2(8);
+            let name = |number: u8| alloc::format!("vm-{number:03}");
+            if by_another_hand {
+                let address = world.partition_address(index);
+                *world.vm_mut(&name(owner)) = vm_with_device(&name(owner), address);
+            } else {
+                world = world.assigned(&name(owner), index as u16);
+            }
+            let state = world.state();
+            let asking = world.observed().vms.iter().find(|vm| vm.name == name(asker)).expect("exists");
+            proptest::prop_assert_eq!(check(&state, world.observed(), asking).is_ok(), asker != owner);
+        }
+    }
 }

@@ -33,4 +33,13 @@ mod tests {
         let refusal = check(&here, &vm("vm-001"), &there, &gpu_id("gpu-1")).expect_err("other server");
         assert_eq!(refusal.code(), "other_server");
     }
+
+    proptest::proptest! {
+        /// Two servers are the same exactly if their names are.
+        #[test]
+        fn servers_are_told_apart_by_name(one in "[a-z]{1,3}", other in "[a-z]{1,3}") {
+            let passes = check(&server_id(&one), &vm("vm-001"), &server_id(&other), &gpu_id("gpu-1")).is_ok();
+            proptest::prop_assert_eq!(passes, one == other);
+        }
+    }
 }

@@ -63,4 +63,15 @@ mod tests {
     fn more_than_the_hardware_makes_is_explained_by_the_hardware() {
         assert!(why_not(&gpu_a2("gpu-1", 0), 32).contains("at most 16"));
     }
+
+    proptest::proptest! {
+        /// Whatever the valid counts are, a number passes exactly if it is one of them.
+        #[test]
+        fn a_number_passes_exactly_if_it_is_listed(valid in proptest::collection::vec(1u16..64, 0..8), asked in 0u16..80) {
+            let mut gpu = gpu_a2("gpu-1", 0);
+            let counts = valid.iter().filter_map(|count| PartitionCount::new(*count)).collect();
+            gpu.valid_counts = crate::gpu::ValidPartitionCounts::new(counts, CountSource::Driver);
+            proptest::prop_assert_eq!(check(&gpu, asked).is_ok(), valid.contains(&asked));
+        }
+    }
 }

@@ -71,4 +71,19 @@ mod tests {
         unreadable.gpu_mut().partition_count = None;
         assert_eq!(may_use_whole(unreadable.gpu()).expect_err("unknown").code(), "gpu_unknown");
     }
+
+    proptest::proptest! {
+        /// No state of a GPU allows both uses while one of them is taken.
+        #[test]
+        fn a_gpu_in_use_one_way_never_passes_for_the_other(partitions in proptest::sample::select(&[0u16, 1, 4, 16][..]), whole: bool) {
+            let mut world = World::one_a2(partitions);
+            if whole {
+                let address = world.gpu().address;
+                world.observed_mut().vms.push(vm_with_device("whole", address));
+            }
+            let partition_too = may_partition(world.observed(), world.gpu()).is_ok();
+            proptest::prop_assert_eq!(partition_too, !whole);
+            proptest::prop_assert_eq!(may_use_whole(world.gpu()).is_ok(), partitions == 0);
+        }
+    }
 }

@@ -63,7 +63,11 @@ impl Doubts {
     }
 
     pub fn open_unknown(&mut self, text: String) {
-        self.add(codes::OPEN_UNKNOWN, text, "run divvyd as root, with /proc mounted and not hidden");
+        self.add(
+            codes::OPEN_UNKNOWN,
+            text,
+            "run divvyd as root with CAP_SYS_PTRACE, and /proc mounted and not hidden",
+        );
     }
 
     fn add(&mut self, code: FindingCode, text: String, mend: &'static str) {

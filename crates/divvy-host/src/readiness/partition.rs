@@ -183,7 +183,7 @@ fn is_known_to_be_open_or_not(context: &Context<'_>) -> Found {
         let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
         trouble(
             format!("it cannot be told whether {} is in use: {error}: {cause}", context.name()),
-            "run divvyd as root, with /proc mounted and not hidden",
+            "run divvyd as root with CAP_SYS_PTRACE, and /proc mounted and not hidden",
         )
     }))
 }

@@ -16,7 +16,7 @@ pub struct Context<'a> {
     pub settings: &'a Settings,
 }
 
-pub fn checks<'a>() -> [Check<Context<'a>>; 10] {
+pub fn checks<'a>() -> [Check<Context<'a>>; 12] {
     [
         check(codes::IOMMU_OFF, Error, iommu_is_on),
         check(codes::IOMMU_OFF_BY_OPTION, Error, no_option_turns_the_iommu_off),
@@ -28,6 +28,8 @@ pub fn checks<'a>() -> [Check<Context<'a>>; 10] {
         check(codes::KERNEL_DENIED, NeedsAccept, kernel_is_not_denied),
         check(codes::KERNEL_TAINTED, Warning, kernel_is_not_damaged),
         check(codes::OTHER_AGENT, Warning, nobody_else_makes_partitions_at_boot),
+        check(codes::HOOK_MISSING, Warning, libvirt_asks_divvy),
+        check(codes::SLEEP_POSSIBLE, Warning, server_does_not_sleep),
     ]
 }
 
@@ -47,6 +49,38 @@ fn vfio_is_loaded(context: &Context<'_>) -> Found {
         trouble(
             format!("the driver vfio-pci is not loaded: there is no /{path}"),
             "modprobe vfio-pci; for every boot: echo vfio-pci > /etc/modules-load.d/vfio-pci.conf",
+        )
+    }))
+}
+
+/// Without the hook, libvirt starts a VM whose partition is gone, or somebody else's (libvirt,
+/// docs/hooks.rst). A server without libvirt needs none.
+fn libvirt_asks_divvy(context: &Context<'_>) -> Found {
+    if !context.sys.exists(paths::LIBVIRT) {
+        return Ok(Vec::new());
+    }
+    let text = optional(attribute::text(context.sys, paths::LIBVIRT_HOOK))?.unwrap_or_default();
+    one((!text.contains("--libvirt-hook")).then(|| {
+        trouble(
+            format!("/{} is not there or does not ask divvyd", paths::LIBVIRT_HOOK),
+            "install it again (it runs: divvyd --libvirt-hook \"$@\"), make it executable, then restart libvirt",
+        )
+    }))
+}
+
+/// After a sleep the kernel makes the partitions again, and nobody has looked at what the hardware kept
+/// of them.
+fn server_does_not_sleep(context: &Context<'_>) -> Found {
+    let states = optional(attribute::text(context.sys, paths::SLEEP_STATES))?.unwrap_or_default();
+    let can_sleep = states.split_ascii_whitespace().any(|state| matches!(state, "mem" | "disk"));
+    let masked = context.sys.link(paths::SLEEP_TARGET).is_ok_and(|target| target == "/dev/null");
+    one((can_sleep && !masked).then(|| {
+        trouble(
+            format!(
+                "the server can be put to sleep (/{} is {states:?}), and partitions do not survive that",
+                paths::SLEEP_STATES
+            ),
+            "systemctl mask sleep.target suspend.target hibernate.target hybrid-sleep.target",
         )
     }))
 }
@@ -72,9 +106,9 @@ fn unsafe_noiommu_is_off(context: &Context<'_>) -> Found {
             format!("echo N > /{path}, and take the option out of /etc/modprobe.d"),
         )]);
     }
-    let nodes = names(context.sys, paths::DEV_VFIO)?;
-    let unsafe_node = nodes.into_iter().find(|name| name.starts_with("noiommu-"));
-    one(unsafe_node.map(|name| {
+    let names = names(context.sys, paths::DEV_VFIO)?;
+    let unisolated = names.into_iter().find(|name| name.starts_with("noiommu-"));
+    one(unisolated.map(|name| {
         trouble(
             format!("/{}/{name} gives a device away without any isolation", paths::DEV_VFIO),
             "take that device from vfio-pci; turn the IOMMU on",

@@ -62,6 +62,12 @@ fn command_line(tree: &Tree, words: &str) {
 
 fn of_server() -> Vec<Fixture> {
     vec![
+        is(codes::HOOK_MISSING, "libvirt without the hook", |t| t.file("etc/libvirt/libvirtd.conf", "")),
+        is(codes::HOOK_MISSING, "another hook in its place", |t| {
+            t.file("etc/libvirt/hooks/qemu.d/divvy", "#!/bin/sh\nexit 0\n");
+        }),
+        is(codes::SLEEP_POSSIBLE, "sleep", |t| t.file("sys/power/state", "freeze mem\n")),
+        is(codes::SLEEP_POSSIBLE, "hibernation", |t| t.file("sys/power/state", "disk\n")),
         is(codes::IOMMU_OFF_BY_OPTION, "intel_iommu=off", |t| command_line(t, "intel_iommu=off")),
         is(codes::IOMMU_OFF_BY_OPTION, "amd_iommu=fullflush,off", |t| {
             command_line(t, "amd_iommu=fullflush,off")
@@ -74,7 +80,7 @@ fn of_server() -> Vec<Fixture> {
         is(codes::INTERRUPT_REMAPPING_OFF, "off", |t| command_line(t, "intremap=off")),
         is(codes::INTERRUPT_REMAPPING_OFF, "nosid", |t| command_line(t, "intremap=on,nosid")),
         is(codes::UNSAFE_NOIOMMU, "parameter", |t| t.file(paths::UNSAFE_NOIOMMU, "1\n")),
-        is(codes::UNSAFE_NOIOMMU, "node", |t| t.file("dev/vfio/noiommu-3", "")),
+        is(codes::UNSAFE_NOIOMMU, "file", |t| t.file("dev/vfio/noiommu-3", "")),
         is(codes::ACS_WEAKENED, "override", |t| {
             command_line(t, "pcie_acs_override=downstream,multifunction")
         }),
@@ -304,6 +310,20 @@ fn what_takes_isolation_away_can_be_accepted_and_what_breaks_it_cannot() {
     for code in [codes::IOMMU_OFF, codes::VFIO_MISSING, codes::NOT_ISOLATED, codes::NO_RESET] {
         assert_eq!(severity(&code), Some(Severity::Error), "{code}");
     }
+}
+
+#[test]
+fn a_hook_that_asks_divvyd_and_a_masked_sleep_are_no_finding() {
+    let found = findings(
+        |tree| {
+            tree.file("etc/libvirt/hooks/qemu.d/divvy", "#!/bin/sh\nexec divvyd --libvirt-hook \"$@\"\n");
+            tree.file("sys/power/state", "mem disk\n");
+            tree.dir("etc/systemd/system");
+            tree.symlink("etc/systemd/system/sleep.target", "/dev/null");
+        },
+        |_| (),
+    );
+    assert_eq!(found, []);
 }
 
 #[test]

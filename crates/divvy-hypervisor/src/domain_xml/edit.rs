@@ -5,7 +5,7 @@ use divvy_core::pci_address::PciAddress;
 use roxmltree::{Document, Node};
 
 use super::device::{DeviceKind, pci_address, physical_source};
-use super::{DefinitionError, child, children};
+use super::{DefinitionError, child, children, is_named};
 
 /// The definition with one more device, as the last one.
 pub fn with_device(xml: &str, fragment: &str) -> Result<String, DefinitionError> {
@@ -32,7 +32,7 @@ pub fn without_device(xml: &str, address: PciAddress) -> Result<Option<String>, 
 
 fn domain<'a, 'input>(document: &'a Document<'input>) -> Result<Node<'a, 'input>, DefinitionError> {
     let root = document.root_element();
-    if root.has_tag_name("domain") {
+    if is_named(root, "domain") {
         Ok(root)
     } else {
         Err(DefinitionError::NotAVm { found: root.tag_name().name().to_owned() })

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use divvy_core::vm::Machine;
 use roxmltree::Node;
 
-use super::{child, children, number, number_attribute};
+use super::{child, children, is_named, number, number_attribute};
 
 /// Slots of the old machine's first bus that are never free: the host bridge, the ISA bridge with its
 /// companions, and the one that libvirt keeps for the first display.
@@ -45,9 +45,9 @@ pub(super) fn free(root: Node<'_, '_>, machine: Machine) -> u32 {
 /// Every (bus, slot) inside the VM that has a device. The address in a `<source>` is the server's.
 fn taken(devices: Node<'_, '_>) -> BTreeSet<(u32, u32)> {
     let inside = |node: &Node<'_, '_>| {
-        node.has_tag_name("address")
+        is_named(*node, "address")
             && node.attribute("type") == Some("pci")
-            && !node.parent().is_some_and(|parent| parent.has_tag_name("source"))
+            && !node.parent().is_some_and(|parent| is_named(parent, "source"))
     };
     let place = |node: Node<'_, '_>| Some((number_attribute(node, "bus")?, number_attribute(node, "slot")?));
     devices.descendants().filter(inside).filter_map(place).collect()

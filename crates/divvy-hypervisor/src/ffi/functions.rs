@@ -1,6 +1,22 @@
 //! libvirt's functions that Divvy uses, with the types that libvirt's public header gives them: a table
 //! and nothing else. `ffi.rs` makes the struct of them and is the only caller.
 
+use std::ffi::{c_char, c_int, c_void};
+
+pub(super) type Conn = *mut c_void;
+pub(super) type Dom = *mut c_void;
+pub(super) type FreeCallback = extern "C" fn(*mut c_void);
+pub(super) type ErrorCallback = extern "C" fn(*mut c_void, *const RawError);
+pub(super) type CloseCallback = extern "C" fn(Conn, c_int, *mut c_void);
+
+/// The first members of libvirt's `virError`; the rest is not read.
+#[repr(C)]
+pub(super) struct RawError {
+    pub(super) code: c_int,
+    pub(super) domain: c_int,
+    pub(super) message: *const c_char,
+}
+
 macro_rules! functions {
     ($use_table:ident) => {
         $use_table! {

@@ -16,6 +16,7 @@ use divvy_sim::room::Room;
 use divvy_sim::spec::Delays;
 
 use super::*;
+use crate::door::Message;
 use crate::hub::Published;
 
 type Log = Arc<Mutex<Vec<String>>>;

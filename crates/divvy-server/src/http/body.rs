@@ -8,7 +8,7 @@ use axum::http::{StatusCode, header, request::Parts};
 use divvy_api::requests::check_name;
 use serde::de::DeserializeOwned;
 
-use super::Failed;
+use super::error::Failed;
 
 /// A body of JSON.
 pub struct Body<T>(pub T);
@@ -44,6 +44,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failed> {
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        // A list would be read as the members in their order, whatever they are called.
+        return Err(Failed::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "body_malformed",
+            "the body is a list, not an object".to_owned(),
+            "",
+        ));
+    }
     serde_json::from_slice(bytes).map_err(|error| {
         let status = if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
         Failed::new(status, "body_malformed", format!("the body is not what is asked for: {error}"), "")

@@ -13,10 +13,11 @@ use divvy_api::views::{Accepted, FindingView, JobView, PlanView};
 use divvy_core::finding::FindingCode;
 use divvy_core::request::{CountWish, GpuSelection, Request};
 
+use super::app::App;
 use super::body::{Asked, Body, Name};
-use super::{App, Failed};
-use crate::admit::Answer;
+use super::error::Failed;
 use crate::auth::Principal;
+use crate::door::Answer;
 use crate::views;
 
 fn wish(setting: Setting) -> CountWish {

@@ -7,8 +7,11 @@ use divvy_api::requests::InvalidRequest;
 use divvy_api::views::FindingView;
 use divvy_core::refusal::Refusal;
 
-use crate::admit::AskError;
-use crate::daemon::chain;
+use crate::chain::chain;
+use crate::door::AskError;
+
+/// Most characters of a detail that repeats what was sent.
+const DETAIL_CHARS: usize = 500;
 
 /// A request that was not done.
 #[derive(Debug)]
@@ -16,6 +19,10 @@ pub struct Failed(Box<Problem>);
 
 impl Failed {
     pub fn new(status: StatusCode, code: &str, detail: String, hint: &str) -> Self {
+        let detail = match detail.char_indices().nth(DETAIL_CHARS) {
+            Some((cut, _)) => format!("{}…", &detail[..cut]),
+            None => detail,
+        };
         Self(Box::new(Problem::of_status(status.as_u16(), code, detail, Some(hint.to_owned()))))
     }
 

@@ -11,8 +11,9 @@ use divvy_core::rules::no_migration;
 use divvy_core::start_gate::{self, StartingVm};
 use divvy_core::state::State as Everything;
 
+use super::app::App;
 use super::body::Body;
-use super::{App, Failed};
+use super::error::Failed;
 use crate::hook::{Gate, Verdict};
 
 pub async fn may_start(State(app): State<App>, Body(gate): Body<Gate>) -> Result<Json<Verdict>, Failed> {

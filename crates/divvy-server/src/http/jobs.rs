@@ -9,8 +9,9 @@ use divvy_api::requests::JobQuery;
 use divvy_api::views::JobView;
 use divvy_core::job::JobId;
 
+use super::app::App;
 use super::body::{Asked, Name};
-use super::{App, Failed};
+use super::error::Failed;
 
 /// Most jobs in one list: the newest.
 const NEWEST: usize = 200;

@@ -1,45 +1,25 @@
 //! HTTP: one file per resource. A handler reads the published state or asks at the door of `admit`; it
 //! decides nothing. Every error is a problem document.
 
+mod app;
 mod body;
 mod changes;
 mod error;
 mod hook;
 mod jobs;
+mod peer;
 mod reads;
 mod sim;
-
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post, put};
 use divvy_api::paths;
-use divvy_core::id::ServerId;
-use divvy_store::Store;
 
-use crate::auth::Token;
-use crate::executor::HostSide;
-use crate::hub::Hub;
-use crate::parts::RoomControl;
-
-pub use error::Failed;
+pub use app::App;
 
 /// Largest request body, bytes.
 const BODY_BYTES: usize = 1 << 20;
-
-/// What handlers share.
-#[derive(Clone)]
-pub struct App {
-    pub hub: Hub,
-    pub store: Arc<Store>,
-    pub name: String,
-    pub hosts: Arc<BTreeMap<ServerId, Arc<HostSide>>>,
-    /// In a simulated room only.
-    pub room: Option<Arc<dyn RoomControl>>,
-    pub token: Token,
-}
 
 pub fn router(app: App) -> Router {
     let mut routes = Router::new()
@@ -66,7 +46,7 @@ pub fn router(app: App) -> Router {
     routes
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)
-        .layer(axum::middleware::from_fn_with_state(app.clone(), crate::auth::admit_peer))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), peer::admit_peer))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .with_state(app)
 }

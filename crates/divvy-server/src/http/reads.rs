@@ -10,8 +10,9 @@ use divvy_core::finding::Subject;
 use divvy_core::refusal::Refusal;
 use divvy_core::{explain as explaining, resolve};
 
+use super::app::App;
 use super::body::{Asked, Name};
-use super::{App, Failed};
+use super::error::Failed;
 use crate::views;
 
 pub async fn version(State(app): State<App>) -> Json<VersionView> {
@@ -81,19 +82,18 @@ pub async fn events(
     State(app): State<App>,
     Asked(query): Asked<EventQuery>,
 ) -> Result<Json<Vec<EventView>>, Failed> {
+    let mut newest = app.newest_event.clone();
+    let limit = query.limit();
+    let after = query.after.unwrap_or_else(|| newest.borrow().saturating_sub(u64::from(limit)));
+    if query.after.is_some() {
+        let wait = newest.wait_for(|number| *number > after);
+        // No event in time is an empty answer.
+        let _ = tokio::time::timeout(Duration::from_millis(query.wait_ms()), wait).await;
+    }
     let store = app.store.clone();
-    let read = move || {
-        let watch = store.watch();
-        let limit = usize::try_from(query.limit()).unwrap_or(usize::MAX);
-        let after =
-            query.after.unwrap_or_else(|| watch.latest().event.saturating_sub(u64::from(query.limit())));
-        if query.wait_ms() > 0 && query.after.is_some() {
-            // No event in time is an empty answer.
-            let _ = watch.wait_event(after, Duration::from_millis(query.wait_ms()));
-        }
-        store.events(after, limit)
-    };
-    let events = tokio::task::spawn_blocking(read).await.map_err(|error| Failed::internal(&error))?;
-    let events = events.map_err(|error| Failed::internal(&error))?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let events = tokio::task::spawn_blocking(move || store.events(after, limit)).await;
+    let events =
+        events.map_err(|error| Failed::internal(&error))?.map_err(|error| Failed::internal(&error))?;
     Ok(Json(events.iter().map(EventView::from).collect()))
 }

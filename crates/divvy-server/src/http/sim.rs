@@ -8,8 +8,9 @@ use divvy_api::views::VmView;
 use divvy_core::resolve;
 use divvy_core::vm::Power;
 
+use super::app::App;
 use super::body::{Body, Name};
-use super::{App, Failed};
+use super::error::Failed;
 use crate::views;
 
 pub async fn power(

@@ -78,7 +78,7 @@ pub(crate) fn job(id: u64, progress: Progress) -> Job {
     }
 }
 
-/// A commit that is not bound to a state yet.
+/// A commit that relies on no state yet.
 #[derive(Debug, Clone)]
 pub(crate) struct Draft {
     pub edits: Vec<Edit>,

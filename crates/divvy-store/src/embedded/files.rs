@@ -92,36 +92,6 @@ impl StateFiles {
         fs::rename(unfinished, self.database())?;
         File::open(&self.folder)?.sync_all()
     }
-
-    /// Judges the header before SQLite opens the file. SQLite takes an empty file for a new database,
-    /// and a damaged header for one without a log, which it would then throw away.
-    ///
-    /// No handle of this process may be open on the database: closing this one drops their locks.
-    pub fn inspect_header(&self) -> Result<(), OpenError> {
-        let path = self.database();
-        let mut header = [0; HEADER_BYTES];
-        let read = File::open(&path).and_then(|mut file| file.read_exact(&mut header));
-        let damaged = || OpenError::Damaged { path: path.clone(), source: Damage::Header };
-        match read {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(damaged()),
-            Err(source) => return Err(OpenError::Unreadable { path, source }),
-            Ok(()) => {}
-        }
-        if header[..16] != MAGIC[..] {
-            return Err(damaged());
-        }
-        let number =
-            |at: usize| i32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-        if number(68) != APPLICATION_ID {
-            return Err(OpenError::Foreign { path });
-        }
-        check_format(&path, i64::from(number(60)))?;
-        // Written and read with a write-ahead log.
-        if header[18..20] != [2, 2] {
-            return Err(damaged());
-        }
-        Ok(())
-    }
 }
 
 impl Drop for StateFiles {
@@ -129,6 +99,34 @@ impl Drop for StateFiles {
     fn drop(&mut self) {
         let _ = self.lock.unlock();
     }
+}
+
+/// Judges the header before SQLite opens the file. SQLite takes an empty file for a new database,
+/// and a damaged header for one without a log, which it would then throw away.
+///
+/// No handle of this process may be open on the database: closing this one drops their locks.
+pub(super) fn inspect_header(path: &Path) -> Result<(), OpenError> {
+    let mut header = [0; HEADER_BYTES];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    let damaged = || OpenError::Damaged { path: path.to_owned(), source: Damage::Header };
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(damaged()),
+        Err(source) => return Err(OpenError::Unreadable { path: path.to_owned(), source }),
+        Ok(()) => {}
+    }
+    if header[..16] != MAGIC[..] {
+        return Err(damaged());
+    }
+    let number = |at: usize| i32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    if number(68) != APPLICATION_ID {
+        return Err(OpenError::Foreign { path: path.to_owned() });
+    }
+    check_format(path, i64::from(number(60)))?;
+    // Written and read with a write-ahead log.
+    if header[18..20] != [2, 2] {
+        return Err(damaged());
+    }
+    Ok(())
 }
 
 pub(super) fn check_format(path: &Path, found: i64) -> Result<(), OpenError> {

@@ -9,7 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use serde::{Deserialize, Serialize};
 
-use super::files::{APPLICATION_ID, FORMAT, StateFiles, check_format};
+use super::files::{APPLICATION_ID, FORMAT, StateFiles, check_format, inspect_header};
 use super::{read, write};
 use crate::Revision;
 use crate::error::{Damage, OpenError};
@@ -73,25 +73,31 @@ pub(super) enum LeftOverLog {
     FoldIfFree,
 }
 
-/// Makes the database under another name and renames it when it is complete and on disk.
+/// Makes the database under another name, and renames it when it proved to be complete and is on disk.
 pub(super) fn create(files: &StateFiles) -> Result<(), OpenError> {
     let failed = |source| OpenError::Create { path: files.database(), source };
     let path = files.start_unfinished().map_err(failed)?;
     fill(&path).map_err(|source| OpenError::SetUp { path: files.database(), source })?;
+    // SQLite closes without a word about what it could not write: only reading it back tells.
+    let (session, head) = Session::open(&path, LeftOverLog::Fold)?;
+    session.close(&head);
     files.finish(&path).map_err(failed)
 }
 
 fn fill(path: &Path) -> rusqlite::Result<()> {
-    let connection = Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
+    let mut connection = Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
     // Synced once, as a whole, before it gets its name.
     connection.pragma_update(None, "synchronous", "OFF")?;
-    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-    connection.pragma_update(None, "user_version", FORMAT)?;
-    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
-    connection.execute_batch(TABLES)?;
+    let transaction = connection.transaction()?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.execute_batch(TABLES)?;
     let first = HeadRecord { job_ids_below: 1, ..HeadRecord::default() };
     let record = Record::seal(HEAD, &first).expect("four numbers are writable as JSON");
-    write::put_head(&connection, &record)?;
+    write::put_head(&transaction, &record)?;
+    transaction.commit()?;
+    // Last, so that all of it is in the database and nothing in a log.
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     connection.close().map_err(|(_, error)| error)
 }
 
@@ -111,18 +117,17 @@ pub(super) fn open_reader(files: &StateFiles) -> rusqlite::Result<Connection> {
 
 impl Session {
     /// Opens the database, checks it, and reads the newest state.
-    pub fn open(files: &StateFiles, log: LeftOverLog) -> Result<(Self, Head), OpenError> {
-        let path = files.database();
-        files.inspect_header()?;
-        let explain = |doing| move |source| explain(&files.database(), doing, source);
-        let opened = Connection::open_with_flags(&path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE));
+    pub fn open(path: &Path, log: LeftOverLog) -> Result<(Self, Head), OpenError> {
+        inspect_header(path)?;
+        let explain = |doing| move |source| explain(path, doing, source);
+        let opened = Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE));
         let connection = opened.map_err(explain("open"))?;
         configure(&connection).map_err(explain("configure"))?;
-        require_durability(&connection, &path)?;
-        check_format(&path, pragma(&connection, "user_version").map_err(explain("read the format of"))?)?;
-        check_structure(&connection, &path)?;
-        let (head, tally) = read::load(&connection, &path)?;
-        fold(&connection, &path, log)?;
+        require_durability(&connection, path)?;
+        check_format(path, pragma(&connection, "user_version").map_err(explain("read the format of"))?)?;
+        check_structure(&connection, path)?;
+        let (head, tally) = read::load(&connection, path)?;
+        fold(&connection, path, log)?;
         let session = Self {
             connection,
             tally,

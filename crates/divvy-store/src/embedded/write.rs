@@ -147,8 +147,9 @@ fn put_jobs(
         let before: Option<(u32, bool)> =
             old.query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         tally.replace(before.map(|(checksum, _)| checksum), Some(record));
+        let was_finished = before.is_some_and(|(_, finished)| finished);
         tally.finished_jobs += u64::from(*finished);
-        tally.finished_jobs -= u64::from(before.is_some_and(|(_, finished)| finished));
+        tally.finished_jobs = tally.finished_jobs.saturating_sub(u64::from(was_finished));
         put.execute(params![id.0, finished, record.schema, record.value, record.checksum])?;
     }
     let over = limits.jobs_over(tally.finished_jobs, jobs.len() as u64);
@@ -161,7 +162,7 @@ fn put_jobs(
     )?;
     for checksum in prune.query_map([over], |row| row.get::<_, u32>(0))? {
         tally.replace(Some(checksum?), None);
-        tally.finished_jobs -= 1;
+        tally.finished_jobs = tally.finished_jobs.saturating_sub(1);
     }
     Ok(())
 }

@@ -53,3 +53,31 @@ fn a_partition_larger_than_the_firmwares_window_must_be_accepted() {
     assert_eq!(found.first().map(|f| f.code.as_str()), Some("vm_mmio_window"));
     assert!(found[0].mend.contains("98304"), "{}", found[0].mend);
 }
+
+proptest::proptest! {
+    /// A VM has no finding exactly if none of its settings conflicts.
+    #[test]
+    fn a_vm_passes_exactly_if_no_setting_conflicts(
+        persistent: bool,
+        saved_state: bool,
+        ballooned: bool,
+        uefi: bool,
+        q35: bool,
+        snapshots in 0u32..2,
+        running: bool,
+        ports in 0u32..2,
+    ) {
+        let mut one = vm("vm-001");
+        let settings = &mut one.settings;
+        settings.persistent = persistent;
+        settings.saved_state = saved_state;
+        settings.current_memory_bytes -= u64::from(ballooned);
+        settings.firmware = if uefi { Firmware::Uefi } else { Firmware::Bios };
+        settings.machine = if q35 { Machine::Q35 } else { Machine::Other };
+        settings.snapshots = snapshots;
+        settings.free_hotplug_ports = ports;
+        one.power = if running { Power::Running } else { Power::Off };
+        let sound = persistent && !saved_state && !ballooned && uefi && q35 && snapshots == 0 && (!running || ports > 0);
+        proptest::prop_assert_eq!(findings(&one, None, None).is_empty(), sound);
+    }
+}

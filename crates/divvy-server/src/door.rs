@@ -1,0 +1,60 @@
+//! What comes through the door of `admit`, and what goes back: plain values, so that who asks and who
+//! decides know nothing of each other.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use divvy_core::event::Event;
+use divvy_core::finding::Finding;
+use divvy_core::id::ServerId;
+use divvy_core::job::Job;
+use divvy_core::observed::Observed;
+use divvy_core::refusal::Refusal;
+use divvy_core::request::Request;
+use divvy_core::step::Step;
+use divvy_store::StoreError;
+use tokio::sync::oneshot;
+
+use crate::jobs::StepNote;
+
+/// Who asks when an agent or a job does.
+pub const DIVVY: &str = "divvyd";
+
+/// What comes through the door.
+pub enum Message {
+    Ask {
+        request: Request,
+        principal: String,
+        dry_run: bool,
+        attempts: u32,
+        reply: oneshot::Sender<Result<Answer, AskError>>,
+    },
+    /// What a server is, and the steps its agent took since the last report.
+    Report {
+        observed: Box<Observed>,
+        notes: Vec<StepNote>,
+    },
+    /// Something worth remembering that changes nothing.
+    Remember(Event),
+    /// Told when everything that came through the door before it is published.
+    Published(Sender<()>),
+    Stop,
+}
+
+/// The answer to a request that was not refused.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    Accepted { job: Option<Arc<Job>>, warnings: Vec<Finding> },
+    Planned { steps: Vec<(ServerId, Step)>, warnings: Vec<Finding> },
+}
+
+/// Why a request was not admitted.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AskError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("keeping the change failed; it was not made")]
+    Store(#[source] Arc<StoreError>),
+    #[error("the daemon is stopping")]
+    Stopping,
+}

@@ -1,0 +1,26 @@
+//! What handlers share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use divvy_core::id::ServerId;
+use divvy_store::Store;
+use tokio::sync::watch;
+
+use crate::auth::Token;
+use crate::host_side::HostSide;
+use crate::hub::Hub;
+use crate::parts::RoomControl;
+
+#[derive(Clone)]
+pub struct App {
+    pub hub: Hub,
+    pub store: Arc<Store>,
+    /// The number of the newest event.
+    pub newest_event: watch::Receiver<u64>,
+    pub name: String,
+    pub hosts: Arc<BTreeMap<ServerId, Arc<HostSide>>>,
+    /// In a simulated room only.
+    pub room: Option<Arc<dyn RoomControl>>,
+    pub token: Token,
+}

@@ -1,0 +1,97 @@
+//! What the tests of this crate share: one small server, short names for its files.
+
+use std::io;
+use std::time::Duration;
+
+use divvy_core::id::{GpuId, PartitionId, PartitionIndex, VmId};
+use divvy_core::pci_address::PciAddress;
+use divvy_core::readiness::{Ready, prove};
+use divvy_host::sysfs::Sysfs;
+
+use crate::room;
+use crate::server::SimServer;
+use crate::spec::{Delays, ServerSpec};
+use crate::sysfs::SimSysfs;
+
+pub(crate) const GPU: &str = "0000:41:00.0";
+
+/// A test that would hang fails instead.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The only server of `a2-edge`.
+pub(crate) fn server() -> SimServer {
+    server_with(|_| ())
+}
+
+/// The same, with something about it changed.
+pub(crate) fn server_with(change: impl FnOnce(&mut ServerSpec)) -> SimServer {
+    server_like("a2-edge", Delays::none(), change)
+}
+
+pub(crate) fn server_like(room: &str, delays: Delays, change: impl FnOnce(&mut ServerSpec)) -> SimServer {
+    let mut spec = room::specs(room, 1).expect("a room").swap_remove(0);
+    change(&mut spec);
+    SimServer::new(spec, delays)
+}
+
+pub(crate) fn at(text: &str) -> PciAddress {
+    text.parse().expect("an address")
+}
+
+/// Of the GPU.
+pub(crate) fn gpu_file(name: &str) -> String {
+    file(GPU, name)
+}
+
+pub(crate) fn file(address: &str, name: &str) -> String {
+    format!("sys/bus/pci/devices/{address}/{name}")
+}
+
+pub(crate) fn read(sysfs: &SimSysfs, path: &str) -> String {
+    String::from_utf8(sysfs.read_within(path, PATIENCE).expect("readable")).expect("text")
+}
+
+pub(crate) fn set_count(sysfs: &SimSysfs, count: &str) -> io::Result<()> {
+    sysfs.write_within(&gpu_file("sriov_numvfs"), count, PATIENCE)
+}
+
+/// The error number of a refusal.
+pub(crate) fn errno<T: std::fmt::Debug>(result: io::Result<T>) -> i32 {
+    result.expect_err("a refusal").raw_os_error().expect("an error number")
+}
+
+/// Makes partitions without a driver.
+pub(crate) fn partition(sysfs: &SimSysfs, count: u16) {
+    sysfs.write(&gpu_file("sriov_drivers_autoprobe"), "0").expect("written");
+    set_count(sysfs, &count.to_string()).expect("written");
+}
+
+/// Makes a partition ready for a VM.
+pub(crate) fn to_vfio(sysfs: &SimSysfs, address: &str) {
+    sysfs.write(&file(address, "driver_override"), "vfio-pci").expect("written");
+    sysfs.write("sys/bus/pci/drivers_probe", address).expect("written");
+    assert_eq!(driver(sysfs, address).as_deref(), Some("vfio-pci"));
+}
+
+/// Name of the driver that a function has.
+pub(crate) fn driver(sysfs: &SimSysfs, address: &str) -> Option<String> {
+    let target = sysfs.link(&file(address, "driver")).ok()?;
+    target.rsplit('/').next().map(str::to_owned)
+}
+
+pub(crate) fn group(sysfs: &SimSysfs, address: &str) -> u32 {
+    let target = sysfs.link(&file(address, "iommu_group")).expect("a group");
+    target.rsplit('/').next().and_then(|number| number.parse().ok()).expect("a number")
+}
+
+pub(crate) fn vm(server: &SimServer, name: &str) -> VmId {
+    let found = server.vms().into_iter().find(|vm| vm.name == name);
+    found.expect("a VM of this name").id
+}
+
+/// Leave to put the partition at this address into this VM.
+pub(crate) fn ready(vm: &VmId, address: &str, index: u16) -> Ready {
+    let gpu = GpuId::new("gpu-1").expect("an id");
+    let partition = PartitionId { gpu, index: PartitionIndex(index) };
+    prove(&partition, at(address), vm, [], &Default::default()).expect("nothing stands in the way")
+}

@@ -1,0 +1,149 @@
+//! `cargo xtask install`: puts the programs and what belongs to them where they are used from, on this
+//! machine or below another root. Starts nothing and asks systemd nothing.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::product::{Binaries, Profile};
+
+const USAGE: &str = "usage: cargo xtask install [--root DIR] [--binaries DIR]
+  --root DIR       install below DIR instead of /
+  --binaries DIR   take divvyd and divvy from DIR instead of building them";
+
+/// What comes out of `packaging/`: source, place, mode.
+const FILES: &[(&str, &str, u32)] = &[
+    ("divvyd.service", "usr/lib/systemd/system/divvyd.service", 0o644),
+    ("modules-load.d/divvy.conf", "usr/lib/modules-load.d/divvy.conf", 0o644),
+    ("sysusers.d/divvy.conf", "usr/lib/sysusers.d/divvy.conf", 0o644),
+    ("tmpfiles.d/divvy.conf", "usr/lib/tmpfiles.d/divvy.conf", 0o644),
+    ("hooks/qemu.d/divvy", "etc/libvirt/hooks/qemu.d/divvy", 0o755),
+];
+
+/// What belongs to the administrator once it is there.
+const SETTINGS: (&str, &str) = ("divvyd.toml", "etc/divvy/divvyd.toml");
+
+const COMPLETIONS: &[(&str, &str)] = &[
+    ("bash", "usr/share/bash-completion/completions/divvy"),
+    ("zsh", "usr/share/zsh/vendor-completions/_divvy"),
+    ("fish", "usr/share/fish/vendor_completions.d/divvy.fish"),
+];
+
+pub fn main(arguments: &[String]) -> Result<ExitCode> {
+    let (mut root, mut binaries) = (PathBuf::from("/"), None);
+    for pair in arguments.chunks(2) {
+        match pair {
+            [option, folder] if option == "--root" => root = PathBuf::from(folder),
+            [option, folder] if option == "--binaries" => binaries = Some(PathBuf::from(folder)),
+            _ => {
+                eprintln!("{USAGE}");
+                return Ok(ExitCode::from(2));
+            }
+        }
+    }
+    let binaries = match binaries {
+        Some(folder) => Binaries { folder },
+        None => Binaries::build(Profile::Release)?,
+    };
+    all(&binaries, &root)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Installs everything; what is there already is replaced, but for the settings.
+pub fn all(binaries: &Binaries, root: &Path) -> Result<()> {
+    let packaging = crate::repository().join("packaging");
+    put(&binaries.divvyd(), &root.join("usr/bin/divvyd"), 0o755)?;
+    put(&binaries.divvy(), &root.join("usr/bin/divvy"), 0o755)?;
+    for (source, place, mode) in FILES {
+        put(&packaging.join(source), &root.join(place), *mode)?;
+    }
+    let settings = root.join(SETTINGS.1);
+    if settings.exists() {
+        println!("{} stays as it is", settings.display());
+    } else {
+        put(&packaging.join(SETTINGS.0), &settings, 0o644)?;
+    }
+    for (shell, place) in COMPLETIONS {
+        let script = says(binaries, &["completions", shell])?;
+        write(&script, &root.join(place), 0o644)?;
+    }
+    manual(binaries, &root.join("usr/share/man/man1"))
+}
+
+fn put(source: &Path, place: &Path, mode: u32) -> Result<()> {
+    let content = fs::read(source).with_context(|| format!("read {}", source.display()))?;
+    write(&content, place, mode)
+}
+
+/// The old file or the new one, never a mix: a program that runs cannot be written over.
+fn write(content: &[u8], place: &Path, mode: u32) -> Result<()> {
+    let folder = place.parent().context("a place has a folder")?;
+    fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+    let name = place.file_name().context("a place has a name")?.to_string_lossy();
+    let beside = folder.join(format!(".{name}.new"));
+    fs::write(&beside, content).with_context(|| format!("write {}", beside.display()))?;
+    fs::set_permissions(&beside, fs::Permissions::from_mode(mode))
+        .with_context(|| format!("set the mode of {}", beside.display()))?;
+    fs::rename(&beside, place).with_context(|| format!("put {} in its place", place.display()))?;
+    println!("{}", place.display());
+    Ok(())
+}
+
+fn says(binaries: &Binaries, words: &[&str]) -> Result<Vec<u8>> {
+    let output = Command::new(binaries.divvy()).args(words).output().context("run divvy")?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "divvy {} failed: {complaint}", words.join(" "));
+    Ok(output.stdout)
+}
+
+fn manual(binaries: &Binaries, folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+    let text = folder.to_str().context("the folder of the manual is no text")?;
+    says(binaries, &["man", "--folder", text])?;
+    println!("{}", folder.display());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Stands for both programs.
+    fn programs() -> (tempfile::TempDir, Binaries) {
+        let folder = tempfile::tempdir().expect("a folder for a test");
+        for name in ["divvyd", "divvy"] {
+            let path = folder.path().join(name);
+            fs::write(&path, "#!/bin/sh\necho complete\n").expect("a program in it");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("its mode");
+        }
+        let binaries = Binaries { folder: folder.path().to_owned() };
+        (folder, binaries)
+    }
+
+    #[test]
+    fn everything_is_put_below_the_root_with_its_mode() {
+        let (_programs, binaries) = programs();
+        let root = tempfile::tempdir().expect("a folder for a test");
+        all(&binaries, root.path()).expect("is installed");
+        let mode = |place: &str| {
+            fs::metadata(root.path().join(place)).map_or(0, |meta| meta.permissions().mode() & 0o777)
+        };
+        for (_, place, expected) in FILES {
+            assert_eq!(mode(place), *expected, "{place}");
+        }
+        assert_eq!((mode("usr/bin/divvyd"), mode("usr/bin/divvy")), (0o755, 0o755));
+    }
+
+    #[test]
+    fn settings_of_the_administrator_stay() {
+        let (_programs, binaries) = programs();
+        let root = tempfile::tempdir().expect("a folder for a test");
+        let settings = root.path().join(SETTINGS.1);
+        write(b"own", &settings, 0o600).expect("written before");
+        all(&binaries, root.path()).expect("is installed");
+        assert_eq!(fs::read(&settings).expect("is there"), b"own");
+    }
+}
