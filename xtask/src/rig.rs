@@ -18,6 +18,7 @@ mod base;
 mod build;
 mod cache;
 mod compile;
+mod differential;
 mod domain;
 mod image;
 mod kernel;
@@ -25,9 +26,11 @@ mod live;
 mod machine;
 mod prerequisites;
 mod process;
+mod product;
 mod qemu;
 mod qmp;
 mod run_folder;
+mod scenario;
 mod selftest;
 mod shell;
 
@@ -39,7 +42,10 @@ use anyhow::{Context, Result};
 const USAGE: &str = "usage: cargo xtask rig COMMAND
   build              build the rig, or find it in the cache
   shell [COMMAND]    resume a rig, run a command or read commands
-  selftest           prove that the rig itself behaves";
+  selftest           prove that the rig itself behaves
+  scenario [STORY…]  prove that the product keeps its promises in a rig
+  differential [--ops N] [--seed S]
+                     prove that the simulated kernel answers as the real one";
 
 /// This machine cannot build a rig; other failures exit with 1.
 const EXIT_UNSUITED: u8 = 3;
@@ -50,10 +56,12 @@ pub fn main(arguments: &[String]) -> Result<ExitCode> {
         Some((command, [])) if command == "build" => build_command(),
         Some((command, words)) if command == "shell" => shell::main(words),
         Some((command, [])) if command == "selftest" => selftest::main(),
-        _ => {
-            eprintln!("{USAGE}");
-            return Ok(ExitCode::from(EXIT_USAGE));
-        }
+        Some((command, names)) if command == "scenario" => scenario::main(names),
+        Some((command, words)) if command == "differential" => match differential::Wish::parse(words) {
+            Some(wish) => differential::main(wish),
+            None => return Ok(usage()),
+        },
+        _ => return Ok(usage()),
     };
     match result {
         Err(error) if error.downcast_ref::<prerequisites::Unsuited>().is_some() => {
@@ -62,6 +70,11 @@ pub fn main(arguments: &[String]) -> Result<ExitCode> {
         }
         other => other,
     }
+}
+
+fn usage() -> ExitCode {
+    eprintln!("{USAGE}");
+    ExitCode::from(EXIT_USAGE)
 }
 
 fn build_command() -> Result<ExitCode> {

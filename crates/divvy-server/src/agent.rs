@@ -45,6 +45,13 @@ const LOOK_FOR_HYPERVISOR: Duration = Duration::from_secs(5);
 /// How often everything is looked at although nothing rang.
 const LOOK_ANYWAY: Duration = Duration::from_secs(60);
 
+/// What an agent has looked at since it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looked {
+    AtGpus,
+    AtVmsToo,
+}
+
 /// What an agent can do after each turn besides reporting: the machine room keeps itself.
 pub type AfterTurn = Box<dyn FnMut() + Send>;
 
@@ -57,20 +64,8 @@ pub struct Agent {
     last_sent: Option<Observed>,
     failures: Vec<Failure>,
     failed_turns: usize,
-    /// The first turn of a boot comes before libvirt, which waits for it: see [`Agent::observe_vms`].
-    starting: Starting,
     after_turn: AfterTurn,
-}
-
-/// How the first turn looks for the VMs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Starting {
-    /// Ask whether the hypervisor answers, but not for long.
-    Ask,
-    /// It did not; do without in this turn.
-    DoWithout,
-    /// The first turn is over.
-    Over,
+    looked: Option<Looked>,
 }
 
 impl Agent {
@@ -93,15 +88,19 @@ impl Agent {
             last_sent: None,
             failures: Vec::new(),
             failed_turns: 0,
-            starting: Starting::Ask,
             after_turn,
+            looked: None,
         }
     }
 
-    /// Takes turns until told to stop; `ready` hears of the end of the first one.
-    pub fn run(mut self, stop: &AtomicBool, ready: impl FnOnce()) {
-        self.turn();
-        ready();
+    /// Takes turns until told to stop; `tell` hears of the first ones. The very first turn does not ask
+    /// the hypervisor: at boot libvirt is started after us, and who connects to its socket before
+    /// waits for it, while it waits for the partitions that this turn makes.
+    pub fn run(mut self, stop: &AtomicBool, mut tell: impl FnMut(Looked)) {
+        for looked in [Looked::AtGpus, Looked::AtVmsToo] {
+            self.turn();
+            tell(looked);
+        }
         while !stop.load(Ordering::Acquire) {
             self.bell.wait(self.patience());
             if !stop.load(Ordering::Acquire) {
@@ -142,10 +141,7 @@ impl Agent {
             let observed = self.observe(self.desired().generation);
             self.report(observed, notes);
         }
-        if self.starting == Starting::DoWithout {
-            self.starting = Starting::Over;
-            self.bell.ring();
-        }
+        self.looked = Some(self.looked.map_or(Looked::AtGpus, |_| Looked::AtVmsToo));
         self.failed_turns = if self.failures.is_empty() { 0 } else { self.failed_turns + 1 };
         (self.after_turn)();
     }
@@ -213,20 +209,9 @@ impl Agent {
     }
 
     /// The VMs; when they cannot be seen, those that were seen last, so that nothing looks unassigned.
-    ///
-    /// At a boot, a connection to libvirt makes systemd start it, which waits until divvyd is ready,
-    /// which waits for this: so the first turn only asks whether libvirt answers, and restores the
-    /// partitions without it if not. The second turn follows at once and sees the VMs.
     fn observe_vms(&mut self) -> (HypervisorHealth, Vec<ObservedVm>) {
-        if self.starting == Starting::Ask {
-            let health = self.hypervisor.health();
-            match health {
-                HypervisorHealth::Connected { .. } => self.starting = Starting::Over,
-                HypervisorHealth::Unavailable { .. } => self.starting = Starting::DoWithout,
-            }
-        }
-        if self.starting == Starting::DoWithout {
-            let reason = "it does not answer yet, and divvyd is starting".to_owned();
+        if self.looked.is_none() {
+            let reason = "the hypervisor was not asked yet".to_owned();
             return (HypervisorHealth::Unavailable { reason }, Vec::new());
         }
         match self.hypervisor.list() {
@@ -291,3 +276,6 @@ impl Agent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Putting the parts together and keeping them running: store, admission thread, agents, HTTP. The
-//! socket appears only after every agent took its first turn, so that whoever is answered is answered
-//! from what really is, and so that a boot restores partitions before libvirt, which is ordered after
-//! us, starts a VM.
+//! socket appears only after every agent has looked at its GPUs and made what they lack, so that a boot
+//! restores partitions before libvirt, which is ordered after us, starts a VM; and after a look at the
+//! VMs, if libvirt runs already, so that whoever is answered is answered from what really is.
 
 use std::collections::BTreeMap;
 use std::fs::Permissions;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use divvy_store::{OpenError, Store};
@@ -21,7 +21,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::admit::Admission;
-use crate::agent::Agent;
+use crate::agent::{Agent, Looked};
 use crate::auth::{Peer, Token};
 use crate::door::Message;
 use crate::http::{App, router};
@@ -31,6 +31,8 @@ use crate::settings::Settings;
 
 /// How long a start waits for first turns; a GPU that hangs must not hold up the boot for ever.
 const FIRST_TURNS: Duration = Duration::from_secs(80);
+/// How long a start waits for VMs after that; at boot libvirt waits for us.
+const VMS_TOO: Duration = Duration::from_secs(2);
 
 /// Where and on what a daemon runs.
 #[derive(Debug, Clone)]
@@ -169,18 +171,15 @@ fn start(
         watches.extend(parts.watch);
         let (stop, ready) = (Arc::clone(&stop), ready.clone());
         let run = move || {
-            agent.run(&stop, || {
+            agent.run(&stop, |looked| {
                 // Nobody waits any more when the start gave up on slow turns.
-                let _ = ready.send(());
+                let _ = ready.send(looked);
             });
         };
         agents.push((server, thread("agent").spawn(run).map_err(DaemonError::Thread)?));
     }
-    for _ in &agents {
-        if turns.recv_timeout(FIRST_TURNS).is_err() {
-            tracing::warn!("a server's first turn is not done yet; going on without it");
-            break;
-        }
+    if !wait_for(&turns, agents.len()) {
+        tracing::warn!("a server's first turn is not done yet; going on without it");
     }
     // A turn has sent its report; here it is waited until everybody can see it.
     let (told, published) = mpsc::channel();
@@ -189,6 +188,23 @@ fn start(
         tracing::warn!("the first reports are not published yet; going on without them");
     }
     Ok(Threads { stop, hub, agents, admission, watches })
+}
+
+/// Waits for the first looks of so many agents; false when their GPUs take too long.
+fn wait_for(turns: &mpsc::Receiver<Looked>, agents: usize) -> bool {
+    let (mut gpus, mut vms) = (0, 0);
+    let mut end = Instant::now() + FIRST_TURNS;
+    while vms < agents {
+        match turns.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(Looked::AtGpus) => gpus += 1,
+            Ok(Looked::AtVmsToo) => vms += 1,
+            Err(_) => return gpus == agents,
+        }
+        if gpus == agents {
+            end = end.min(Instant::now() + VMS_TOO);
+        }
+    }
+    true
 }
 
 async fn serve(options: &Options, app: Router) -> Result<(), DaemonError> {

@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use divvy_core::id::{InvalidId, ServerId, VmId};
 use divvy_host::execute::Limits;
@@ -21,9 +20,6 @@ use crate::agent::AfterTurn;
 use crate::host_side::HostSide;
 use crate::hub::Hub;
 use crate::settings::Settings;
-
-/// How long the question may take whether libvirt answers. A boot waits for it (see `agent.rs`).
-const FIRST_ANSWER: Duration = Duration::from_secs(2);
 
 /// What only a simulated room can do.
 pub trait RoomControl: Send + Sync {
@@ -95,8 +91,7 @@ pub fn real(settings: &Settings, hub: &Hub) -> Result<Parts, PartsError> {
         sysfs,
         server: server.clone(),
     });
-    let timeouts = Timeouts { health: FIRST_ANSWER, ..Timeouts::default() };
-    let hypervisor = Box::new(LibvirtHypervisor::new(&settings.libvirt_uri, timeouts));
+    let hypervisor = Box::new(LibvirtHypervisor::new(&settings.libvirt_uri, Timeouts::default()));
     let parts = ServerParts { host, hypervisor, after_turn: Box::new(|| ()), watch: Some(watch) };
     Ok(Parts { name: server.to_string(), servers: vec![parts], room: None })
 }

@@ -46,6 +46,8 @@ impl Daemon {
         let admission = Some(std::thread::spawn(move || admission.run(&messages)));
         let agents = room.servers.iter().map(|server| agent(server, &hub)).collect();
         let mut daemon = Self { room, hub, store, agents, admission };
+        // The first turn does not ask the hypervisor.
+        daemon.turn();
         daemon.turn();
         daemon
     }

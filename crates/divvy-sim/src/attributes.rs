@@ -31,6 +31,9 @@ impl State {
                 let function = self.kernel.functions.get(address).ok_or(ENODEV)?;
                 return Ok(config_space::bytes(function, self.faults_of(*address).lost));
             }
+            Attr::Function(address, FunctionAttr::TotalVfs) => {
+                format!("{}\n", self.kernel.most_vfs(*address).ok_or(ENODEV)?)
+            }
             Attr::Function(address, attr) => {
                 function_text(self.kernel.functions.get(address).ok_or(ENODEV)?, *attr)?
             }
@@ -82,6 +85,7 @@ impl State {
         attr: FunctionAttr,
         text: &str,
     ) -> Result<Write, Errno> {
+        let most_vfs = self.kernel.most_vfs(address);
         let function = self.kernel.functions.get_mut(&address).ok_or(ENODEV)?;
         let operation = match attr {
             // The simulated kernel is locked down, as Secure Boot makes it.
@@ -96,10 +100,9 @@ impl State {
                 function.sriov_mut().ok_or(ENODEV)?.autoprobe = on;
                 return Ok(Write::Done);
             }
-            FunctionAttr::NumVfs => {
-                let total = function.sriov().ok_or(ENODEV)?.spec.total;
-                Operation::SetVfs(vf_count(text, total)?)
-            }
+            FunctionAttr::NumVfs => Operation::SetVfs(vf_count(text, most_vfs.ok_or(ENODEV)?)?),
+            // Nobody may open it for writing.
+            FunctionAttr::TotalVfs => return Err(EIO),
             FunctionAttr::DriverOverride => Operation::Override(override_name(text)?),
             FunctionAttr::Reset => match kstr::unsigned(text, u64::MAX) {
                 Ok(1) => Operation::Reset,
@@ -162,7 +165,9 @@ fn function_text(function: &Function, attr: FunctionAttr) -> Result<String, Errn
         FunctionAttr::ResetMethod => function.reset_methods.join(" "),
         FunctionAttr::NumVfs => function.sriov().ok_or(ENODEV)?.count.to_string(),
         FunctionAttr::Autoprobe => u8::from(function.sriov().ok_or(ENODEV)?.autoprobe).to_string(),
-        FunctionAttr::Config | FunctionAttr::Reset | FunctionAttr::VfMsixCount => return Err(EIO),
+        FunctionAttr::Config | FunctionAttr::Reset | FunctionAttr::TotalVfs | FunctionAttr::VfMsixCount => {
+            return Err(EIO);
+        }
     };
     Ok(text + "\n")
 }

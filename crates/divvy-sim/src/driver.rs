@@ -5,6 +5,7 @@ use divvy_core::pci_address::PciAddress;
 
 use crate::errno::{EBUSY, EEXIST, EINVAL, ENODEV, Errno};
 use crate::kernel::{Driver, Function, Kernel};
+use crate::spec::DriverSpec;
 use crate::tree::Attr;
 
 impl Driver {
@@ -57,7 +58,10 @@ impl Kernel {
                 return Err(ENODEV);
             }
         }
-        let vfio = self.drivers.get(driver).ok_or(ENODEV)?.spec.vfio;
+        let DriverSpec { vfio, physical_only, .. } = self.drivers.get(driver).ok_or(ENODEV)?.spec;
+        if physical_only && function.pf().is_some() {
+            return Err(ENODEV);
+        }
         if vfio && (function.group.is_none() || function.is_bridge()) {
             return Err(EINVAL);
         }

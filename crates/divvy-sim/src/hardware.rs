@@ -65,7 +65,9 @@ pub(crate) fn drivers(plan: &Plan) -> Vec<DriverSpec> {
         version: None,
         ids: ids.iter().map(|(vendor, device, ..)| (*vendor, *device)).collect(),
         sriov,
+        most_vfs: None,
         vfio: false,
+        physical_only: false,
     };
     let gpu = (plan.vendor_id, plan.device_id, 0, 0);
     let version = Some(GPU_DRIVER_VERSION.to_owned());

@@ -260,6 +260,13 @@ impl Kernel {
         self.drivers.get(self.functions.get(&address)?.driver.as_ref()?)
     }
 
+    /// `sriov_totalvfs`: what the hardware can, or less while a driver wants less.
+    pub fn most_vfs(&self, pf: PciAddress) -> Option<u16> {
+        let total = self.functions.get(&pf)?.sriov()?.spec.total;
+        let limit = self.driver_of(pf).and_then(|driver| driver.spec.most_vfs);
+        Some(limit.map_or(total, |limit| limit.min(total)))
+    }
+
     pub fn group_of(&self, address: PciAddress) -> Option<u32> {
         self.functions.get(&address)?.group
     }

@@ -69,7 +69,8 @@ pub fn agree(op: &SysOp, one: &OpResult, other: &OpResult) -> bool {
 }
 
 /// An answer without what may differ between two kernels that both are right: numbers of IOMMU groups,
-/// boot ids, where in the topology a link's target lies, and files that say nothing about SR-IOV.
+/// boot ids, where memory windows lie, where in the topology a link's target lies, and files that say
+/// nothing about SR-IOV.
 pub fn normalise(op: &SysOp, result: &OpResult) -> OpResult {
     let OpResult::Ok(text) = result else { return result.clone() };
     OpResult::Ok(match op {
@@ -77,12 +78,26 @@ pub fn normalise(op: &SysOp, result: &OpResult) -> OpResult {
         SysOp::Link { path } if path.ends_with("/iommu_group") => "GROUP".to_owned(),
         SysOp::Link { .. } => text.rsplit('/').next().unwrap_or(text).to_owned(),
         SysOp::Read { path } if path.ends_with("/boot_id") => "BOOT".to_owned(),
+        SysOp::Read { path } if path.ends_with("/resource") => sizes(text),
         SysOp::Read { .. } => text.clone(),
         SysOp::List { path } if path.ends_with("/iommu_groups") || path == "dev/vfio" => {
             format!("{} names", text.lines().count())
         }
         SysOp::List { .. } => text.lines().filter(|name| is_compared(name)).collect::<Vec<_>>().join("\n"),
     })
+}
+
+/// The sizes of a function's windows, one a line. A line is first byte, last byte and flags.
+fn sizes(table: &str) -> String {
+    let size = |line: &str| {
+        let mut words = line.split(' ').map(|word| u64::from_str_radix(word.trim_start_matches("0x"), 16));
+        match (words.next(), words.next()) {
+            (Some(Ok(first)), Some(Ok(last))) if last > first => (last - first + 1).to_string(),
+            (Some(Ok(_)), Some(Ok(_))) => "none".to_owned(),
+            _ => line.to_owned(),
+        }
+    };
+    table.lines().map(size).collect::<Vec<_>>().join("\n")
 }
 
 const COMPARED: [&str; 11] = [
@@ -112,7 +127,7 @@ const BOOLEANS: [&str; 10] = ["0", "1", "1\n", "y", "N", "off", "on", "2", "garb
 const OVERRIDES: [&str; 5] = ["vfio-pci", "vfio-pci\n", "\n", "", "no-such-driver"];
 const RESETS: [&str; 5] = ["1", "1\n", "0", "abc", ""];
 const METHODS: [&str; 5] = ["flr", "default", "\n", "no-such-method", ""];
-const FILES: [&str; 12] = [
+const FILES: [&str; 18] = [
     "sriov_numvfs",
     "sriov_totalvfs",
     "sriov_offset",
@@ -122,7 +137,13 @@ const FILES: [&str; 12] = [
     "driver_override",
     "reset_method",
     "vendor",
+    "device",
+    "subsystem_vendor",
+    "subsystem_device",
     "class",
+    "resource",
+    "numa_node",
+    "sriov_vf_msix_count",
     "reset",
     "no_such_file",
 ];
@@ -230,10 +251,11 @@ impl Generator<'_> {
     }
 
     fn list(&mut self) -> SysOp {
-        let path = match self.rng.below(5) {
+        let path = match self.rng.below(6) {
             0 => "sys/kernel/iommu_groups".to_owned(),
             1 => "sys/bus/pci/drivers/vfio-pci".to_owned(),
             2 => file(self.targets.pf, "vendor"),
+            3 => file(self.some_function(), "iommu_group/devices"),
             _ => format!("sys/bus/pci/devices/{}", self.some_function()),
         };
         SysOp::List { path }

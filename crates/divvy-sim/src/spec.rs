@@ -65,8 +65,12 @@ pub struct DriverSpec {
     /// Vendor and device numbers that it takes by itself.
     pub ids: Vec<(u16, u16)>,
     pub sriov: SriovSupport,
+    /// The most VFs that it makes, where that is fewer than the hardware could (`pci_sriov_set_totalvfs`).
+    pub most_vfs: Option<u16>,
     /// Hands functions to VMs.
     pub vfio: bool,
+    /// Refuses VFs, also those with its numbers.
+    pub physical_only: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -151,7 +151,6 @@ impl Kernel {
 
     fn make_sriov_files(&mut self, function: &Function, sriov: &Sriov) {
         for (name, text) in [
-            ("sriov_totalvfs", format!("{}\n", sriov.spec.total)),
             ("sriov_offset", format!("{}\n", sriov.spec.offset)),
             ("sriov_stride", format!("{}\n", sriov.spec.stride)),
             ("sriov_vf_device", format!("{:x}\n", sriov.spec.vf_device_id)),
@@ -159,6 +158,7 @@ impl Kernel {
         ] {
             self.tree.text(&format!("{}/{name}", function.path), text);
         }
+        self.attr_file(function, "sriov_totalvfs", 0o444, FunctionAttr::TotalVfs);
         self.attr_file(function, "sriov_numvfs", 0o644, FunctionAttr::NumVfs);
         self.attr_file(function, "sriov_drivers_autoprobe", 0o644, FunctionAttr::Autoprobe);
     }
@@ -182,13 +182,13 @@ fn is_right_above(bridge: &Function, function: &Function) -> bool {
 }
 
 fn virtual_function(parent: &Function, sriov: &Sriov, address: PciAddress, index: u16) -> Function {
-    let (vendor, _, sub_vendor, _) = parent.numbers;
+    let (vendor, _, sub_vendor, sub_device) = parent.numbers;
     let folder = parent.path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let place = |window: &Window| Window { base: window.base + window.size * u64::from(index), ..*window };
     Function {
         address,
         path: format!("{folder}/{address}"),
-        numbers: (vendor, sriov.spec.vf_device_id, sub_vendor, 0),
+        numbers: (vendor, sriov.spec.vf_device_id, sub_vendor, sub_device),
         class: parent.class,
         serial: None,
         windows: sriov.windows.iter().map(place).collect(),

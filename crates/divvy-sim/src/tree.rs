@@ -24,6 +24,7 @@ pub(crate) enum FunctionAttr {
     Reset,
     ResetMethod,
     NumVfs,
+    TotalVfs,
     Autoprobe,
     VfMsixCount,
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::agent::{Agent, CommandOutput};
-use super::machine::Machine;
+use super::machine::{Machine, Slots};
 use super::process;
 use super::qemu::Qemu;
 use super::qmp::Qmp;
@@ -29,6 +29,13 @@ pub struct Rig {
     running: Running,
 }
 
+/// How a life of QEMU begins. What was saved fits only the machine as built.
+#[derive(Clone, Copy)]
+enum Life {
+    Resumed,
+    Cold(Slots),
+}
+
 /// One life of QEMU.
 struct Running {
     qemu: Child,
@@ -41,7 +48,7 @@ impl Rig {
     pub fn resume(machine: Machine, runs: &Path, name: &str) -> Result<Rig> {
         let folder = RunFolder::create(runs, name)?;
         make_overlay(&machine, &machine.saved_disk(), "qcow2", &folder.disk())?;
-        let mut running = start(&machine, &folder, &folder.disk(), true)?;
+        let mut running = start(&machine, &folder, &folder.disk(), Life::Resumed)?;
         running.qmp.load(&machine.saved_state())?;
         running.agent.wait(RESUME_LIMIT)?;
         let rig = Rig { machine, folder, running };
@@ -55,7 +62,7 @@ impl Rig {
     pub fn boot(machine: Machine, runs: &Path, name: &str) -> Result<Rig> {
         let folder = RunFolder::create(runs, name)?;
         make_overlay(&machine, &machine.saved_disk(), "qcow2", &folder.disk())?;
-        let running = start(&machine, &folder, &folder.disk(), false)?;
+        let running = start(&machine, &folder, &folder.disk(), Life::Cold(Slots::AsBuilt))?;
         let rig = Rig { machine, folder, running };
         rig.wait_until_booted()?;
         Ok(rig)
@@ -129,7 +136,16 @@ impl Rig {
     /// kernel had not written is lost. Waits until the rig is up.
     pub fn power_cut(&mut self) -> Result<()> {
         end(&mut self.running.qemu)?;
-        self.running = start(&self.machine, &self.folder, &self.folder.disk(), false)?;
+        self.running = start(&self.machine, &self.folder, &self.folder.disk(), Life::Cold(Slots::AsBuilt))?;
+        self.wait_until_booted()
+    }
+
+    /// The same, and the two GPUs are in each other's slot afterwards: each has
+    /// the PCI address that the other one had.
+    pub fn power_cut_swapping_gpus(&mut self) -> Result<()> {
+        end(&mut self.running.qemu)?;
+        let life = Life::Cold(Slots::Swapped);
+        self.running = start(&self.machine, &self.folder, &self.folder.disk(), life)?;
         self.wait_until_booted()
     }
 
@@ -139,7 +155,7 @@ impl Rig {
         let saved = machine.saved_disk();
         // By a relative name, because the folder gets its real name later.
         make_overlay(&machine, Path::new("disk.img"), "raw", &saved)?;
-        let running = start(&machine, &folder, &saved, false)?;
+        let running = start(&machine, &folder, &saved, Life::Cold(Slots::AsBuilt))?;
         let rig = Rig { machine, folder, running };
         rig.wait_until_booted()?;
         Ok(rig)
@@ -199,10 +215,14 @@ impl Drop for Rig {
     }
 }
 
-fn start(machine: &Machine, folder: &RunFolder, disk: &Path, resumed: bool) -> Result<Running> {
+fn start(machine: &Machine, folder: &RunFolder, disk: &Path, life: Life) -> Result<Running> {
     let (ours, theirs) = UnixStream::pair().context("make a socket for QMP")?;
     let errors = File::create(folder.errors()).context("create QEMU's log")?;
-    let mut command = machine.command(disk, &folder.console(), theirs.into(), resumed);
+    let (slots, resumed) = match life {
+        Life::Resumed => (Slots::AsBuilt, true),
+        Life::Cold(slots) => (slots, false),
+    };
+    let mut command = machine.command(disk, &folder.console(), theirs.into(), slots, resumed);
     let mut qemu = command.stdout(Stdio::null()).stderr(errors).spawn().context("start QEMU")?;
     // The command still holds QEMU's end of the socket: while it does, QMP
     // would not notice that QEMU has ended.

@@ -44,6 +44,15 @@ pub const INTEL_GPU: RigGpu = RigGpu {
 };
 pub const GPUS: [RigGpu; 2] = [AMD_GPU, INTEL_GPU];
 
+/// Which GPU is in which slot. A slot has its PCI address whatever is in it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Slots {
+    /// As the addresses above say, and as a saved state needs it.
+    AsBuilt,
+    /// The GPUs have changed places.
+    Swapped,
+}
+
 /// A stock SR-IOV function of QEMU with its stock driver: what the rig's own
 /// GPU model does differently from it deserves a second look.
 pub const CONTROL_ADDRESS: &str = "0000:03:00.0";
@@ -51,7 +60,8 @@ pub const CONTROL_ADDRESS: &str = "0000:03:00.0";
 /// The port of the command agent inside.
 const AGENT_PORT: u16 = 9000;
 
-const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet panic=-1 intel_iommu=on iommu=pt \
+/// With `iomem=relaxed` a test may look into the memory of a VF that VFIO holds.
+const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet panic=-1 intel_iommu=on iommu=pt iomem=relaxed \
                                 mitigations=off audit=0 apparmor=0 random.trust_cpu=on no_timer_check";
 
 /// The files that a machine is started from; none of them is ever written to.
@@ -88,7 +98,7 @@ impl Machine {
 
     /// QEMU for a machine on `disk`. QMP is spoken on its standard input, a
     /// connected socket: no path to clean up, none that can be too long.
-    pub fn command(&self, disk: &Path, console: &Path, qmp: OwnedFd, resumed: bool) -> Command {
+    pub fn command(&self, disk: &Path, console: &Path, qmp: OwnedFd, slots: Slots, resumed: bool) -> Command {
         let mut qemu = Qemu::in_root(&self.root).system(Some(&self.model()));
         qemu.args(["-name", "rig", "-nodefaults", "-no-user-config"])
             .args(["-display", "none"])
@@ -106,7 +116,7 @@ impl Machine {
             .arg(self.initrd())
             .args(["-append", KERNEL_ARGUMENTS]);
         add_disk_and_network(&mut qemu, disk);
-        add_gpus(&mut qemu);
+        add_gpus(&mut qemu, slots);
         if resumed {
             qemu.args(["-incoming", "defer"]);
         }
@@ -127,8 +137,12 @@ fn add_disk_and_network(qemu: &mut Command, disk: &Path) {
 
 /// Each behind its own root port: that is what gives it a bus and, for its
 /// VFs, IOMMU groups of their own.
-fn add_gpus(qemu: &mut Command) {
-    for (index, gpu) in GPUS.iter().enumerate() {
+fn add_gpus(qemu: &mut Command, slots: Slots) {
+    let mut gpus = GPUS;
+    if slots == Slots::Swapped {
+        gpus.reverse();
+    }
+    for (index, gpu) in gpus.iter().enumerate() {
         let number = index + 1;
         qemu.arg("-device").arg(root_port(number));
         qemu.arg("-device").arg(format!(

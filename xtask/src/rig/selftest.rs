@@ -2,8 +2,8 @@
 //! it for? Two machines are worked on side by side, one for SR-IOV and one for
 //! VMs; then both go through a restart. Every check names the promise it makes.
 
-mod sriov;
-mod sysfs;
+pub mod sriov;
+pub mod sysfs;
 mod vm;
 
 use std::process::ExitCode;

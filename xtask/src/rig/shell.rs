@@ -1,7 +1,9 @@
 //! `cargo xtask rig shell [COMMAND]`: look into a rig by hand. Without a
-//! command it reads one per line; the machine is gone when the shell ends.
+//! command it reads one per line, of which `upload LOCAL REMOTE` brings a file in;
+//! the machine is gone when the shell ends.
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -28,6 +30,11 @@ pub fn main(words: &[String]) -> Result<ExitCode> {
             return Ok(exit_code(last));
         }
         if line.trim().is_empty() {
+            continue;
+        }
+        if let Some(("upload", paths)) = line.trim().split_once(' ') {
+            let (local, remote) = paths.split_once(' ').context("upload LOCAL REMOTE")?;
+            rig.upload(Path::new(local), remote)?;
             continue;
         }
         let output = rig.run(line.trim())?;

@@ -170,14 +170,14 @@ fn reset(rig: &Rig) -> Result<()> {
 }
 
 /// Where a BAR begins: the first number of its line in `resource`.
-fn bar_start(rig: &Rig, address: &str, bar: usize) -> Result<u64> {
+pub fn bar_start(rig: &Rig, address: &str, bar: usize) -> Result<u64> {
     let table = read(rig, address, "resource")?;
     let line = table.lines().nth(bar).unwrap_or_default();
     let start = line.split(' ').next().unwrap_or_default();
     Ok(u64::from_str_radix(start.trim_start_matches("0x"), 16)?)
 }
 
-fn peek(rig: &Rig, place: u64) -> Result<u32> {
+pub fn peek(rig: &Rig, place: u64) -> Result<u32> {
     let text = rig.expect(&format!("busybox devmem {place:#x} 32"))?;
     let digits = text.trim().trim_start_matches("0x");
     Ok(u32::from_str_radix(digits, 16)?)
