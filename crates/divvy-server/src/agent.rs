@@ -17,7 +17,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use divvy_core::desired::{DesiredServer, Generation};
 use divvy_core::finding::{Finding, FindingCode, Severity, Subject};
@@ -44,8 +44,12 @@ const LOOK_FOR_HYPERVISOR: Duration = Duration::from_secs(5);
 /// How often everything is looked at although nothing rang.
 const LOOK_ANYWAY: Duration = Duration::from_secs(60);
 
-/// What an agent can do after each turn besides reporting: the machine room keeps itself.
-pub type AfterTurn = Box<dyn FnMut() + Send>;
+/// How long an agent rests between two turns. Bells that ring meanwhile share the next turn, which looks
+/// at every GPU anyway; a bell after a quiet time is answered at once.
+const REST: Duration = Duration::from_millis(10);
+
+/// What is done after the steps of a turn, before they are reported: the machine room keeps itself.
+pub type AfterSteps = Box<dyn FnMut() + Send>;
 
 pub struct Agent {
     server: ServerId,
@@ -56,7 +60,7 @@ pub struct Agent {
     last_sent: Option<Observed>,
     failures: Vec<Failure>,
     failed_turns: usize,
-    after_turn: AfterTurn,
+    after_steps: AfterSteps,
 }
 
 impl Agent {
@@ -64,7 +68,7 @@ impl Agent {
         host: Arc<HostSide>,
         mut hypervisor: Box<dyn Hypervisor>,
         hub: Hub,
-        after_turn: AfterTurn,
+        after_steps: AfterSteps,
     ) -> Self {
         let server = host.server.clone();
         let bell = hub.bell(&server);
@@ -79,7 +83,7 @@ impl Agent {
             last_sent: None,
             failures: Vec::new(),
             failed_turns: 0,
-            after_turn,
+            after_steps,
         }
     }
 
@@ -88,7 +92,9 @@ impl Agent {
         self.turn();
         ready();
         while !stop.load(Ordering::Acquire) {
+            let rested = Instant::now() + REST;
             self.bell.wait(self.patience());
+            std::thread::sleep(rested.saturating_duration_since(Instant::now()));
             if !stop.load(Ordering::Acquire) {
                 self.turn();
             }
@@ -117,6 +123,8 @@ impl Agent {
                 break;
             }
             notes = executor::execute(&self.host, self.hypervisor.as_mut(), &steps, &desired, &observed);
+            // Before it is reported: hardware is never older than what is known of it.
+            (self.after_steps)();
             self.follow_up(&notes);
             self.failures = notes.iter().filter_map(|note| note.result.as_ref().err()).cloned().collect();
             if !self.failures.is_empty() {
@@ -128,7 +136,7 @@ impl Agent {
             self.report(observed, notes);
         }
         self.failed_turns = if self.failures.is_empty() { 0 } else { self.failed_turns + 1 };
-        (self.after_turn)();
+        (self.after_steps)();
     }
 
     fn desired(&self) -> DesiredServer {
