@@ -163,8 +163,11 @@ impl Admission {
                 Message::Stop => {}
             }
         }
-        self.commit(pending, ahead);
-        self.publish();
+        if pending.is_empty() {
+            self.publish();
+        } else {
+            self.commit(pending, ahead);
+        }
         waiting
     }
 
@@ -269,11 +272,8 @@ impl Admission {
         }
     }
 
-    /// One durable transaction for all of them; only then is anybody answered.
+    /// One durable transaction for all of them; only then is anything published and anybody answered.
     fn commit(&mut self, pending: Vec<Pending>, ahead: Desired) {
-        if pending.is_empty() {
-            return;
-        }
         let (commits, rest): (Vec<Commit>, Vec<_>) =
             pending.into_iter().map(|one| (one.commit, (one.asked, one.warnings, one.job))).unzip();
         let outcomes = match self.store.commit(commits) {
@@ -287,32 +287,26 @@ impl Admission {
         } else {
             self.state.desired = self.store.snapshot().desired;
         }
+        let mut answers = Vec::new();
         for (outcome, (asked, warnings, job)) in outcomes.into_iter().zip(rest) {
             match (outcome, asked) {
-                (Ok(_), asked) => self.committed(asked, warnings, job),
+                (Ok(_), asked) => {
+                    let job = job.map(Arc::new);
+                    self.running.extend(job.iter().map(|job| (job.id, Arc::clone(job))));
+                    answers.extend(asked.map(|(.., reply)| (reply, Answer::Accepted { job, warnings })));
+                }
                 (Err(_), Some((request, principal, attempts, reply))) => {
                     self.ask_again(request, principal, attempts, reply)
                 }
                 (Err(_), None) => {}
             }
         }
-    }
-
-    fn committed(
-        &mut self,
-        asked: Option<(Request, String, u32, Reply)>,
-        warnings: Vec<Finding>,
-        job: Option<Job>,
-    ) {
-        let job = job.map(Arc::new);
-        if let Some(job) = &job {
-            self.running.insert(job.id, Arc::clone(job));
-        }
         self.running.retain(|_, job| job.finished_ms.is_none());
-        if let Some((.., reply)) = asked {
-            // Published first, so that who is answered finds the job.
-            self.publish();
-            let _ = reply.send(Ok(Answer::Accepted { job, warnings }));
+        // Published first, so that who is answered finds the job.
+        self.publish();
+        for (reply, answer) in answers {
+            // Whoever asked may have gone away.
+            let _ = reply.send(Ok(answer));
         }
     }
 
@@ -334,6 +328,7 @@ impl Admission {
         let snapshot = self.store.snapshot();
         self.state.desired = snapshot.desired;
         self.running = snapshot.unfinished_jobs.iter().map(|job| (job.id, Arc::clone(job))).collect();
+        self.publish();
         for (.., reply) in asked {
             let _ = reply.send(Err(AskError::Store(Arc::clone(&error))));
         }
