@@ -121,8 +121,8 @@ fn bytes_of_an_assignment(folder: &Path) -> usize {
     let reader = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("opens");
     let sizes = [
         "SELECT length(value) FROM record WHERE key LIKE 'generation/%' LIMIT 1",
-        "SELECT cast(avg(length(value)) AS INTEGER) FROM job WHERE value LIKE '%\"assigned\":%'",
-        "SELECT cast(avg(length(value)) AS INTEGER) FROM event WHERE value LIKE '%\"assigned\"%'",
+        "SELECT cast(avg(length(value)) AS INTEGER) FROM job WHERE value LIKE '%\"kind\":\"assign\"%'",
+        "SELECT cast(avg(length(value)) AS INTEGER) FROM event WHERE value LIKE '%\"code\":\"assigned\"%'",
     ];
     let size = |query: &&str| reader.query_row(query, [], |row| row.get::<_, usize>(0)).expect("is there");
     // The assignment's own record, taken back by now, is about as long as its event.

@@ -17,7 +17,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use divvy_core::desired::{DesiredServer, Generation};
 use divvy_core::finding::{Finding, FindingCode, Severity, Subject};
@@ -45,6 +45,10 @@ const LOOK_FOR_HYPERVISOR: Duration = Duration::from_secs(5);
 /// How often everything is looked at although nothing rang.
 const LOOK_ANYWAY: Duration = Duration::from_secs(60);
 
+/// How long an agent rests between two turns. Bells that ring meanwhile share the next turn, which looks
+/// at every GPU anyway; a bell after a quiet time is answered at once.
+const REST: Duration = Duration::from_millis(10);
+
 /// What an agent has looked at since it started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Looked {
@@ -52,8 +56,8 @@ pub enum Looked {
     AtVmsToo,
 }
 
-/// What an agent can do after each turn besides reporting: the machine room keeps itself.
-pub type AfterTurn = Box<dyn FnMut() + Send>;
+/// What is done after the steps of a turn, before they are reported: the machine room keeps itself.
+pub type AfterSteps = Box<dyn FnMut() + Send>;
 
 pub struct Agent {
     server: ServerId,
@@ -64,7 +68,7 @@ pub struct Agent {
     last_sent: Option<Observed>,
     failures: Vec<Failure>,
     failed_turns: usize,
-    after_turn: AfterTurn,
+    after_steps: AfterSteps,
     looked: Option<Looked>,
 }
 
@@ -73,7 +77,7 @@ impl Agent {
         host: Arc<HostSide>,
         mut hypervisor: Box<dyn Hypervisor>,
         hub: Hub,
-        after_turn: AfterTurn,
+        after_steps: AfterSteps,
     ) -> Self {
         let server = host.server.clone();
         let bell = hub.bell(&server);
@@ -88,7 +92,7 @@ impl Agent {
             last_sent: None,
             failures: Vec::new(),
             failed_turns: 0,
-            after_turn,
+            after_steps,
             looked: None,
         }
     }
@@ -102,7 +106,9 @@ impl Agent {
             tell(looked);
         }
         while !stop.load(Ordering::Acquire) {
+            let rested = Instant::now() + REST;
             self.bell.wait(self.patience());
+            std::thread::sleep(rested.saturating_duration_since(Instant::now()));
             if !stop.load(Ordering::Acquire) {
                 self.turn();
             }
@@ -131,6 +137,8 @@ impl Agent {
                 break;
             }
             notes = executor::execute(&self.host, self.hypervisor.as_mut(), &steps, &desired, &observed);
+            // Before it is reported: hardware is never older than what is known of it.
+            (self.after_steps)();
             self.follow_up(&notes);
             self.failures = notes.iter().filter_map(|note| note.result.as_ref().err()).cloned().collect();
             if !self.failures.is_empty() {
@@ -143,7 +151,7 @@ impl Agent {
         }
         self.looked = Some(self.looked.map_or(Looked::AtGpus, |_| Looked::AtVmsToo));
         self.failed_turns = if self.failures.is_empty() { 0 } else { self.failed_turns + 1 };
-        (self.after_turn)();
+        (self.after_steps)();
     }
 
     fn desired(&self) -> DesiredServer {

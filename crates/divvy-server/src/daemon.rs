@@ -167,7 +167,7 @@ fn start(
     let mut watches = Vec::new();
     for parts in servers {
         let server = parts.host.server.clone();
-        let agent = Agent::new(parts.host, parts.hypervisor, hub.clone(), parts.after_turn);
+        let agent = Agent::new(parts.host, parts.hypervisor, hub.clone(), parts.after_steps);
         watches.extend(parts.watch);
         let (stop, ready) = (Arc::clone(&stop), ready.clone());
         let run = move || {

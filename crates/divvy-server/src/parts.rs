@@ -16,7 +16,7 @@ use divvy_hypervisor::libvirt::{LibvirtHypervisor, Timeouts};
 use divvy_sim::room::{Room, RoomError};
 use divvy_sim::spec::Delays;
 
-use crate::agent::AfterTurn;
+use crate::agent::AfterSteps;
 use crate::host_side::HostSide;
 use crate::hub::Hub;
 use crate::settings::Settings;
@@ -34,7 +34,7 @@ pub trait RoomControl: Send + Sync {
 pub struct ServerParts {
     pub host: Arc<HostSide>,
     pub hypervisor: Box<dyn Hypervisor>,
-    pub after_turn: AfterTurn,
+    pub after_steps: AfterSteps,
     /// Rings the agent's bell when the kernel says that something changed.
     pub watch: Option<UeventWatch>,
 }
@@ -53,7 +53,7 @@ pub enum PartsError {
     HostName(#[source] nix::errno::Errno),
     #[error(transparent)]
     Room(#[from] RoomError),
-    #[error("the room's state {} cannot be read", path.display())]
+    #[error("the room's state {} cannot be read or written", path.display())]
     RoomState { path: PathBuf, source: std::io::Error },
     #[error("listening to the kernel's device events failed")]
     Uevent(#[source] std::io::Error),
@@ -92,7 +92,7 @@ pub fn real(settings: &Settings, hub: &Hub) -> Result<Parts, PartsError> {
         server: server.clone(),
     });
     let hypervisor = Box::new(LibvirtHypervisor::new(&settings.libvirt_uri, Timeouts::default()));
-    let parts = ServerParts { host, hypervisor, after_turn: Box::new(|| ()), watch: Some(watch) };
+    let parts = ServerParts { host, hypervisor, after_steps: Box::new(|| ()), watch: Some(watch) };
     Ok(Parts { name: server.to_string(), servers: vec![parts], room: None })
 }
 
@@ -100,7 +100,8 @@ pub fn real(settings: &Settings, hub: &Hub) -> Result<Parts, PartsError> {
 struct KeptRoom {
     room: Room,
     file: PathBuf,
-    kept: Mutex<String>,
+    /// What the file says of each server.
+    kept: Mutex<Vec<String>>,
     hub: Hub,
 }
 
@@ -115,31 +116,44 @@ impl RoomControl for KeptRoom {
         };
         let done = if on { on_server.power_on(vm) } else { on_server.power_off(vm) };
         done.map_err(|error| crate::chain::chain(&error))?;
-        self.keep();
+        self.keep_server(server);
         self.hub.bell(server).ring();
         Ok(())
     }
 
     fn keep(&self) {
-        let text = self.room.save();
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if *kept == text {
-            return;
+        for server in &self.room.servers {
+            self.keep_server(server.id());
         }
-        match write_whole(&self.file, &text) {
-            Ok(()) => *kept = text,
-            Err(error) => {
-                tracing::warn!(file = %self.file.display(), %error, "keeping the room's state failed")
-            }
+        let synced = std::fs::File::open(&self.file).and_then(|file| file.sync_all());
+        if let Err(error) = synced {
+            tracing::warn!(file = %self.file.display(), %error, "keeping the room's state failed");
         }
     }
 }
 
-/// The old text or the new one, never a mix.
+impl KeptRoom {
+    /// Keeps what a server has become. It survives a kill; a power cut may take the newest of it away,
+    /// as it may from hardware.
+    fn keep_server(&self, id: &ServerId) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut servers = self.room.servers.iter().zip(kept.iter_mut());
+        let Some((server, text)) = servers.find(|(server, _)| server.id() == id) else { return };
+        let now = Room::save_server(server);
+        if *text == now {
+            return;
+        }
+        *text = now;
+        if let Err(error) = write_whole(&self.file, &self.room.save_of(&kept)) {
+            tracing::warn!(file = %self.file.display(), %error, "keeping the room's state failed");
+        }
+    }
+}
+
+/// The old text or the new one, never a mix, whenever the daemon is killed.
 fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
     let beside = path.with_extension("new");
     std::fs::write(&beside, text)?;
-    std::fs::File::open(&beside)?.sync_all()?;
     std::fs::rename(&beside, path)
 }
 
@@ -151,7 +165,12 @@ pub fn simulated(name: &str, settings: &Settings, state_dir: &Path, hub: &Hub) -
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Room::open(name, 1, Delays::kernel())?,
         Err(source) => return Err(PartsError::RoomState { path: file, source }),
     };
-    let kept = Arc::new(KeptRoom { room, file, kept: Mutex::default(), hub: hub.clone() });
+    let texts: Vec<String> = room.servers.iter().map(Room::save_server).collect();
+    if !file.exists() {
+        let unwritable = |source| PartsError::RoomState { path: file.clone(), source };
+        write_whole(&file, &room.save_of(&texts)).map_err(unwritable)?;
+    }
+    let kept = Arc::new(KeptRoom { room, file, kept: Mutex::new(texts), hub: hub.clone() });
     let servers = kept.room.servers.iter().map(|server| {
         let id = server.id().clone();
         let sysfs: Arc<dyn Sysfs> = server.sysfs();
@@ -162,11 +181,11 @@ pub fn simulated(name: &str, settings: &Settings, state_dir: &Path, hub: &Hub) -
             sysfs,
             server: id,
         });
-        let keeper = Arc::clone(&kept);
+        let (keeper, own) = (Arc::clone(&kept), server.id().clone());
         ServerParts {
             host,
             hypervisor: Box::new(server.hypervisor()),
-            after_turn: Box::new(move || keeper.keep()),
+            after_steps: Box::new(move || keeper.keep_server(&own)),
             watch: None,
         }
     });
