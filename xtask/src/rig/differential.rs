@@ -41,7 +41,7 @@ pub fn main(wish: Wish) -> Result<ExitCode> {
     build_programs(&[PROGRAM], &[PROGRAM])?;
     let rig = Built::obtain()?.resume("differential")?;
     rig.upload(&program(PROGRAM)?, IN_RIG)?;
-    // The driver of the adapter's VFs hangs for ever in a reset while its
+    // The driver of igb's VFs hangs for ever in a reset while its
     // interface is down (napi_disable in igbvf_down), and comes by itself.
     rig.write("install igbvf /bin/false\n", "/run/modprobe.d/differential.conf")?;
     rig.expect("udevadm control --reload")?;

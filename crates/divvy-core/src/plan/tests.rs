@@ -153,6 +153,31 @@ fn after_a_boot_the_device_under_the_old_address_leaves_the_definition_and_the_n
 }
 
 #[test]
+fn vms_whose_partitions_changed_places_do_not_wait_for_each_other() {
+    let mut world = World::one_a2(4).assigned("vm-001", 0).assigned("vm-002", 1);
+    prepare(&mut world);
+    for (vm, named, at) in [("vm-001", "gpu-1.0", 1), ("vm-002", "gpu-1.1", 0)] {
+        let address = world.partition_address(at);
+        let stale = VmDevice { address, alias: Some(named.into()), defined: true, live: false };
+        world.vm_mut(vm).devices.push(stale);
+    }
+    let plan = planned(&world);
+    assert_eq!(kinds(&plan), ["take", "take", "add", "add"]);
+    assert_eq!(plan.waiting, []);
+}
+
+#[test]
+fn a_device_whose_partition_is_not_restored_yet_stays_in_its_vm() {
+    let mut world = World::one_a2(4).assigned("vm-001", 0);
+    let address = world.partition_address(0);
+    let own = VmDevice { address, alias: Some("gpu-1.0".into()), defined: true, live: false };
+    world.vm_mut("vm-001").devices.push(own);
+    world.gpu_mut().partitions.clear();
+    world.gpu_mut().partition_count = Some(0);
+    assert!(!kinds(&planned(&world)).contains(&"take"));
+}
+
+#[test]
 fn a_device_that_divvy_did_not_put_in_is_never_taken_out() {
     let mut world = World::one_a2(4).assigned("vm-001", 0);
     prepare(&mut world);

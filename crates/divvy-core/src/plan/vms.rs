@@ -3,6 +3,7 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use super::Plan;
 use crate::assignment::Assignment;
@@ -14,13 +15,18 @@ use crate::pci_address::PciAddress;
 use crate::rules::vm_settings;
 use crate::rules::whole_or_partitions::VFIO_DRIVER;
 use crate::step::{DeviceScope, HostStep, Step, VmStep};
-use crate::vm::ObservedVm;
+use crate::vm::{ObservedVm, VmDevice};
 
 pub fn plan_assignments(desired: &DesiredServer, observed: &Observed, plan: &mut Plan) {
+    // All of them first: GPUs that changed places leave their partitions in each other's VMs.
+    let stale = stale_devices(desired, observed);
+    if observed.hypervisor_is_connected() {
+        plan.steps.extend(stale.iter().map(take_stale_out));
+    }
     for assignment in desired.assignments.values() {
         match partition_of(desired, observed, assignment) {
             Err(why) => plan.wait(Subject::Vm(assignment.vm.clone()), why),
-            Ok(partition) => give(observed, assignment, partition, plan),
+            Ok(partition) => give(observed, assignment, partition, &stale, plan),
         }
     }
 }
@@ -43,7 +49,13 @@ fn partition_of<'o>(
     gpu.partition(id.index).ok_or_else(|| format!("partition {id} is not there"))
 }
 
-fn give(observed: &Observed, assignment: &Assignment, partition: &ObservedPartition, plan: &mut Plan) {
+fn give(
+    observed: &Observed,
+    assignment: &Assignment,
+    partition: &ObservedPartition,
+    stale: &[Stale<'_>],
+    plan: &mut Plan,
+) {
     let subject = Subject::Vm(assignment.vm.clone());
     let address = partition.address;
     let own = observed.vm(&assignment.vm);
@@ -51,7 +63,11 @@ fn give(observed: &Observed, assignment: &Assignment, partition: &ObservedPartit
     if partition.open && !has_it_live {
         return plan.wait(subject, format!("partition {} is open by another process", assignment.partition));
     }
-    if let Some(other) = observed.vms_with_device(address).find(|vm| vm.id != assignment.vm) {
+    let leaves = |vm: &ObservedVm| {
+        stale.iter().any(|one| one.vm.id == vm.id && one.device.address == address && !one.device.live)
+    };
+    let mut others = observed.vms_with_device(address).filter(|vm| vm.id != assignment.vm);
+    if let Some(other) = others.find(|vm| !leaves(vm)) {
         return plan.wait(
             subject,
             format!("partition {} is in VM {}, not by Divvy", assignment.partition, other.name),
@@ -77,7 +93,6 @@ pub fn is_prepared(partition: &ObservedPartition) -> bool {
 }
 
 fn give_to_vm(vm: &ObservedVm, assignment: &Assignment, address: PciAddress, plan: &mut Plan) {
-    take_stale_out(vm, address, plan);
     let defined = vm.device(address).is_some_and(|device| device.defined);
     let live = vm.device(address).is_some_and(|device| device.live);
     let want_live = !vm.is_off() && !live;
@@ -105,19 +120,44 @@ fn give_to_vm(vm: &ObservedVm, assignment: &Assignment, address: PciAddress, pla
     }
 }
 
-/// Devices that Divvy put into this VM under an address that is not the partition's any more.
-fn take_stale_out(vm: &ObservedVm, address: PciAddress, plan: &mut Plan) {
-    let by_divvy =
-        |alias: &Option<String>| alias.as_deref().is_some_and(|name| name.parse::<PartitionId>().is_ok());
-    for device in &vm.devices {
-        if device.address != address && device.defined && by_divvy(&device.alias) {
-            plan.steps.push(Step::Vm(VmStep::RemoveDevice {
-                vm: vm.id.clone(),
-                vm_name: vm.name.clone(),
-                partition: None,
-                address: device.address,
-                scope: DeviceScope { defined: true, live: false },
-            }));
-        }
+/// A device that Divvy put into a VM's definition and that is not what its alias says any more.
+struct Stale<'o> {
+    vm: &'o ObservedVm,
+    device: &'o VmDevice,
+}
+
+fn stale_devices<'o>(desired: &DesiredServer, observed: &'o Observed) -> Vec<Stale<'o>> {
+    let of_vm = |vm: &'o ObservedVm| vm.devices.iter().map(move |device| Stale { vm, device });
+    let all = observed.vms.iter().flat_map(of_vm);
+    all.filter(|one| one.device.defined && is_stale(desired, observed, one)).collect()
+}
+
+/// The partition of the alias is elsewhere now, or another one is at its address, or the VM was given
+/// another one since. An address alone proves nothing: it may be a partition that is not restored yet.
+fn is_stale(desired: &DesiredServer, observed: &Observed, one: &Stale<'_>) -> bool {
+    let alias = one.device.alias.as_deref();
+    let Some(named) = alias.and_then(|name| name.parse::<PartitionId>().ok()) else { return false };
+    let has_another =
+        desired.assignments.get(&one.vm.id).is_some_and(|assignment| assignment.partition != named);
+    if has_another && !desired.holds.contains_key(&named) {
+        return true;
     }
+    let now = observed.gpu(&named.gpu).and_then(|gpu| gpu.partition(named.index));
+    match now {
+        Some(partition) => partition.address != one.device.address,
+        None => observed
+            .gpus
+            .iter()
+            .any(|gpu| gpu.partitions.iter().any(|partition| partition.address == one.device.address)),
+    }
+}
+
+fn take_stale_out(one: &Stale<'_>) -> Step {
+    Step::Vm(VmStep::RemoveDevice {
+        vm: one.vm.id.clone(),
+        vm_name: one.vm.name.clone(),
+        partition: None,
+        address: one.device.address,
+        scope: DeviceScope { defined: true, live: false },
+    })
 }

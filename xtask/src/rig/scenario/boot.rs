@@ -4,11 +4,11 @@
 use anyhow::{Context, Result, ensure};
 
 use super::assign::{give, sees_own};
-use super::vm::{ALPHA, BETA};
+use super::vm::{ALPHA, BETA, STRANGER};
 use super::{check, expect_count, gpu_view, id_of, no_violation, wait_for_daemon};
 use crate::rig::live::Rig;
 use crate::rig::machine::{AMD_GPU, INTEL_GPU};
-use crate::rig::product::{LONG, ask, must_fail, text, until};
+use crate::rig::product::{LONG, SOON, ask, must_fail, text, until};
 use crate::rig::selftest::sysfs::{path, write_well};
 
 pub fn checks(rig: &mut Rig) -> Result<()> {
@@ -36,6 +36,10 @@ fn gone(rig: &Rig) -> Result<()> {
         vm.destroy(rig)?;
     }
     ask(rig, "unassign beta")?;
+    // The first partition goes to another VM, so that the second one of the
+    // Intel GPU and the first one of the AMD GPU meet when the GPUs are swapped.
+    STRANGER.define(rig, "")?;
+    until(SOON, "the VM can have a partition", || give(rig, &STRANGER, &INTEL_GPU))?;
     give(rig, &ALPHA, &INTEL_GPU)?;
     give(rig, &BETA, &AMD_GPU)?;
     rig.expect("systemctl stop divvyd")?;
