@@ -42,6 +42,11 @@ const STAGES: &[Stage] = &[
     stage("transcript", &["cargo", "xtask", "transcript", "--check"]),
     Stage { lacks: no_systemd_analyze, ..stage("units", &["cargo", "xtask", "units"]) },
     Stage { unsuited: Some(RIG_UNSUITED), ..stage("rig", &["cargo", "xtask", "rig", "selftest"]) },
+    Stage { unsuited: Some(RIG_UNSUITED), ..stage("scenario", &["cargo", "xtask", "rig", "scenario"]) },
+    Stage {
+        unsuited: Some(RIG_UNSUITED),
+        ..stage("differential", &["cargo", "xtask", "rig", "differential"])
+    },
 ];
 
 #[derive(Debug, PartialEq, Eq)]
