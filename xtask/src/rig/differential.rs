@@ -43,8 +43,8 @@ pub fn main(wish: Wish) -> Result<ExitCode> {
     rig.upload(&program(PROGRAM)?, IN_RIG)?;
     // The driver of igb's VFs hangs for ever in a reset while its
     // interface is down (napi_disable in igbvf_down), and comes by itself.
-    rig.write("install igbvf /bin/false\n", "/run/modprobe.d/differential.conf")?;
-    rig.expect("udevadm control --reload")?;
+    rig.write("blacklist igbvf\ninstall igbvf /bin/false\n", "/run/modprobe.d/differential.conf")?;
+    rig.expect("udevadm control --reload; rmmod igbvf || true; ! grep -q '^igbvf ' /proc/modules")?;
     let Wish { operations, seed } = wish;
     let answer = format!("timeout {} {IN_RIG} answer {seed} {operations}", LIMIT.as_secs());
     let answers = rig.run_within(&answer, LIMIT + Duration::from_secs(30))?;
