@@ -184,3 +184,31 @@ fn function(physical: &Physical, port: usize) -> FunctionSpec {
         ..bridge(0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use divvy_host::sysfs::Sysfs;
+
+    use super::*;
+
+    fn read(sysfs: &dyn Sysfs, path: &str) -> String {
+        String::from_utf8(sysfs.read(path).expect("it is there")).expect("a text")
+    }
+
+    #[test]
+    fn the_gpus_driver_does_not_take_a_vf_with_its_numbers() {
+        let sysfs = simulated().sysfs();
+        sysfs.write("sys/bus/pci/devices/0000:02:00.0/sriov_numvfs", "1").expect("one VF");
+        let refused = sysfs.write("sys/bus/pci/drivers/rigpf/bind", "0000:02:00.1");
+        assert_eq!(refused.expect_err("refused").raw_os_error(), Some(19));
+    }
+
+    #[test]
+    fn a_driver_can_want_fewer_vfs_than_the_hardware_has_while_it_is_there() {
+        let sysfs = simulated().sysfs();
+        let path = "sys/bus/pci/devices/0000:03:00.0/sriov_totalvfs";
+        assert_eq!(read(sysfs.as_ref(), path), "7\n");
+        sysfs.write("sys/bus/pci/drivers/igb/unbind", "0000:03:00.0").expect("unbound");
+        assert_eq!(read(sysfs.as_ref(), path), "8\n");
+    }
+}
