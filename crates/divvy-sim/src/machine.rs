@@ -111,6 +111,11 @@ impl State {
         self.wake = true;
     }
 
+    /// Operations under way or behind one that is, which somebody waits for.
+    pub(crate) fn awaited(&self) -> usize {
+        self.queues.values().flatten().filter(|pending| pending.awaited).count()
+    }
+
     fn enqueue(&mut self, address: PciAddress, operation: Operation) -> u64 {
         let ticket = self.next_ticket;
         self.next_ticket += 1;

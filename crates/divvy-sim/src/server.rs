@@ -201,6 +201,11 @@ impl SimServer {
         self.machine.with(|state| state.faults.remove(&serial));
     }
 
+    /// How many writes and resets wait in the kernel now, with somebody waiting for them.
+    pub fn awaited(&self) -> usize {
+        self.machine.with(|state| state.awaited())
+    }
+
     /// A process that is no VM opens a group.
     pub fn hold_group(&self, group: u32, pid: u32) {
         self.machine.with(|state| state.kernel.open_group(group, pid));

@@ -92,11 +92,8 @@ fn a_reboot_answers_whoever_hangs() {
         let sysfs = server.sysfs();
         move || sysfs.write(&gpu_file("sriov_numvfs"), "4")
     });
-    until(|| {
-        server.reboot(crate::server::Addresses::Kept);
-        hang(&server);
-        writer.is_finished()
-    });
+    until(|| server.awaited() == 1);
+    server.reboot(crate::server::Addresses::Kept);
     assert_eq!(errno(writer.join().expect("no panic")), ENODEV);
 }
 
