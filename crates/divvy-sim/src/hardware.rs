@@ -124,6 +124,7 @@ fn network(parent: usize, serial: u64) -> FunctionSpec {
             offset: 8,
             stride: 1,
             vf_device_id: 0x1889,
+            vf_subsystem_id: 0,
             vf_bars: vec![(0, 128 * KIB)],
         }),
         bars: vec![(0, MIB)],
@@ -151,6 +152,7 @@ fn gpu(
             offset: 4,
             stride: 1,
             vf_device_id: plan.device_id,
+            vf_subsystem_id: 0,
             vf_bars: vec![
                 (0, 256 * KIB),
                 (1, memory / u64::from(plan.total_vfs.next_power_of_two())),

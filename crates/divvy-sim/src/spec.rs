@@ -79,6 +79,7 @@ pub struct SriovSpec {
     pub offset: u16,
     pub stride: u16,
     pub vf_device_id: u16,
+    pub vf_subsystem_id: u16,
     /// Memory windows of one VF: number of the BAR and size.
     pub vf_bars: Vec<(usize, u64)>,
 }

@@ -182,13 +182,13 @@ fn is_right_above(bridge: &Function, function: &Function) -> bool {
 }
 
 fn virtual_function(parent: &Function, sriov: &Sriov, address: PciAddress, index: u16) -> Function {
-    let (vendor, _, sub_vendor, sub_device) = parent.numbers;
+    let (vendor, _, sub_vendor, _) = parent.numbers;
     let folder = parent.path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let place = |window: &Window| Window { base: window.base + window.size * u64::from(index), ..*window };
     Function {
         address,
         path: format!("{folder}/{address}"),
-        numbers: (vendor, sriov.spec.vf_device_id, sub_vendor, sub_device),
+        numbers: (vendor, sriov.spec.vf_device_id, sub_vendor, sriov.spec.vf_subsystem_id),
         class: parent.class,
         serial: None,
         windows: sriov.windows.iter().map(place).collect(),

@@ -178,7 +178,15 @@ fn function(physical: &Physical, port: usize) -> FunctionSpec {
         numbers: physical.numbers,
         class: physical.class,
         serial: physical.serial,
-        sriov: Some(SriovSpec { total, offset, stride, vf_device_id, vf_bars: vf_bars.to_vec() }),
+        sriov: Some(SriovSpec {
+            total,
+            offset,
+            stride,
+            vf_device_id,
+            // The rig's VFs show the numbers of their PF.
+            vf_subsystem_id: physical.numbers.3,
+            vf_bars: vf_bars.to_vec(),
+        }),
         bars: physical.bars.to_vec(),
         reset_methods: physical.resets.to_vec(),
         ..bridge(0)
