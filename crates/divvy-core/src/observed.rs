@@ -81,8 +81,14 @@ impl ObservedGpu {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum HypervisorHealth {
-    Connected { version: String },
-    Unavailable { reason: String },
+    /// Nobody has looked yet: the agent has just started.
+    NotAsked,
+    Connected {
+        version: String,
+    },
+    Unavailable {
+        reason: String,
+    },
 }
 
 /// What the last turn of the agent could not do.

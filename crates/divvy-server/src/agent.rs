@@ -176,7 +176,7 @@ impl Agent {
             server: self.server.clone(),
             boot_id: Some(seen.boot_id),
             generation,
-            hypervisor: HypervisorHealth::Unavailable { reason: String::new() },
+            hypervisor: HypervisorHealth::NotAsked,
             memory_bytes: seen.memory_bytes,
             gpus: seen.gpus,
             vms: Vec::new(),
@@ -202,7 +202,7 @@ impl Agent {
             server: self.server.clone(),
             boot_id: last.as_ref().and_then(|observed| observed.boot_id.clone()),
             generation,
-            hypervisor: HypervisorHealth::Unavailable { reason: String::new() },
+            hypervisor: HypervisorHealth::NotAsked,
             memory_bytes: last.and_then(|observed| observed.memory_bytes),
             gpus,
             vms: Vec::new(),
@@ -219,8 +219,7 @@ impl Agent {
     /// The VMs; when they cannot be seen, those that were seen last, so that nothing looks unassigned.
     fn observe_vms(&mut self) -> (HypervisorHealth, Vec<ObservedVm>) {
         if self.looked.is_none() {
-            let reason = "the hypervisor was not asked yet".to_owned();
-            return (HypervisorHealth::Unavailable { reason }, Vec::new());
+            return (HypervisorHealth::NotAsked, Vec::new());
         }
         match self.hypervisor.list() {
             Ok(vms) => (self.hypervisor.health(), vms),

@@ -64,8 +64,12 @@ fn assign_one(
         same_server::check(server, vm, gpu_server, &gpu.id)?;
         whole_or_partitions::may_partition(observed, gpu)?;
     }
-    if let HypervisorHealth::Unavailable { reason } = &observed.hypervisor {
-        return Err(Refusal::HypervisorUnavailable { server: server.clone(), reason: reason.clone() });
+    let unavailable =
+        |reason: &str| Refusal::HypervisorUnavailable { server: server.clone(), reason: reason.into() };
+    match &observed.hypervisor {
+        HypervisorHealth::Connected { .. } => {}
+        HypervisorHealth::Unavailable { reason } => return Err(unavailable(reason)),
+        HypervisorHealth::NotAsked => return Err(unavailable("nobody has looked yet")),
     }
     one_partition::check(state, observed, vm)?;
     let (picked_gpu, picked) = pick(state, server, observed, vm, gpu.map(|(_, gpu)| gpu))?;
