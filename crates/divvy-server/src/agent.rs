@@ -159,11 +159,12 @@ impl Agent {
     }
 
     fn observe(&mut self, generation: Generation) -> Observed {
+        // The VMs first: what a VM that has just started or stopped did to its partition is seen then.
+        let (hypervisor, vms) = self.observe_vms();
         let mut observed = match self.host.observe() {
             Ok(seen) => self.observed_of(seen, generation),
             Err(error) => self.unreadable(&crate::chain::chain(&error), generation),
         };
-        let (hypervisor, vms) = self.observe_vms();
         observed.findings.extend(self.hypervisor_finding(&hypervisor));
         observed.findings.extend(self.hypervisor.findings());
         observed.hypervisor = hypervisor;
