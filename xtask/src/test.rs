@@ -100,11 +100,12 @@ fn run(stage: &Stage) -> Result<Outcome> {
     })
 }
 
-/// Our own commands are run by this very program, without asking cargo for it again.
+/// Our own commands are run by this very program, without asking cargo for it again; it is found by the
+/// kernel's link, because a stage before may have built its file anew.
 fn command(words: &[&str]) -> Result<Command> {
     let mut command = match words {
         ["cargo", "xtask", rest @ ..] => {
-            let mut own = Command::new(std::env::current_exe().context("find this program")?);
+            let mut own = Command::new("/proc/self/exe");
             own.args(rest);
             own
         }
