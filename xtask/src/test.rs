@@ -159,9 +159,9 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, outcome) in &self.outcomes {
             match outcome {
-                Outcome::Passed(took) => writeln!(f, "{name:<12}passed    {:>7.1} s", took.as_secs_f64())?,
-                Outcome::Failed(took) => writeln!(f, "{name:<12}FAILED    {:>7.1} s", took.as_secs_f64())?,
-                Outcome::LeftOut(why) => writeln!(f, "{name:<12}left out  {why}")?,
+                Outcome::Passed(took) => writeln!(f, "{name:<14}passed    {:>7.1} s", took.as_secs_f64())?,
+                Outcome::Failed(took) => writeln!(f, "{name:<14}FAILED    {:>7.1} s", took.as_secs_f64())?,
+                Outcome::LeftOut(why) => writeln!(f, "{name:<14}left out  {why}")?,
             }
         }
         let passed = self.count(|outcome| matches!(outcome, Outcome::Passed(_)));
