@@ -110,7 +110,6 @@ impl Admission {
                 Message::Report { observed, notes } => {
                     self.take_report(*observed, &notes, &ahead, &mut pending)
                 }
-                Message::Remember(event) => pending.push(unasked(vec![event], Vec::new())),
                 Message::Published(told) => waiting.push(told),
                 Message::Stop => {}
             }

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use divvy_core::event::Event;
 use divvy_core::finding::Finding;
 use divvy_core::id::ServerId;
 use divvy_core::job::Job;
@@ -34,8 +33,6 @@ pub enum Message {
         observed: Box<Observed>,
         notes: Vec<StepNote>,
     },
-    /// Something worth remembering that changes nothing.
-    Remember(Event),
     /// Told when everything that came through the door before it is published.
     Published(Sender<()>),
     Stop,

@@ -12,7 +12,7 @@ use divvy_core::id::{GpuId, PartitionId, VmId};
 use divvy_core::observed::{Failure, Observed};
 use divvy_core::pci_address::PciAddress;
 use divvy_core::readiness::{self, Ready};
-use divvy_core::step::{DeviceScope, HostStep, Outcome, Step, VmStep};
+use divvy_core::step::{HostStep, Outcome, Step, VmStep};
 use divvy_host::error::HostError;
 use divvy_hypervisor::{Hypervisor, HypervisorError};
 
@@ -137,8 +137,7 @@ fn on_vm(
             hypervisor.attach(&ready, *scope).map_err(|error| failed(&error))
         }
         VmStep::RemoveDevice { vm, address, scope, .. } => {
-            let scope = DeviceScope { ..*scope };
-            hypervisor.detach(vm, *address, scope).map_err(|error| failed(&error))
+            hypervisor.detach(vm, *address, *scope).map_err(|error| failed(&error))
         }
         VmStep::ShutDown { vm, .. } => {
             hypervisor.shut_down(vm, SHUT_DOWN_DEADLINE).map_err(|error| failed(&error))
