@@ -1,7 +1,7 @@
 //! A typed client: one function for each thing that can be asked. It asks over a Unix socket or plain
-//! HTTP, one connection for each question, and answers with a view, the server's problem document, or
-//! what kept the two from understanding each other. It keeps nothing, retries nothing, and does not
-//! know what an answer means.
+//! HTTP and answers with a view, the server's problem document, or what kept the two from understanding
+//! each other. It keeps connections and nothing else, asks nothing twice, and does not know what an answer
+//! means.
 
 use std::time::Duration;
 
@@ -9,11 +9,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use crate::endpoint::Endpoint;
@@ -28,8 +25,10 @@ use crate::views::{
     VersionView, VmView,
 };
 
-/// How long a connection may take to open.
-const CONNECT_TIMEOUT_MS: u64 = 5_000;
+use connections::Connections;
+
+mod connections;
+
 /// How long an answer may take, beside what the question itself asks the server to wait.
 const ANSWER_TIMEOUT_MS: u64 = 60_000;
 /// Longest answer that is read: a million partitions fit.
@@ -121,13 +120,19 @@ pub struct Client {
     endpoint: Endpoint,
     token: Option<Token>,
     answer_timeout_ms: u64,
+    connections: Connections,
 }
 
 type Asked<T> = Result<T, ClientError>;
 
 impl Client {
     pub fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, token: None, answer_timeout_ms: ANSWER_TIMEOUT_MS }
+        Self {
+            endpoint,
+            token: None,
+            answer_timeout_ms: ANSWER_TIMEOUT_MS,
+            connections: Connections::default(),
+        }
     }
 
     pub fn with_token(self, token: Token) -> Self {
@@ -266,13 +271,11 @@ impl Client {
         let timeout_ms = self.answer_timeout_ms.saturating_add(question.wait_ms);
         let request = question.into_request(&self.endpoint, self.token.as_ref());
         let exchange = async {
-            match &self.endpoint {
-                Endpoint::Unix(path) => exchange(opened(UnixStream::connect(path)).await?, request).await,
-                Endpoint::Http(address) => {
-                    let stream = opened(TcpStream::connect((address.host.as_str(), address.port))).await?;
-                    exchange(stream, request).await
-                }
-            }
+            let (response, connection) = self.connections.send(&self.endpoint, request).await?;
+            let status = response.status();
+            let body = read(response, MAX_ANSWER_BYTES).await?;
+            self.connections.keep(connection);
+            Ok((status, body))
         };
         timeout(Duration::from_millis(timeout_ms), exchange)
             .await
@@ -341,27 +344,6 @@ impl Question {
             .body(body)
             .expect("paths are percent-encoded and short, and the host was read from an address")
     }
-}
-
-async fn opened<S>(connecting: impl Future<Output = std::io::Result<S>>) -> Result<S, Lost> {
-    match timeout(Duration::from_millis(CONNECT_TIMEOUT_MS), connecting).await {
-        Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) => Err(Lost::OnTheWay(Unreachable::Connect(error))),
-        Err(_) => Err(Lost::OnTheWay(Unreachable::ConnectTimeout { timeout_ms: CONNECT_TIMEOUT_MS })),
-    }
-}
-
-async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<(StatusCode, Vec<u8>), Lost>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    // Moves the bytes while the answer is awaited; its own end shows in the answer, so it is not kept.
-    tokio::spawn(connection);
-    let response = sender.send_request(request).await?;
-    let status = response.status();
-    let body = read(response, MAX_ANSWER_BYTES).await?;
-    Ok((status, body))
 }
 
 async fn read(response: Response<Incoming>, limit_bytes: usize) -> Result<Vec<u8>, Lost> {

@@ -54,8 +54,9 @@ pub fn gpu(state: &State, server: &ServerId, gpu: &ObservedGpu) -> Explanation {
         format!("Its mode is {mode}: {reason}."),
         format!("Its valid partition counts are {}.", gpu.valid_counts),
     ]);
+    let partitions = status::Partitions::of(desired, observed);
     for partition in &gpu.partitions {
-        let status = status::partition(desired, observed, gpu, partition);
+        let status = partitions.status(gpu, partition);
         if !matches!(status.state, PartitionState::Free | PartitionState::Assigned) {
             let id = PartitionId::new(&gpu.id, partition.index);
             sentences
@@ -136,8 +137,8 @@ fn free_on(desired: Option<&DesiredServer>, observed: &Observed, gpu: &ObservedG
     if let Err(why) = status::gives_partitions(desired, observed, gpu) {
         return format!("GPU {} gives no partition: {why}.", gpu.id);
     }
-    let state_of = |partition| status::partition(desired, observed, gpu, partition).state;
-    let free = gpu.partitions.iter().filter(|partition| state_of(partition) == PartitionState::Free).count();
+    let partitions = status::Partitions::of(desired, observed);
+    let free = gpu.partitions.iter().filter(|partition| partitions.is_free(gpu, partition)).count();
     format!("GPU {} has {free} of {} partitions free.", gpu.id, gpu.partitions.len())
 }
 

@@ -91,6 +91,17 @@ pub enum HypervisorHealth {
     },
 }
 
+impl HypervisorHealth {
+    /// Why the server's VMs cannot be seen and changed; None: they can.
+    pub fn unavailable(&self) -> Option<&str> {
+        match self {
+            Self::Connected { .. } => None,
+            Self::Unavailable { reason } => Some(reason),
+            Self::NotAsked => Some("divvyd has just started and has not asked it yet"),
+        }
+    }
+}
+
 /// What the last turn of the agent could not do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {

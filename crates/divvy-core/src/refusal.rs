@@ -171,7 +171,7 @@ impl Refusal {
             Self::NotAccepted { findings, .. } => {
                 format!("{}\nor repeat the command with {}", mends(findings), accept_options(findings))
             }
-            Self::HypervisorUnavailable { .. } => "start libvirt on that server".to_string(),
+            Self::HypervisorUnavailable { .. } => "systemctl start libvirtd (or virtqemud) on that server; divvyd connects by itself within seconds".to_string(),
             Self::NoMigration { vm, .. } => {
                 format!("shut the VM down and divvy unassign {vm}; it can get a partition where it runs next")
             }

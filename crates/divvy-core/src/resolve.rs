@@ -53,12 +53,25 @@ pub fn vm<'s>(state: &'s State, name: &str) -> Result<(&'s ServerId, &'s Observe
         })
         .collect();
     match matches.len() {
-        0 => Err(Refusal::VmNotFound { name: name.into() }),
+        0 => Err(vm_not_seen(state, server, name)),
         1 => Ok(matches.remove(0)),
         _ => {
             let candidates = matches.iter().map(|(on, vm)| format!("{on}/{} ({})", vm.name, vm.id)).collect();
             Err(Refusal::VmAmbiguous { name: name.into(), candidates })
         }
+    }
+}
+
+/// Nobody may say that a VM is not there while a server where it could be does not show its VMs.
+fn vm_not_seen(state: &State, server: Option<&str>, name: &str) -> Refusal {
+    let mut servers = state.observed.iter();
+    let unseen = servers.find_map(|(on, observed)| {
+        let reason = observed.hypervisor.unavailable()?;
+        server.is_none_or(|wanted| on.as_str() == wanted).then_some((on, reason))
+    });
+    match unseen {
+        Some((on, reason)) => Refusal::HypervisorUnavailable { server: on.clone(), reason: reason.into() },
+        None => Refusal::VmNotFound { name: name.into() },
     }
 }
 
@@ -69,15 +82,15 @@ pub fn assignment<'s>(state: &'s State, name: &str) -> Result<(&'s ServerId, &'s
             .desired
             .assignment(&seen.id)
             .ok_or_else(|| Refusal::VmHasNoPartition { vm: seen.name.clone() }),
-        Err(Refusal::VmNotFound { .. }) => assignment_of_gone_vm(state, name),
-        Err(other) => Err(other),
+        Err(Refusal::VmAmbiguous { name, candidates }) => Err(Refusal::VmAmbiguous { name, candidates }),
+        Err(not_seen) => assignment_of_gone_vm(state, name).unwrap_or(Err(not_seen)),
     }
 }
 
 fn assignment_of_gone_vm<'s>(
     state: &'s State,
     name: &str,
-) -> Result<(&'s ServerId, &'s Assignment), Refusal> {
+) -> Option<Result<(&'s ServerId, &'s Assignment), Refusal>> {
     let all = state.desired.servers.iter();
     let mut matches: Vec<_> = all
         .flat_map(|(server, desired)| {
@@ -86,11 +99,11 @@ fn assignment_of_gone_vm<'s>(
         .filter(|(_, assignment)| assignment.vm.as_str() == name || assignment.vm_name == name)
         .collect();
     match matches.len() {
-        0 => Err(Refusal::VmNotFound { name: name.into() }),
-        1 => Ok(matches.remove(0)),
+        0 => None,
+        1 => Some(Ok(matches.remove(0))),
         _ => {
             let candidates: Vec<String> = matches.iter().map(|(_, a)| format!("{}", a.vm)).collect();
-            Err(Refusal::VmAmbiguous { name: name.into(), candidates })
+            Some(Err(Refusal::VmAmbiguous { name: name.into(), candidates }))
         }
     }
 }
@@ -98,6 +111,7 @@ fn assignment_of_gone_vm<'s>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observed::HypervisorHealth;
     use crate::testing::{World, gpu_a2, vm as test_vm};
 
     #[test]
@@ -137,5 +151,18 @@ mod tests {
         world.observed_mut().vms.clear();
         assert!(assignment(&world.state(), "vm-001").is_ok());
         assert_eq!(assignment(&world.state(), "vm-002").expect_err("none").code(), "vm_not_found");
+    }
+
+    #[test]
+    fn no_vm_is_said_to_be_missing_while_its_hypervisor_cannot_be_seen() {
+        for health in [HypervisorHealth::NotAsked, HypervisorHealth::Unavailable { reason: "down".into() }] {
+            let mut world = World::one_a2(4).assigned("vm-001", 0);
+            world.observed_mut().vms.clear();
+            world.observed_mut().hypervisor = health;
+            let state = world.state();
+            assert_eq!(vm(&state, "vm-001").expect_err("unseen").code(), "hypervisor_unavailable");
+            assert_eq!(assignment(&state, "vm-002").expect_err("unseen").code(), "hypervisor_unavailable");
+            assert!(assignment(&state, "vm-001").is_ok(), "it can be unassigned all the same");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Asked-for and observed, joined into what people are shown: a GPU's mode with its reason, a
 //! partition's state with its VM.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 
@@ -11,6 +12,7 @@ use crate::desired::{DesiredServer, PartitionSetting};
 use crate::gpu::Mode;
 use crate::id::{PartitionId, VmId};
 use crate::observed::{GpuHealth, Observed, ObservedGpu, ObservedPartition};
+use crate::pci_address::PciAddress;
 use crate::rules::whole_or_partitions;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,33 +36,52 @@ pub struct PartitionStatus {
     pub vm: Option<VmId>,
 }
 
-pub fn partition(
-    desired: Option<&DesiredServer>,
-    observed: &Observed,
-    gpu: &ObservedGpu,
-    partition: &ObservedPartition,
-) -> PartitionStatus {
-    let id = PartitionId::new(&gpu.id, partition.index);
-    if let Some(assignment) = desired.and_then(|desired| desired.owner(&id)) {
-        let state = match (gpu.is_healthy(), partition.open) {
-            (false, _) => PartitionState::Unknown,
-            (true, true) => PartitionState::InUse,
-            (true, false) => PartitionState::Assigned,
-        };
-        return PartitionStatus { state, vm: Some(assignment.vm.clone()) };
-    }
-    let in_vm = observed.vms_with_device(partition.address).next().map(|vm| vm.id.clone());
-    let hold = desired.and_then(|desired| desired.holds.get(&id));
-    let state = match hold {
-        Some(Hold::Quarantined { .. }) => PartitionState::Quarantined,
-        Some(Hold::Releasing { vm, .. }) => {
-            return PartitionStatus { state: PartitionState::Releasing, vm: Some(vm.clone()) };
+/// Who has which partition of one server, looked up once for many questions.
+pub struct Partitions<'s> {
+    desired: Option<&'s DesiredServer>,
+    owners: BTreeMap<&'s PartitionId, &'s VmId>,
+    in_vms: BTreeMap<PciAddress, &'s VmId>,
+}
+
+impl<'s> Partitions<'s> {
+    pub fn of(desired: Option<&'s DesiredServer>, observed: &'s Observed) -> Self {
+        let assignments = desired.into_iter().flat_map(|desired| desired.assignments.values());
+        let mut in_vms = BTreeMap::new();
+        for vm in &observed.vms {
+            for device in &vm.devices {
+                in_vms.entry(device.address).or_insert(&vm.id);
+            }
         }
-        None if !gpu.is_healthy() => PartitionState::Unknown,
-        None if partition.open || in_vm.is_some() => PartitionState::InUse,
-        None => PartitionState::Free,
-    };
-    PartitionStatus { state, vm: in_vm }
+        Self { desired, owners: assignments.map(|one| (&one.partition, &one.vm)).collect(), in_vms }
+    }
+
+    pub fn status(&self, gpu: &ObservedGpu, partition: &ObservedPartition) -> PartitionStatus {
+        let id = PartitionId::new(&gpu.id, partition.index);
+        if let Some(vm) = self.owners.get(&id) {
+            let state = match (gpu.is_healthy(), partition.open) {
+                (false, _) => PartitionState::Unknown,
+                (true, true) => PartitionState::InUse,
+                (true, false) => PartitionState::Assigned,
+            };
+            return PartitionStatus { state, vm: Some((*vm).clone()) };
+        }
+        let in_vm = self.in_vms.get(&partition.address).map(|vm| (*vm).clone());
+        let hold = self.desired.and_then(|desired| desired.holds.get(&id));
+        let state = match hold {
+            Some(Hold::Quarantined { .. }) => PartitionState::Quarantined,
+            Some(Hold::Releasing { vm, .. }) => {
+                return PartitionStatus { state: PartitionState::Releasing, vm: Some(vm.clone()) };
+            }
+            None if !gpu.is_healthy() => PartitionState::Unknown,
+            None if partition.open || in_vm.is_some() => PartitionState::InUse,
+            None => PartitionState::Free,
+        };
+        PartitionStatus { state, vm: in_vm }
+    }
+
+    pub fn is_free(&self, gpu: &ObservedGpu, partition: &ObservedPartition) -> bool {
+        self.status(gpu, partition).state == PartitionState::Free
+    }
 }
 
 /// Whether partitions of this GPU may be given out at all, or why not.
@@ -136,7 +157,8 @@ mod tests {
     fn states(world: &World) -> Vec<PartitionState> {
         let (desired, observed) = &world.servers[0];
         let gpu = world.gpu();
-        gpu.partitions.iter().map(|one| partition(Some(desired), observed, gpu, one).state).collect()
+        let partitions = Partitions::of(Some(desired), observed);
+        gpu.partitions.iter().map(|one| partitions.status(gpu, one).state).collect()
     }
 
     #[test]
@@ -153,7 +175,8 @@ mod tests {
     fn an_assigned_partition_names_its_vm() {
         let world = World::one_a2(4).assigned("vm-001", 0);
         let (desired, observed) = &world.servers[0];
-        let status = partition(Some(desired), observed, world.gpu(), &world.gpu().partitions[0]);
+        let partitions = Partitions::of(Some(desired), observed);
+        let status = partitions.status(world.gpu(), &world.gpu().partitions[0]);
         assert_eq!(status.vm, Some(vm_id("vm-001")));
     }
 

@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 use crate::clock::now_ms;
 use crate::door::{Answer, AskError, DIVVY, Message};
 use crate::happenings;
-use crate::hub::{Hub, Published};
+use crate::hub::{Hub, News, Published};
 use crate::jobs::{self, StepNote};
 
 /// Most requests decided and committed together.
@@ -60,7 +60,7 @@ impl Admission {
         let running = snapshot.unfinished_jobs.iter().map(|job| (job.id, Arc::clone(job))).collect();
         let state = State { desired: snapshot.desired, observed: BTreeMap::new() };
         let admission = Self { store, hub, state, running, own: VecDeque::new() };
-        admission.publish();
+        admission.publish().tell();
         admission
     }
 
@@ -147,7 +147,9 @@ impl Admission {
         let working = State { desired: ahead.clone(), observed };
         let decided = decide(&working, request);
         let prepared = decided.map(|change| self.prepare(&working, change, request, principal));
+        // All of it, so that nothing but `ahead` holds what the change is applied to.
         self.state.observed = working.observed;
+        drop(working.desired);
         match prepared {
             Err(refusal) => {
                 let _ = asked.3.send(Err(refusal.into()));
@@ -249,11 +251,12 @@ impl Admission {
             answers.extend(asked.map(|(.., reply)| (reply, Answer::Accepted { job, warnings })));
         }
         self.running.retain(|_, job| job.finished_ms.is_none());
-        self.publish();
+        let news = self.publish();
         for (reply, answer) in answers {
             // Nobody is left to answer when the asker went away.
             let _ = reply.send(Ok(answer));
         }
+        news.tell();
     }
 
     /// What the request relied on changed under it: decided again on the new state, a few times.
@@ -273,12 +276,12 @@ impl Admission {
         for (.., reply) in pending.into_iter().filter_map(|one| one.asked) {
             let _ = reply.send(Err(AskError::Store(Arc::clone(&error))));
         }
-        self.publish();
+        self.publish().tell();
     }
 
-    fn publish(&self) {
+    fn publish(&self) -> News {
         let running_jobs = Arc::new(self.running.clone());
-        self.hub.publish(Published { state: Arc::new(self.state.clone()), running_jobs });
+        self.hub.publish(Published { state: Arc::new(self.state.clone()), running_jobs })
     }
 }
 

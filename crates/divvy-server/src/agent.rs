@@ -70,6 +70,10 @@ pub struct Agent {
     failed_turns: usize,
     after_steps: AfterSteps,
     looked: Option<Looked>,
+    /// What was last found about readiness.
+    readiness: Vec<Finding>,
+    /// The kernel could be read at the last look.
+    readable: bool,
 }
 
 impl Agent {
@@ -94,6 +98,8 @@ impl Agent {
             failed_turns: 0,
             after_steps,
             looked: None,
+            readiness: Vec::new(),
+            readable: true,
         }
     }
 
@@ -129,13 +135,14 @@ impl Agent {
         self.failures.clear();
         for _round in 0..ROUNDS {
             let desired = self.desired();
-            let observed = self.observe(desired.generation);
+            let observed = self.look(desired.generation);
             let steps = plan(&desired, &observed).steps;
-            self.report(observed.clone(), std::mem::take(&mut notes));
             self.note_restarts(&desired, &observed);
             if steps.is_empty() {
+                self.report(observed, std::mem::take(&mut notes));
                 break;
             }
+            self.report_on_the_way(&observed, std::mem::take(&mut notes));
             notes = executor::execute(&self.host, self.hypervisor.as_mut(), &steps, &desired, &observed);
             // Before it is reported: hardware is never older than what is known of it.
             (self.after_steps)();
@@ -146,7 +153,7 @@ impl Agent {
             }
         }
         if !notes.is_empty() {
-            let observed = self.observe(self.desired().generation);
+            let observed = self.look(self.desired().generation);
             self.report(observed, notes);
         }
         self.looked = Some(self.looked.map_or(Looked::AtGpus, |_| Looked::AtVmsToo));
@@ -158,12 +165,20 @@ impl Agent {
         self.hub.state().desired_of(&self.server).cloned().unwrap_or_default()
     }
 
-    fn observe(&mut self, generation: Generation) -> Observed {
+    /// What the GPUs and the VMs are. Readiness comes with the report that ends the turn, and for the
+    /// partitions that VMs get, right before they get them.
+    fn look(&mut self, generation: Generation) -> Observed {
         // The VMs first: what a VM that has just started or stopped did to its partition is seen then.
         let (hypervisor, vms) = self.observe_vms();
-        let mut observed = match self.host.observe() {
-            Ok(seen) => self.observed_of(seen, generation),
-            Err(error) => self.unreadable(&crate::chain::chain(&error), generation),
+        let mut observed = match self.host.look() {
+            Ok(seen) => {
+                self.readable = true;
+                self.observed_of(seen, generation)
+            }
+            Err(error) => {
+                self.readable = false;
+                self.unreadable(&crate::chain::chain(&error), generation)
+            }
         };
         observed.findings.extend(self.hypervisor_finding(&hypervisor));
         observed.findings.extend(self.hypervisor.findings());
@@ -239,8 +254,23 @@ impl Agent {
         Some(self.finding("hypervisor_unavailable", Severity::Warning, text, mend))
     }
 
-    /// Reports what changed; a report that says the same again is not sent.
-    fn report(&mut self, observed: Observed, notes: Vec<StepNote>) {
+    /// Reports what was seen between two rounds, with what was last found about readiness.
+    fn report_on_the_way(&mut self, seen: &Observed, notes: Vec<StepNote>) {
+        let mut observed = seen.clone();
+        observed.findings.extend(self.readiness.iter().cloned());
+        self.send(observed, notes);
+    }
+
+    /// Reports the end of a turn.
+    fn report(&mut self, mut observed: Observed, notes: Vec<StepNote>) {
+        // A kernel that cannot be read says nothing about readiness either.
+        self.readiness = if self.readable { self.host.readiness(&observed.gpus) } else { Vec::new() };
+        observed.findings.extend(self.readiness.iter().cloned());
+        self.send(observed, notes);
+    }
+
+    /// A report that says the same again is not sent.
+    fn send(&mut self, observed: Observed, notes: Vec<StepNote>) {
         if notes.is_empty() && self.last_sent.as_ref() == Some(&observed) {
             return;
         }

@@ -33,6 +33,8 @@ use crate::settings::Settings;
 const FIRST_TURNS: Duration = Duration::from_secs(80);
 /// How long a start waits for VMs after that; at boot libvirt waits for us.
 const VMS_TOO: Duration = Duration::from_secs(2);
+/// How far an agent's thread gives way, between not at all (0) and most (19).
+const AGENT_NICE: i32 = 10;
 
 /// Where and on what a daemon runs.
 #[derive(Debug, Clone)]
@@ -171,6 +173,7 @@ fn start(
         watches.extend(parts.watch);
         let (stop, ready) = (Arc::clone(&stop), ready.clone());
         let run = move || {
+            give_way();
             agent.run(&stop, |looked| {
                 // Nobody waits any more when the start gave up on slow turns.
                 let _ = ready.send(looked);
@@ -188,6 +191,13 @@ fn start(
         tracing::warn!("the first reports are not published yet; going on without them");
     }
     Ok(Threads { stop, hub, agents, admission, watches })
+}
+
+/// This thread gives way to those that answer: whoever asks waits for an answer, nobody for the look at
+/// the hardware that comes after it.
+fn give_way() {
+    // With the priority it has it works as well, only later answers.
+    let _ = rustix::process::setpriority_process(None, AGENT_NICE);
 }
 
 /// Waits for the first looks of so many agents; false when their GPUs take too long.

@@ -171,12 +171,7 @@ fn prove(
     let seen = gpu.partition(partition.index).filter(|seen| seen.address == address).ok_or_else(gone)?;
     let own = observed.vm(vm).ok_or_else(gone)?;
     let mut findings: Vec<Finding> = decide::findings_for(observed, own, gpu, seen);
-    findings.extend(divvy_host::readiness::partition_findings(
-        host.sysfs.as_ref(),
-        gpu,
-        seen,
-        &host.readiness,
-    ));
+    findings.extend(host.readiness_to_assign(gpu, seen));
     let accepted =
         desired.assignments.get(vm).map(|assignment| assignment.accepted.clone()).unwrap_or_default();
     readiness::prove(partition, address, vm, &findings, &accepted).map_err(|stopping| {

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use divvy_core::finding::Finding;
 use divvy_core::id::ServerId;
+use divvy_core::observed::{ObservedGpu, ObservedPartition};
 use divvy_host::execute::Limits;
 use divvy_host::observe::{HostObservation, ObserveError, Observer};
-use divvy_host::readiness::Settings as ReadinessSettings;
+use divvy_host::readiness::{self, Settings as ReadinessSettings};
 use divvy_host::sysfs::Sysfs;
 
 /// One server's kernel and how to look at it; the agent and the start gate share it.
@@ -20,17 +22,38 @@ pub struct HostSide {
 impl HostSide {
     /// What the GPUs are, with everything that somebody should know about them and their server.
     pub fn observe(&self) -> Result<HostObservation, ObserveError> {
-        let sys = self.sysfs.as_ref();
-        let mut seen = self.observer.observe_gpus(sys)?;
-        seen.findings.extend(divvy_host::readiness::server_findings(sys, &self.server, &self.readiness));
-        for gpu in &seen.gpus {
-            seen.findings.extend(divvy_host::readiness::gpu_findings(sys, gpu, &self.readiness));
-            for partition in &gpu.partitions {
-                let found =
-                    divvy_host::readiness::resting_partition_findings(sys, gpu, partition, &self.readiness);
-                seen.findings.extend(found);
-            }
-        }
+        let mut seen = self.look()?;
+        seen.findings.extend(self.readiness(&seen.gpus));
         Ok(seen)
+    }
+
+    /// What the GPUs are, without what readiness has to say of them.
+    pub fn look(&self) -> Result<HostObservation, ObserveError> {
+        self.observer.observe_gpus(self.sysfs.as_ref())
+    }
+
+    /// What is wrong with the server, these GPUs and their partitions.
+    pub fn readiness(&self, gpus: &[ObservedGpu]) -> Vec<Finding> {
+        let (sys, settings) = (self.sysfs.as_ref(), &self.readiness);
+        let mut findings = readiness::server_findings(sys, &self.server, settings);
+        for gpu in gpus {
+            findings.extend(readiness::gpu_findings(sys, gpu, settings));
+            let partitions = gpu.partitions.iter();
+            findings.extend(
+                partitions.flat_map(|partition| {
+                    readiness::resting_partition_findings(sys, gpu, partition, settings)
+                }),
+            );
+        }
+        findings
+    }
+
+    /// Everything that can stop this one partition from going into a VM, looked up now.
+    pub fn readiness_to_assign(&self, gpu: &ObservedGpu, partition: &ObservedPartition) -> Vec<Finding> {
+        let (sys, settings) = (self.sysfs.as_ref(), &self.readiness);
+        let mut findings = readiness::server_findings(sys, &self.server, settings);
+        findings.extend(readiness::gpu_findings(sys, gpu, settings));
+        findings.extend(readiness::partition_findings(sys, gpu, partition, settings));
+        findings
     }
 }

@@ -53,6 +53,23 @@ pub struct Published {
     pub running_jobs: Arc<BTreeMap<JobId, Arc<Job>>>,
 }
 
+/// What has to be told after a moment was published.
+#[must_use]
+pub struct News {
+    hub: Hub,
+    asked_anew: Vec<ServerId>,
+}
+
+impl News {
+    /// Tells everybody who waits; agents are told only of what was asked for anew.
+    pub fn tell(self) {
+        for server in self.asked_anew {
+            self.hub.bell(&server).ring();
+        }
+        self.hub.inner.changes.send_modify(|number| *number += 1);
+    }
+}
+
 /// Shared by all threads of the daemon; clones are the same hub.
 #[derive(Clone)]
 pub struct Hub {
@@ -86,10 +103,10 @@ impl Hub {
         self.inner.changes.subscribe()
     }
 
-    /// Puts a new moment in place of the old one and tells who waits; agents are told only of what was
-    /// asked for anew.
-    pub fn publish(&self, published: Published) {
-        let changed: Vec<ServerId> = {
+    /// Puts a new moment in place of the old one. Who waits is told by [`News::tell`], after those who were
+    /// promised an answer.
+    pub fn publish(&self, published: Published) -> News {
+        let asked_anew: Vec<ServerId> = {
             let mut current = self.inner.published.write().unwrap_or_else(PoisonError::into_inner);
             let asked = &published.state.desired.servers;
             let before = &current.state.desired.servers;
@@ -100,10 +117,7 @@ impl Hub {
             *current = published;
             changed
         };
-        for server in changed {
-            self.bell(&server).ring();
-        }
-        self.inner.changes.send_modify(|number| *number += 1);
+        News { hub: self.clone(), asked_anew }
     }
 
     /// The bell of a server's agent.

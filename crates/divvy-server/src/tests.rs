@@ -29,10 +29,8 @@ fn states(daemon: &Daemon) -> Vec<PartitionState> {
     let state = daemon.state();
     let (server, gpu) = state.gpus().next().expect("one GPU");
     let observed = &state.observed[server];
-    gpu.partitions
-        .iter()
-        .map(|one| status::partition(state.desired_of(server), observed, gpu, one).state)
-        .collect()
+    let partitions = status::Partitions::of(state.desired_of(server), observed);
+    gpu.partitions.iter().map(|one| partitions.status(gpu, one).state).collect()
 }
 
 fn serial(daemon: &Daemon) -> u64 {

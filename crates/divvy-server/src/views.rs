@@ -7,6 +7,7 @@ use divvy_api::views::{
 use divvy_api::words::{AssignmentKind, PartitionState};
 use divvy_core::assignment::Hold;
 use divvy_core::check::check;
+use divvy_core::desired::DesiredServer;
 use divvy_core::explain::Explanation;
 use divvy_core::finding::{Finding, FindingCode, Severity, Subject};
 use divvy_core::id::{PartitionId, ServerId};
@@ -14,7 +15,7 @@ use divvy_core::observed::{Observed, ObservedGpu, ObservedPartition};
 use divvy_core::plan::plan;
 use divvy_core::rules::homogeneous;
 use divvy_core::state::State;
-use divvy_core::status::{self, PartitionState as CorePartitionState};
+use divvy_core::status::{self, PartitionState as CorePartitionState, PartitionStatus};
 use divvy_core::step::Step;
 use divvy_core::vm::ObservedVm;
 
@@ -26,10 +27,8 @@ pub fn gpu_view(state: &State, server: &ServerId, gpu: &ObservedGpu) -> Option<G
     let observed = state.observed.get(server)?;
     let desired = state.desired_of(server);
     let (mode, reason) = status::gpu_mode(desired, observed, gpu);
-    let is_free = |one: &&ObservedPartition| {
-        status::partition(desired, observed, gpu, one).state == CorePartitionState::Free
-    };
-    let free = gpu.partitions.iter().filter(is_free).count();
+    let partitions = status::Partitions::of(desired, observed);
+    let free = gpu.partitions.iter().filter(|one| partitions.is_free(gpu, one)).count();
     Some(GpuView {
         id: gpu.id.to_string(),
         name: format!("{server}/{}", gpu.address),
@@ -71,24 +70,26 @@ fn count_findings(observed: &Observed, about: impl Fn(&Subject) -> bool) -> u32 
 
 pub fn partitions(state: &State) -> Vec<PartitionView> {
     let mut views = Vec::new();
-    for (server, gpu) in state.gpus() {
-        let Some(observed) = state.observed.get(server) else { continue };
-        views.extend(
-            gpu.partitions.iter().map(|partition| partition_view(state, server, observed, gpu, partition)),
-        );
+    for (server, observed) in &state.observed {
+        let desired = state.desired_of(server);
+        let partitions = status::Partitions::of(desired, observed);
+        for gpu in &observed.gpus {
+            let all = gpu.partitions.iter();
+            views.extend(
+                all.map(|one| partition_view(desired, observed, gpu, one, partitions.status(gpu, one))),
+            );
+        }
     }
     views
 }
 
 fn partition_view(
-    state: &State,
-    server: &ServerId,
+    desired: Option<&DesiredServer>,
     observed: &Observed,
     gpu: &ObservedGpu,
     partition: &ObservedPartition,
+    status: PartitionStatus,
 ) -> PartitionView {
-    let desired = state.desired_of(server);
-    let status = status::partition(desired, observed, gpu, partition);
     let id = PartitionId::new(&gpu.id, partition.index);
     let vm_name = status.vm.as_ref().and_then(|vm| {
         let seen = observed.vm(vm).map(|vm| vm.name.clone());
@@ -104,7 +105,7 @@ fn partition_view(
     PartitionView {
         id: id.to_string(),
         gpu: gpu.id.to_string(),
-        server: server.to_string(),
+        server: observed.server.to_string(),
         index: partition.index.0,
         memory_bytes: partition_memory(gpu),
         state: state_word(status.state),

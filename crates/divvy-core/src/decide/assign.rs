@@ -1,6 +1,7 @@
 //! Giving VMs a partition each. The partition is picked here: the GPU with the fewest free partitions
 //! that still has one, so that whole GPUs stay idle and can change their count; in it the lowest index.
 
+use alloc::borrow::Cow;
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -8,10 +9,10 @@ use alloc::vec::Vec;
 
 use crate::assignment::Assignment;
 use crate::change::{Change, Edit};
-use crate::desired::PartitionSetting;
+use crate::desired::{DesiredServer, PartitionSetting};
 use crate::finding::{Finding, FindingCode, Severity, Subject};
 use crate::id::{PartitionId, ServerId};
-use crate::observed::{HypervisorHealth, Observed, ObservedGpu, ObservedPartition};
+use crate::observed::{Observed, ObservedGpu, ObservedPartition};
 use crate::readiness;
 use crate::refusal::Refusal;
 use crate::resolve;
@@ -35,14 +36,18 @@ pub fn assign(
     let vms = vms.iter().map(|name| resolve::vm(state, name)).collect::<Result<Vec<_>, _>>()?;
     one_partition::named_once(vms.iter().map(|(_, vm)| *vm))?;
     // Each VM is decided on what the ones before it left: the picks of one request never collide.
-    let mut ahead = state.clone();
+    let mut ahead = Cow::Borrowed(state);
     let mut edits = Vec::new();
     let mut warnings = Vec::new();
+    let mut left = vms.len();
     for (server, vm) in vms {
         let (more, warn) = assign_one(&ahead, server, vm, gpu, accept)?;
-        let change = Change::of(more, &ahead.desired);
-        change.apply(&mut ahead.desired).map_err(|_| Refusal::Busy { attempts: 1 })?;
-        edits.extend(change.edits);
+        left -= 1;
+        if left > 0 {
+            let change = Change::of(more.clone(), &ahead.desired);
+            change.apply(&mut ahead.to_mut().desired).map_err(|_| Refusal::Busy { attempts: 1 })?;
+        }
+        edits.extend(more);
         warnings.extend(warn);
     }
     let mut change = Change::of(edits, &state.desired);
@@ -64,12 +69,8 @@ fn assign_one(
         same_server::check(server, vm, gpu_server, &gpu.id)?;
         whole_or_partitions::may_partition(observed, gpu)?;
     }
-    let unavailable =
-        |reason: &str| Refusal::HypervisorUnavailable { server: server.clone(), reason: reason.into() };
-    match &observed.hypervisor {
-        HypervisorHealth::Connected { .. } => {}
-        HypervisorHealth::Unavailable { reason } => return Err(unavailable(reason)),
-        HypervisorHealth::NotAsked => return Err(unavailable("nobody has looked yet")),
+    if let Some(reason) = observed.hypervisor.unavailable() {
+        return Err(Refusal::HypervisorUnavailable { server: server.clone(), reason: reason.into() });
     }
     one_partition::check(state, observed, vm)?;
     let (picked_gpu, picked) = pick(state, server, observed, vm, gpu.map(|(_, gpu)| gpu))?;
@@ -137,9 +138,11 @@ fn pick<'o>(
     wished: Option<&ObservedGpu>,
 ) -> Result<(&'o ObservedGpu, &'o ObservedPartition), Refusal> {
     let mut why = Vec::new();
+    let desired = state.desired_of(server);
+    let partitions = status::Partitions::of(desired, observed);
     let mut best: Option<(usize, &ObservedGpu, &ObservedPartition)> = None;
     for gpu in observed.gpus.iter().filter(|gpu| wished.is_none_or(|wish| wish.id == gpu.id)) {
-        match free_partitions(state, server, observed, gpu) {
+        match free_partitions(&partitions, desired, observed, gpu) {
             Err(reason) => why.push(format!("GPU {}: {reason}", gpu.id)),
             Ok(free) => {
                 if best.is_none_or(|(fewest, ..)| free.len() < fewest)
@@ -161,24 +164,19 @@ fn pick<'o>(
 
 /// The free partitions of a GPU by index, or why it has none.
 fn free_partitions<'o>(
-    state: &State,
-    server: &ServerId,
+    partitions: &status::Partitions<'_>,
+    desired: Option<&DesiredServer>,
     observed: &'o Observed,
     gpu: &'o ObservedGpu,
 ) -> Result<Vec<&'o ObservedPartition>, String> {
-    let desired = state.desired_of(server);
     status::gives_partitions(desired, observed, gpu)?;
-    let mut free: Vec<&ObservedPartition> = gpu
-        .partitions
-        .iter()
-        .filter(|partition| {
-            status::partition(desired, observed, gpu, partition).state == status::PartitionState::Free
-        })
-        .filter(|partition| {
-            let about = Subject::Partition(PartitionId::new(&gpu.id, partition.index));
-            !observed.findings.iter().any(|f| f.subject == about && f.severity == Severity::Error)
-        })
-        .collect();
+    let errors = observed.findings.iter().filter(|finding| finding.severity == Severity::Error);
+    let spoiled: Vec<&Subject> = errors.map(|finding| &finding.subject).collect();
+    let is_spoiled = |partition: &ObservedPartition| {
+        spoiled.contains(&&Subject::Partition(PartitionId::new(&gpu.id, partition.index)))
+    };
+    let free = gpu.partitions.iter().filter(|one| partitions.is_free(gpu, one) && !is_spoiled(one));
+    let mut free: Vec<&ObservedPartition> = free.collect();
     free.sort_by_key(|partition| partition.index);
     if free.is_empty() {
         return Err(format!("none of its {} partitions is free", gpu.partitions.len()));

@@ -41,5 +41,7 @@ pub async fn may_start(State(app): State<App>, Body(gate): Body<Gate>) -> Result
     }
     let vm = StartingVm { id: &gate.vm, name: &gate.name, devices: &gate.devices };
     start_gate::may_start(&state, &server, &vm)?;
+    // The hypervisor is there, and one of its VMs changes: at boot this is the first that is heard of it.
+    app.hub.bell(&server).ring();
     Ok(Json(Verdict { start: true }))
 }

@@ -101,6 +101,19 @@ impl Drop for StateFiles {
     }
 }
 
+/// Fills the log of an empty or folded database up with zeroes, which SQLite takes for no log, so that
+/// commits overwrite blocks that are there: a commit that makes the file longer waits for the file
+/// system's own journal too, about as long again as for its bytes. `PRAGMA journal_size_limit` keeps the
+/// length.
+pub(super) fn lengthen_log(database: &Path, bytes: u64) -> io::Result<()> {
+    let path = with_suffix(database, "-wal");
+    let mut log = OpenOptions::new().append(true).open(path)?;
+    let length = log.metadata()?.len();
+    let filled = io::copy(&mut io::repeat(0).take(bytes.saturating_sub(length)), &mut log);
+    // What is left of a disk is not for zeroes.
+    filled.and_then(|_| log.sync_all()).or_else(|_| log.set_len(length))
+}
+
 /// Judges the header before SQLite opens the file. SQLite takes an empty file for a new database,
 /// and a damaged header for one without a log, which it would then throw away.
 ///

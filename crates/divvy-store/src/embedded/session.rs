@@ -9,7 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use serde::{Deserialize, Serialize};
 
-use super::files::{APPLICATION_ID, FORMAT, StateFiles, check_format, inspect_header};
+use super::files::{APPLICATION_ID, FORMAT, StateFiles, check_format, inspect_header, lengthen_log};
 use super::{read, write};
 use crate::Revision;
 use crate::error::{Damage, OpenError};
@@ -21,6 +21,9 @@ pub(super) const HEAD: &str = "head";
 
 /// How long to wait for an administrator's own look into the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The log is that long from the start: what SQLite writes before it folds the log into the database
+/// (1,000 pages, each with a head) fits.
+const LOG_BYTES: u64 = 4_200_000;
 /// The log is cut back to this when it was longer for a while.
 const LOG_BYTES_KEPT: i64 = 8 << 20;
 
@@ -128,6 +131,8 @@ impl Session {
         check_structure(&connection, path)?;
         let (head, tally) = read::load(&connection, path)?;
         fold(&connection, path, log)?;
+        // Without it commits are as durable, only slower; a full disk is no reason not to start.
+        let _ = lengthen_log(path, LOG_BYTES);
         let session = Self {
             connection,
             tally,

@@ -63,6 +63,7 @@ fn restored(rig: &Rig) -> Result<()> {
         ensure!(ALPHA.is_running(rig)?, "alpha does not run");
         Ok(())
     })?;
+    until(SOON, "Divvy sees it", || ask(rig, "vm show alpha"))?;
     sees_own(rig, &ALPHA, &INTEL_GPU)?;
     BETA.start(rig)?;
     sees_own(rig, &BETA, &AMD_GPU)?;

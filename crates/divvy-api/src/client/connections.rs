@@ -1,0 +1,100 @@
+//! Connections that are kept open between questions, because opening one costs as much as a small
+//! question. What is asked is not known here.
+//!
+//! A kept connection may have been closed by the server meanwhile. A question that was not sent on it is
+//! sent on a new one; a question that may have arrived is never sent twice.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+use super::{Lost, Unreachable};
+use crate::endpoint::Endpoint;
+
+/// How long a connection may take to open.
+const CONNECT_TIMEOUT_MS: u64 = 5_000;
+/// So many are kept while nobody asks.
+const KEPT: usize = 64;
+
+type Sender = SendRequest<Full<Bytes>>;
+
+/// The idle connections of a client and its clones.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Connections {
+    idle: Arc<Mutex<Vec<Sender>>>,
+}
+
+impl Connections {
+    /// Sends a request and answers with the head of the answer, and with the connection that its body is
+    /// still to be read from; [`Connections::keep`] it after that.
+    pub async fn send(
+        &self,
+        endpoint: &Endpoint,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<(Response<Incoming>, Sender), Lost> {
+        while let Some(mut sender) = self.take() {
+            if sender.ready().await.is_err() {
+                continue;
+            }
+            match sender.try_send_request(request).await {
+                Ok(response) => return Ok((response, sender)),
+                Err(mut error) => match error.take_message() {
+                    Some(not_sent) => request = not_sent,
+                    None => return Err(error.into_error().into()),
+                },
+            }
+        }
+        let mut sender = open(endpoint).await?;
+        let response = sender.send_request(request).await?;
+        Ok((response, sender))
+    }
+
+    /// For the next question.
+    pub fn keep(&self, sender: Sender) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < KEPT {
+            idle.push(sender);
+        }
+    }
+
+    /// The one that was used last: the one most likely to be still open.
+    fn take(&self) -> Option<Sender> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+}
+
+async fn open(endpoint: &Endpoint) -> Result<Sender, Lost> {
+    match endpoint {
+        Endpoint::Unix(path) => start(opened(UnixStream::connect(path)).await?).await,
+        Endpoint::Http(address) => {
+            let connecting = TcpStream::connect((address.host.as_str(), address.port));
+            start(opened(connecting).await?).await
+        }
+    }
+}
+
+async fn opened<S>(connecting: impl Future<Output = std::io::Result<S>>) -> Result<S, Lost> {
+    match timeout(Duration::from_millis(CONNECT_TIMEOUT_MS), connecting).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(Lost::OnTheWay(Unreachable::Connect(error))),
+        Err(_) => Err(Lost::OnTheWay(Unreachable::ConnectTimeout { timeout_ms: CONNECT_TIMEOUT_MS })),
+    }
+}
+
+async fn start<S>(stream: S) -> Result<Sender, Lost>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    // Moves the bytes; its own end shows in the answers, so it is not kept.
+    tokio::spawn(connection);
+    Ok(sender)
+}
