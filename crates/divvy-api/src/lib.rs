@@ -13,10 +13,12 @@ pub mod words;
 
 pub mod problem;
 pub mod requests;
+pub mod session;
 pub mod views;
 
 mod from_core;
 
 pub mod client;
+pub mod certificate;
 pub mod endpoint;
 pub mod paths;

@@ -28,6 +28,8 @@ pub const EVENTS: &str = "/v1/events";
 pub const JOBS: &str = "/v1/jobs";
 /// `?wait_ms=`
 pub const JOB: &str = "/v1/jobs/{id}";
+/// POST to sign in; GET; DELETE to sign out
+pub const SESSION: &str = "/v1/session";
 /// POST, in a simulated room only
 pub const SIM_POWER: &str = "/v1/sim/vms/{vm}/power";
 

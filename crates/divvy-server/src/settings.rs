@@ -7,15 +7,25 @@
 //! libvirt_uri = "qemu:///system"
 //! more_gpus = ["8086:10c9"]              # vendor:device of hardware that counts as a GPU whatever its class
 //! write_deadline_seconds = 60            # for changing a partition count
-//! socket_group = "divvy"                 # who besides root may use the socket; default: nobody
+//! socket_group = "divvy"                 # who besides root may use the socket and sign in; default: nobody
+//! listen = "0.0.0.0:7480"                # where to answer over TCP; default: nowhere
+//! names = ["gpu.example.com"]            # what this server is called, beside its host name
+//! insecure_plain_http = false            # true: no TLS, whoever listens
+//!
+//! [tls]                                  # default: a certificate of its own
+//! certificate = "/etc/divvy/tls.pem"
+//! key = "/etc/divvy/tls.key"
 //! ```
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use divvy_core::id::ServerId;
 use serde::Deserialize;
+
+use crate::tls::Pair;
 
 /// Where the file is when nobody says.
 pub const DEFAULT_FILE: &str = "/etc/divvy/divvyd.toml";
@@ -27,6 +37,10 @@ pub struct Settings {
     pub more_gpus: BTreeSet<(u16, u16)>,
     pub write_deadline: Duration,
     pub socket_group: Option<String>,
+    pub listen: Option<SocketAddr>,
+    pub names: Vec<String>,
+    pub insecure_plain_http: bool,
+    pub tls: Option<Pair>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +53,8 @@ pub enum SettingsError {
     MoreGpus { path: PathBuf, text: String },
     #[error("the settings file {} has write_deadline_seconds {seconds}; it has to be 5 to 3600", path.display())]
     WriteDeadline { path: PathBuf, seconds: u64 },
+    #[error("the settings file {} has the name {name:?}, which is neither a name nor an address of a server", path.display())]
+    Name { path: PathBuf, name: String },
 }
 
 #[derive(Debug, Deserialize)]
@@ -49,6 +65,17 @@ struct File {
     more_gpus: Vec<String>,
     write_deadline_seconds: u64,
     socket_group: Option<String>,
+    listen: Option<SocketAddr>,
+    names: Vec<String>,
+    insecure_plain_http: bool,
+    tls: Option<TlsFiles>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsFiles {
+    certificate: PathBuf,
+    key: PathBuf,
 }
 
 impl Default for File {
@@ -59,6 +86,10 @@ impl Default for File {
             more_gpus: Vec::new(),
             write_deadline_seconds: 60,
             socket_group: None,
+            listen: None,
+            names: Vec::new(),
+            insecure_plain_http: false,
+            tls: None,
         }
     }
 }
@@ -87,13 +118,26 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, SettingsError> {
     if !(5..=3600).contains(&seconds) {
         return Err(SettingsError::WriteDeadline { path: path.to_owned(), seconds });
     }
+    if let Some(name) = file.names.iter().find(|name| !is_name(name)) {
+        return Err(SettingsError::Name { path: path.to_owned(), name: name.clone() });
+    }
     Ok(Settings {
         server_name: file.server_name,
         libvirt_uri: file.libvirt_uri,
         more_gpus,
         write_deadline: Duration::from_secs(seconds),
         socket_group: file.socket_group,
+        listen: file.listen,
+        names: file.names,
+        insecure_plain_http: file.insecure_plain_http,
+        tls: file.tls.map(|files| Pair { certificate: files.certificate, key: files.key }),
     })
+}
+
+/// What a certificate can be made for.
+fn is_name(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':');
+    (1..=253).contains(&text.len()) && text.bytes().all(is_plain)
 }
 
 fn vendor_and_device(text: &str) -> Option<(u16, u16)> {
@@ -137,6 +181,12 @@ mod tests {
             ("write_deadline_seconds = 1", "write_deadline_seconds 1"),
             ("write_deadline_seconds = 'x'", "write_deadline_seconds"),
             ("server_name = ", "server_name"),
+            ("listen = '7480'", "listen"),
+            ("names = ['a b']", "a b"),
+            ("names = ['']", "\"\""),
+            ("insecure_plain_http = 'yes'", "insecure_plain_http"),
+            ("[tls]\ncertificate = 'c.pem'", "key"),
+            ("[tls]\ncertificate = 'c'\nkey = 'k'\ncolour = 1", "colour"),
         ];
         for (text, named) in table {
             let told = crate::chain::chain(&parsed(text).expect_err("refused"));

@@ -5,11 +5,15 @@ mod app;
 mod body;
 mod changes;
 mod error;
+mod headers;
 mod hook;
 mod jobs;
+mod origin;
 mod peer;
 mod reads;
+mod session;
 mod sim;
+mod until;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -17,6 +21,7 @@ use axum::routing::{get, post, put};
 use divvy_api::paths;
 
 pub use app::App;
+pub use origin::Names;
 
 /// Largest request body, bytes.
 const BODY_BYTES: usize = 1 << 20;
@@ -39,6 +44,7 @@ pub fn router(app: App) -> Router {
         .route(paths::ASSIGNMENT, post(changes::assign_one).delete(changes::unassign_one))
         .route(paths::ASSIGNMENTS, post(changes::assign))
         .route(paths::UNASSIGNMENTS, post(changes::unassign))
+        .route(paths::SESSION, post(session::open).get(session::show).delete(session::end))
         .route(crate::hook::PATH, post(hook::may_start));
     if app.room.is_some() {
         routes = routes.route(paths::SIM_POWER, post(sim::power));
@@ -49,4 +55,5 @@ pub fn router(app: App) -> Router {
         .layer(axum::middleware::from_fn_with_state(app.clone(), peer::admit_peer))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .with_state(app)
+        .layer(axum::middleware::from_fn(headers::secure))
 }
