@@ -49,7 +49,7 @@ pub fn partition(
         };
         return PartitionStatus { state, vm: Some(assignment.vm.clone()) };
     }
-    let in_vm = observed.vms_with_device(partition.address).next().map(|vm| vm.id.clone());
+    let in_vm = observed.vms_with_device(partition.device).next().map(|vm| vm.id.clone());
     let hold = desired.and_then(|desired| desired.holds.get(&id));
     let state = match hold {
         Some(Hold::Quarantined { .. }) => PartitionState::Quarantined,
