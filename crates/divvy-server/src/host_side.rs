@@ -7,6 +7,7 @@ use divvy_host::execute::Limits;
 use divvy_host::observe::{HostObservation, ObserveError, Observer};
 use divvy_host::readiness::Settings as ReadinessSettings;
 use divvy_host::sysfs::Sysfs;
+use divvy_host::telemetry::GpuTelemetry;
 
 /// One server's kernel and how to look at it; the agent and the start gate share it.
 pub struct HostSide {
@@ -32,5 +33,11 @@ impl HostSide {
             }
         }
         Ok(seen)
+    }
+
+    /// How busy the GPUs are now, as far as their vendors' libraries tell. Not part of what is observed;
+    /// it may take seconds.
+    pub fn telemetry(&self) -> Vec<GpuTelemetry> {
+        self.observer.telemetry()
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use divvy_core::id::{InvalidId, ServerId, VmId};
 use divvy_host::execute::Limits;
+use divvy_host::nvml::{Nvml, NvmlGate};
 use divvy_host::observe::{Observer, Settings as ObserverSettings};
 use divvy_host::readiness::Settings as ReadinessSettings;
 use divvy_host::real::RealSysfs;
@@ -85,7 +86,7 @@ pub fn real(settings: &Settings, hub: &Hub) -> Result<Parts, PartsError> {
     let bell = hub.bell(&server);
     let watch = UeventWatch::start(move || bell.ring()).map_err(PartsError::Uevent)?;
     let host = Arc::new(HostSide {
-        observer: observer(&server, settings),
+        observer: observer(&server, settings).with_telemetry(Arc::new(Nvml::new(NvmlGate::default()))),
         readiness: ReadinessSettings::default(),
         limits: limits(settings),
         sysfs,
