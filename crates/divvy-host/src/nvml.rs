@@ -116,7 +116,7 @@ fn scheduler(policy: u32) -> Option<Scheduler> {
 /// How busy each one is, the library's safe interface does not tell.
 fn partitions(gpu: &Device<'_>) -> Vec<PartitionTelemetry> {
     let active = gpu.active_vgpus().unwrap_or_default();
-    let look = |vgpu: &nvml_wrapper::vgpu::VgpuInstance<'_>| PartitionTelemetry {
+    let seen = active.iter().map(|vgpu| PartitionTelemetry {
         vm: match vgpu.vm_id() {
             Ok(NvmlVmId::Uuid(text)) => VmId::new(&text).ok(),
             // A number that is good while the VM runs, of a hypervisor that is not ours.
@@ -125,8 +125,8 @@ fn partitions(gpu: &Device<'_>) -> Vec<PartitionTelemetry> {
         uuid: vgpu.uuid().ok(),
         memory_used_bytes: vgpu.fb_usage().ok(),
         utilization_percent: None,
-    };
-    active.iter().map(look).collect()
+    });
+    seen.collect()
 }
 
 #[cfg(test)]

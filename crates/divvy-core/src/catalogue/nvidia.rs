@@ -4,7 +4,7 @@
 //! (types Q and A), models for compute from 4 GiB on (type C).
 //!
 //! Source of all lists: NVIDIA virtual GPU software user guide, branch 17, appendix A; the examples of
-//! NVIDIA's vgpu-device-manager agree. Device numbers: NVIDIA's open kernel modules and PCI database.
+//! NVIDIA's `vgpu-device-manager` agree. Device numbers: NVIDIA's open kernel modules and PCI database.
 
 use super::{CatalogueEntry, GIB, MigCount, Series, Source};
 
