@@ -81,6 +81,11 @@ pub struct CatalogueEntry {
 }
 
 impl CatalogueEntry {
+    /// Whether partitions are virtual functions; of the older series they are devices of the driver's own.
+    pub fn splits_by_sriov(&self) -> bool {
+        !self.counts.is_empty() && !matches!(self.series, Series::Volta | Series::Turing)
+    }
+
     /// The largest count, MIG left aside.
     pub fn largest_count(&self) -> Option<u16> {
         self.counts.last().copied()
@@ -124,7 +129,7 @@ pub fn why_not(entry: &CatalogueEntry, count: u16) -> Option<String> {
         return None;
     }
     let sizes: Vec<String> =
-        entry.counts.iter().filter_map(|count| memory_per_partition(entry, *count)).map(memory).collect();
+        entry.counts.iter().filter_map(|count| memory_per_partition(entry, *count)).map(in_gib).collect();
     let (Some(largest), Some(smallest)) = (entry.largest_count(), sizes.last()) else {
         return Some("it is not known to split at all".to_string());
     };
@@ -134,8 +139,8 @@ pub fn why_not(entry: &CatalogueEntry, count: u16) -> Option<String> {
     if count == 0 {
         return Some("no partitions is not a count".to_string());
     }
-    let has = memory(entry.memory_bytes);
-    let asked = memory(entry.memory_bytes / u64::from(count));
+    let has = in_gib(entry.memory_bytes);
+    let asked = in_gib(entry.memory_bytes / u64::from(count));
     Some(format!(
         "its {has} make partitions of {}, and {count} equal ones would have {asked}",
         either(&sizes)
@@ -143,7 +148,7 @@ pub fn why_not(entry: &CatalogueEntry, count: u16) -> Option<String> {
 }
 
 /// `16 GiB`, `5.33 GiB`: at most two digits behind the point.
-fn memory(bytes: u64) -> String {
+pub fn in_gib(bytes: u64) -> String {
     let hundredths = (u128::from(bytes) * 100 + u128::from(GIB / 2)) / u128::from(GIB);
     let (whole, rest) = (hundredths / 100, hundredths % 100);
     match rest {

@@ -85,8 +85,10 @@ pub fn real(settings: &Settings, hub: &Hub) -> Result<Parts, PartsError> {
     let sysfs: Arc<dyn Sysfs> = Arc::new(sysfs);
     let bell = hub.bell(&server);
     let watch = UeventWatch::start(move || bell.ring()).map_err(PartsError::Uevent)?;
+    // Whoever needs NVIDIA's driver for itself closes the same gate.
+    let gate = NvmlGate::default();
     let host = Arc::new(HostSide {
-        observer: observer(&server, settings).with_telemetry(Arc::new(Nvml::new(NvmlGate::default()))),
+        observer: observer(&server, settings).with_telemetry(Arc::new(Nvml::new(gate))),
         readiness: ReadinessSettings::default(),
         limits: limits(settings),
         sysfs,

@@ -3,12 +3,14 @@
 //! whole GiB; a GPU takes at most 32 of them without MIG. Models for graphics have sizes from 1 GiB on
 //! (types Q and A), models for compute from 4 GiB on (type C).
 //!
-//! Source of all lists: NVIDIA virtual GPU software user guide, branch 17, appendix A; the examples of
-//! NVIDIA's `vgpu-device-manager` agree. Device numbers: NVIDIA's open kernel modules and PCI database.
+//! Source of all lists: NVIDIA virtual GPU software user guide, branch 17, appendix A, and for models that are
+//! younger the examples of NVIDIA's `vgpu-device-manager`. Device numbers: NVIDIA's open kernel modules and PCI database.
 
 use super::{CatalogueEntry, GIB, MigCount, Series, Source};
 
-const GUIDE: Source = Source::Document("NVIDIA virtual GPU software user guide 17, appendix A");
+const GUIDE: Source = Source::Document(
+    "NVIDIA virtual GPU software user guide 17, appendix A, and examples of `vgpu-device-manager`",
+);
 const SIZES_OF_16: Source = Source::Rule(
     "no list of the model at hand; a GPU with 16 GiB has partitions of 16, 8, 4, 2 and 1 GiB \
      (user guide 17, appendix A.3)",

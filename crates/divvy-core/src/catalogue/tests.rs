@@ -149,9 +149,9 @@ fn more_than_the_smallest_size_allows_is_said_so() {
 fn a_count_that_is_not_listed_would_have_a_size_that_is_not_listed() {
     for entry in entries() {
         let sizes: Vec<String> =
-            entry.counts.iter().filter_map(|count| memory_per_partition(entry, *count)).map(memory).collect();
+            entry.counts.iter().filter_map(|count| memory_per_partition(entry, *count)).map(in_gib).collect();
         for count in (1..entry.largest_count().unwrap_or(0)).filter(|count| !entry.counts.contains(count)) {
-            let asked = memory(entry.memory_bytes / u64::from(count));
+            let asked = in_gib(entry.memory_bytes / u64::from(count));
             assert!(!sizes.contains(&asked), "{} {count} {asked}", entry.name);
         }
     }
