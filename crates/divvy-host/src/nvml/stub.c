@@ -1,8 +1,9 @@
 /* A library that answers like NVML for one GPU at 0000:41:00.0 with one partition in use, for tests. It
- * writes what happens to it into LOG. Signatures: nvml.h of NVIDIA's driver. */
+ * writes what happens to it into LOG; with HANGS_UNTIL it starts no sooner than that file is there. Signatures: nvml.h of NVIDIA's driver. */
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { OK = 0, NOT_SUPPORTED = 3, NOT_FOUND = 6, TOO_SMALL = 7 };
 
@@ -21,7 +22,14 @@ static int give(const char *text, char *to, unsigned bytes) {
     return OK;
 }
 
-int nvmlInit_v2(void) { note("init"); return OK; }
+int nvmlInit_v2(void) {
+#ifdef HANGS_UNTIL
+    while (access(HANGS_UNTIL, F_OK) != 0)
+        usleep(1000);
+#endif
+    note("init");
+    return OK;
+}
 int nvmlShutdown(void) { note("shutdown"); return OK; }
 int nvmlSystemGetDriverVersion(char *to, unsigned bytes) { return give("580.65.05", to, bytes); }
 

@@ -16,6 +16,15 @@ struct Stub {
 
 impl Stub {
     fn compiled() -> Self {
+        Self::with(|_| Vec::new())
+    }
+
+    /// It does not start before there is a file called `go`.
+    fn hanging() -> Self {
+        Self::with(|folder| vec![format!("-DHANGS_UNTIL=\"{}\"", folder.join("go").display())])
+    }
+
+    fn with(defines: impl FnOnce(&Path) -> Vec<String>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/nvml/stub.c");
         let log = format!("-DLOG=\"{}\"", folder.path().join("log").display());
@@ -23,6 +32,7 @@ impl Stub {
             .args(["-shared", "-fPIC", "-o"])
             .arg(folder.path().join("stub.so"))
             .arg(log)
+            .args(defines(folder.path()))
             .arg(source)
             .status()
             .expect("the C compiler that building needs starts");
@@ -120,6 +130,19 @@ fn after_a_look_the_gate_is_free() {
     let gate = NvmlGate::default();
     Nvml::new(gate.clone()).with_library(stub.library()).look(&[HERE]);
     assert!(gate.close(Duration::from_secs(60)).is_some());
+}
+
+#[test]
+fn a_library_that_hangs_tells_nothing_and_keeps_schemes_out_until_it_goes_on() {
+    let stub = Stub::hanging();
+    let gate = NvmlGate::default();
+    let soon = Duration::from_millis(20);
+    let nvml = Nvml { deadline: soon, ..Nvml::new(gate.clone()).with_library(stub.library()) };
+    assert_eq!(nvml.look(&[HERE]), []);
+    assert!(gate.close(soon).is_none());
+    fs::write(stub.folder.path().join("go"), "").expect("a file");
+    assert!(gate.close(Duration::from_secs(60)).is_some());
+    assert_eq!(stub.diary(), ["init", "shutdown"]);
 }
 
 #[test]
