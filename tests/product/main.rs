@@ -17,4 +17,5 @@ mod bad_commands;
 mod bad_starts;
 mod crash;
 mod loopback;
+mod models;
 mod parsers;

@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use crate::daemon::{Place, vm_in_room};
 
-const WRITE: &str = "DIVVY_WRITE_GOLDEN";
+pub const WRITE: &str = "DIVVY_WRITE_GOLDEN";
 
 /// Runs the script and compares.
 pub fn play(name: &str) {

@@ -15,6 +15,7 @@ use divvy_api::endpoint::Endpoint;
 use divvy_api::requests::{Assign, AssignOne, SetPartitionCount, SetPartitionCounts, SetPower, Unassign};
 use divvy_core::assignment::{Assignment, Hold};
 use divvy_core::desired::{Generation, PartitionSetting};
+use divvy_core::device::DeviceHandle;
 use divvy_core::event::Event;
 use divvy_core::finding::FindingCode;
 use divvy_core::id::{GpuId, PartitionId, ServerId, VmId};
@@ -64,6 +65,7 @@ fn survives_printing<T: FromStr + Display + PartialEq + Debug>(text: &str) {
 pub fn addresses_and_ids(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     survives_printing::<PciAddress>(text);
+    survives_printing::<DeviceHandle>(text);
     survives_printing::<ServerId>(text);
     survives_printing::<GpuId>(text);
     survives_printing::<VmId>(text);
@@ -105,7 +107,7 @@ pub fn vm_definition(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Ok(before) = domain_xml::read(text) else { return };
     let address = PciAddress { domain: 0, bus: 0x41, device: 0x1f, function: 7 };
-    if before.devices.iter().any(|device| device.address == address) {
+    if before.devices.iter().any(|device| device.handle == address.into()) {
         return;
     }
     // What has to be read leniently is not edited.

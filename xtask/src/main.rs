@@ -1,10 +1,11 @@
-//! Developer commands: `cargo xtask run|test|tidy|rig|…`. One file per command.
+//! Developer commands: `cargo xtask run|test|tidy|record|rig|…`. One file per command.
 
 #![forbid(unsafe_code)]
 
 mod install;
 mod libvirt;
 mod product;
+mod record;
 mod rig;
 mod run;
 mod test;
@@ -25,6 +26,7 @@ const COMMANDS: &[(&str, &str, Command)] = &[
     ("transcript", "write the session that README.md shows anew", transcript::main),
     ("units", "let systemd look at the unit", units::main),
     ("install", "put programs, unit and hook in place", install::main),
+    ("record", "take a fixture of this server's GPUs as the kernel shows them, without names", record::main),
     ("rig", "the test machine: a real kernel with GPUs that are made up", rig::main),
 ];
 

@@ -10,6 +10,7 @@ use core::fmt;
 
 use crate::assignment::Hold;
 use crate::desired::{DesiredServer, PartitionSetting};
+use crate::device::DeviceHandle;
 use crate::id::{PartitionId, ServerId, VmId};
 use crate::observed::Observed;
 use crate::state::State;
@@ -163,7 +164,7 @@ fn check_devices(
 ) {
     for gpu in &observed.gpus {
         for vm in &observed.vms {
-            let whole = vm.devices.iter().any(|device| device.address == gpu.address);
+            let whole = vm.devices.iter().any(|device| device.device == DeviceHandle::Pci(gpu.address));
             if whole && gpu.partition_count.is_some_and(|count| count > 0) {
                 let (gpu, vm) = (gpu.id.to_string(), vm.name.clone());
                 found.push(Violation::WholeAndPartitioned { server: server.clone(), gpu, vm });
@@ -173,8 +174,7 @@ fn check_devices(
             let id = PartitionId { gpu: gpu.id.clone(), index: partition.index };
             let mut first: Option<&str> = None;
             for vm in &observed.vms {
-                let Some(device) = vm.devices.iter().find(|device| device.address == partition.address)
-                else {
+                let Some(device) = vm.devices.iter().find(|device| device.device == partition.device) else {
                     continue;
                 };
                 if let Some(first) = first {

@@ -95,7 +95,7 @@ fn why_partition(
             Some(owner) => format!("in use by its VM {}", owner.vm_name),
             None => {
                 let seen = observed.gpu(&id.gpu).and_then(|gpu| gpu.partition(id.index));
-                let vm = seen.and_then(|partition| observed.vms_with_device(partition.address).next());
+                let vm = seen.and_then(|partition| observed.vms_with_device(partition.device).next());
                 vm.map_or_else(
                     || "open by a process that is no known VM".to_string(),
                     |vm| format!("in VM {}, not by Divvy", vm.name),

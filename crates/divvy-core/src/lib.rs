@@ -14,6 +14,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod device;
 pub mod id;
 pub mod pci_address;
 

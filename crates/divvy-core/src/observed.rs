@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::desired::Generation;
+use crate::device::DeviceHandle;
 use crate::finding::Finding;
 use crate::gpu::{GpuModel, Scheme, ValidPartitionCounts};
 use crate::id::{BootId, GpuId, PartitionIndex, ServerId, VmId};
@@ -17,7 +18,10 @@ use crate::vm::ObservedVm;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObservedPartition {
     pub index: PartitionIndex,
+    /// The PCI function that carries it: its own, or its GPU's.
     pub address: PciAddress,
+    /// What a VM is given.
+    pub device: DeviceHandle,
     pub iommu_group: Option<u32>,
     /// Other endpoints in its IOMMU group; not empty means not isolated.
     pub group_peers: Vec<PciAddress>,
@@ -139,9 +143,10 @@ impl Observed {
         self.vms.iter().find(|vm| vm.id == *id)
     }
 
-    /// VMs that have the device at this address, in their definition or live.
-    pub fn vms_with_device(&self, address: PciAddress) -> impl Iterator<Item = &ObservedVm> {
-        self.vms.iter().filter(move |vm| vm.device(address).is_some())
+    /// VMs that have this device, in their definition or live.
+    pub fn vms_with_device(&self, device: impl Into<DeviceHandle>) -> impl Iterator<Item = &ObservedVm> {
+        let device = device.into();
+        self.vms.iter().filter(move |vm| vm.device(device).is_some())
     }
 
     pub fn hypervisor_is_connected(&self) -> bool {

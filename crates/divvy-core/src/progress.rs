@@ -82,7 +82,7 @@ fn assigned(
     let (Some(seen), Some(vm)) = (seen, observed.vm(vm)) else {
         return pending(waiting, &Subject::Vm(vm.clone()));
     };
-    let device = vm.device(seen.address);
+    let device = vm.device(seen.device);
     let in_definition = device.is_some_and(|device| device.defined);
     let live_if_running = vm.is_off() || device.is_some_and(|device| device.live);
     if in_definition && live_if_running && is_prepared(seen) && !assignment.restart {

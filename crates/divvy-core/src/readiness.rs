@@ -5,16 +5,16 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use crate::device::DeviceHandle;
 use crate::finding::{Finding, FindingCode, Severity};
 use crate::id::{PartitionId, VmId};
-use crate::pci_address::PciAddress;
 
 /// Proof that one partition passed every check for one VM, moments ago. Not to be kept, not to be
 /// copied, good for the one partition and the one VM that it names.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Ready {
     partition: PartitionId,
-    address: PciAddress,
+    device: DeviceHandle,
     vm: VmId,
 }
 
@@ -23,8 +23,8 @@ impl Ready {
         &self.partition
     }
 
-    pub fn address(&self) -> PciAddress {
-        self.address
+    pub fn device(&self) -> DeviceHandle {
+        self.device
     }
 
     pub fn vm(&self) -> &VmId {
@@ -49,14 +49,14 @@ pub fn blocking<'a>(
 /// which of them stop it.
 pub fn prove<'a>(
     partition: &PartitionId,
-    address: PciAddress,
+    device: impl Into<DeviceHandle>,
     vm: &VmId,
     findings: impl IntoIterator<Item = &'a Finding>,
     accepted: &BTreeSet<FindingCode>,
 ) -> Result<Ready, Vec<Finding>> {
     let stopping = blocking(findings, accepted);
     if stopping.is_empty() {
-        Ok(Ready { partition: partition.clone(), address, vm: vm.clone() })
+        Ok(Ready { partition: partition.clone(), device: device.into(), vm: vm.clone() })
     } else {
         Err(stopping)
     }

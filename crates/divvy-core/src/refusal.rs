@@ -23,7 +23,7 @@ pub enum Refusal {
     #[error("the request names nothing to change")]
     NothingSelected,
 
-    #[error("{count} is not a valid partition count of GPU {gpu} ({model}); valid are {valid}")]
+    #[error("{count} is not a valid partition count of GPU {gpu} ({model}): {why}; valid are {valid}")]
     CountNotValid { gpu: GpuId, model: String, count: u16, valid: ValidPartitionCounts, why: String },
     #[error("GPU {gpu} cannot be partitioned: {why}")]
     GpuNotPartitionable { gpu: GpuId, why: String },
@@ -88,6 +88,24 @@ fn accept_options(findings: &[Finding]) -> String {
     options.join(" ")
 }
 
+/// The valid counts next to one that is not, as they are typed.
+fn other_counts(count: u16, valid: &ValidPartitionCounts) -> String {
+    let numbers = || valid.as_slice().iter().map(|count| count.get());
+    let below = numbers().filter(|number| *number < count).max();
+    let above = numbers().filter(|number| *number > count).min();
+    match (below, above) {
+        _ if count == 0 => "--off ends the partitioning of a GPU".to_string(),
+        (Some(below), Some(above)) => {
+            format!("choose one of the nearest: --count {below} or --count {above}")
+        }
+        (Some(largest), None) => format!("choose the largest: --count {largest}"),
+        (None, Some(smallest)) => format!("choose the smallest: --count {smallest}"),
+        (None, None) => KEPT_FROM_PARTITIONS.to_string(),
+    }
+}
+
+const KEPT_FROM_PARTITIONS: &str = "divvy check lists what keeps a GPU from being partitioned, with the mend";
+
 impl Refusal {
     /// The stable name of this reason. Scripts lean on it.
     pub fn code(&self) -> &'static str {
@@ -140,10 +158,8 @@ impl Refusal {
             Self::GpuAmbiguous { .. } => "name it by its id, or write SERVER/ADDRESS".to_string(),
             Self::VmAmbiguous { .. } => "name it by its id".to_string(),
             Self::NothingSelected => "name at least one".to_string(),
-            Self::CountNotValid { why, .. } => why.clone(),
-            Self::GpuNotPartitionable { .. } => {
-                "divvy check lists what keeps a GPU from being partitioned, with the mend".to_string()
-            }
+            Self::CountNotValid { count, valid, .. } => other_counts(*count, valid),
+            Self::GpuNotPartitionable { .. } => KEPT_FROM_PARTITIONS.to_string(),
             Self::PartitionsAssigned { owners } => {
                 let vms: Vec<&str> = owners.iter().map(|(_, vm)| vm.as_str()).collect();
                 format!("divvy unassign {}", vms.join(" "))

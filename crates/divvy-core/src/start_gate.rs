@@ -6,9 +6,9 @@ use alloc::string::{String, ToString};
 
 use crate::assignment::{Assignment, Hold};
 use crate::desired::DesiredServer;
+use crate::device::DeviceHandle;
 use crate::id::{PartitionId, ServerId, VmId};
-use crate::observed::{GpuHealth, Observed, ObservedGpu};
-use crate::pci_address::PciAddress;
+use crate::observed::{GpuHealth, Observed, ObservedGpu, ObservedPartition};
 use crate::plan::is_prepared;
 use crate::refusal::Refusal;
 use crate::rules::whole_or_partitions;
@@ -19,7 +19,7 @@ use crate::state::State;
 pub struct StartingVm<'a> {
     pub id: &'a VmId,
     pub name: &'a str,
-    pub devices: &'a [PciAddress],
+    pub devices: &'a [DeviceHandle],
 }
 
 pub fn may_start(state: &State, server: &ServerId, vm: &StartingVm<'_>) -> Result<(), Refusal> {
@@ -40,7 +40,7 @@ pub fn may_start(state: &State, server: &ServerId, vm: &StartingVm<'_>) -> Resul
         let why = format!("its partition {} is on server {elsewhere}", assignment.partition);
         return Err(refused(vm, &why, &format!("start it on {elsewhere}, or divvy unassign {}", vm.name)));
     }
-    vm.devices.iter().try_for_each(|address| may_have_device(desired, observed, vm, *address))
+    vm.devices.iter().try_for_each(|device| may_have_device(desired, observed, vm, *device))
 }
 
 fn refused(vm: &StartingVm<'_>, why: &str, hint: &str) -> Refusal {
@@ -71,8 +71,8 @@ fn has_its_partition(
             gpu.partitions.len()
         ));
     };
-    if !vm.devices.contains(&partition.address) {
-        return refuse(format!("its partition {id} at {} is not in its definition yet", partition.address));
+    if !vm.devices.contains(&partition.device) {
+        return refuse(format!("its partition {id} at {} is not in its definition yet", partition.device));
     }
     if partition.open {
         return refuse(format!("its partition {id} is open by another process"));
@@ -88,12 +88,12 @@ fn may_have_device(
     desired: Option<&DesiredServer>,
     observed: &Observed,
     vm: &StartingVm<'_>,
-    address: PciAddress,
+    device: DeviceHandle,
 ) -> Result<(), Refusal> {
     for gpu in &observed.gpus {
-        if gpu.address == address && whole_or_partitions::may_use_whole(gpu).is_err() {
+        if device == DeviceHandle::Pci(gpu.address) && whole_or_partitions::may_use_whole(gpu).is_err() {
             let why = format!(
-                "its definition has GPU {} at {address} as a whole, and the GPU is partitioned",
+                "its definition has GPU {} at {device} as a whole, and the GPU is partitioned",
                 gpu.id
             );
             return Err(refused(
@@ -102,11 +102,16 @@ fn may_have_device(
                 "a GPU is used whole or partitioned, never both: take one of them away",
             ));
         }
-        if let Some(partition) = gpu.partitions.iter().find(|partition| partition.address == address) {
+        if let Some(partition) = gpu.partitions.iter().find(|partition| is_part_of(partition, device)) {
             may_have_partition(desired, gpu, vm, &PartitionId::new(&gpu.id, partition.index))?;
         }
     }
     Ok(())
+}
+
+/// The partition itself, or the function that a driver made it on.
+fn is_part_of(partition: &ObservedPartition, device: DeviceHandle) -> bool {
+    partition.device == device || DeviceHandle::Pci(partition.address) == device
 }
 
 fn may_have_partition(
@@ -144,6 +149,8 @@ fn may_have_partition(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::MdevUuid;
+    use crate::id::PartitionIndex;
     use crate::testing::{World, server_id, vm_id};
 
     fn prepared(mut world: World) -> World {
@@ -154,7 +161,7 @@ mod tests {
         world
     }
 
-    fn start(world: &World, name: &str, devices: &[PciAddress]) -> Result<(), Refusal> {
+    fn start(world: &World, name: &str, devices: &[DeviceHandle]) -> Result<(), Refusal> {
         may_start(&world.state(), &server_id("a"), &StartingVm { id: &vm_id(name), name, devices })
     }
 
@@ -166,7 +173,7 @@ mod tests {
     #[test]
     fn a_vm_starts_with_its_own_partition() {
         let world = prepared(World::one_a2(4).assigned("vm-001", 1));
-        assert_eq!(start(&world, "vm-001", &[world.partition_address(1)]), Ok(()));
+        assert_eq!(start(&world, "vm-001", &[world.partition_device(1)]), Ok(()));
     }
 
     #[test]
@@ -178,7 +185,7 @@ mod tests {
         let mut gone = world.clone();
         gone.gpu_mut().partitions.clear();
         gone.gpu_mut().partition_count = Some(0);
-        let refusal = start(&gone, "vm-001", &[world.partition_address(1)]).expect_err("gone");
+        let refusal = start(&gone, "vm-001", &[world.partition_device(1)]).expect_err("gone");
         assert!(refusal.to_string().contains("is gone"), "{refusal}");
     }
 
@@ -188,8 +195,7 @@ mod tests {
         for (index, text) in
             [(1, "belongs to VM vm-001"), (2, "not proved clean"), (3, "not assigned by Divvy")]
         {
-            let refusal =
-                start(&world, "vm-002", &[world.partition_address(index)]).expect_err("not its own");
+            let refusal = start(&world, "vm-002", &[world.partition_device(index)]).expect_err("not its own");
             assert!(refusal.to_string().contains(text), "{refusal}");
         }
     }
@@ -198,12 +204,25 @@ mod tests {
     fn partitions_of_a_gpu_that_divvy_never_touched_are_their_makers_business() {
         let mut world = World::one_a2(4);
         world.desired_mut().settings.clear();
-        assert_eq!(start(&world, "vm-002", &[world.partition_address(0)]), Ok(()));
+        assert_eq!(start(&world, "vm-002", &[world.partition_device(0)]), Ok(()));
+    }
+
+    #[test]
+    fn the_function_below_a_mediated_partition_is_as_much_its_owners_as_the_partition() {
+        let mut world = prepared(World::one_a2(4).assigned("vm-001", 1));
+        let function = world.partition_device(1);
+        let uuid = MdevUuid::of(&PartitionId::new(&world.gpu().id, PartitionIndex(1)));
+        world.gpu_mut().partitions[1].device = uuid.into();
+        assert_eq!(start(&world, "vm-001", &[uuid.into()]), Ok(()));
+        for device in [function, uuid.into()] {
+            let refusal = start(&world, "vm-002", &[device]).expect_err("not its own");
+            assert!(refusal.to_string().contains("belongs to VM vm-001"), "{refusal}");
+        }
     }
 
     #[test]
     fn a_partitioned_gpu_does_not_start_as_a_whole() {
         let world = World::one_a2(4);
-        assert!(start(&world, "vm-002", &[world.gpu().address]).is_err());
+        assert!(start(&world, "vm-002", &[world.gpu().address.into()]).is_err());
     }
 }

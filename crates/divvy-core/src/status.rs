@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::assignment::Hold;
 use crate::desired::{DesiredServer, PartitionSetting};
+use crate::device::DeviceHandle;
 use crate::gpu::Mode;
 use crate::id::{PartitionId, VmId};
 use crate::observed::{GpuHealth, Observed, ObservedGpu, ObservedPartition};
-use crate::pci_address::PciAddress;
 use crate::rules::whole_or_partitions;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +40,7 @@ pub struct PartitionStatus {
 pub struct Partitions<'s> {
     desired: Option<&'s DesiredServer>,
     owners: BTreeMap<&'s PartitionId, &'s VmId>,
-    in_vms: BTreeMap<PciAddress, &'s VmId>,
+    in_vms: BTreeMap<DeviceHandle, &'s VmId>,
 }
 
 impl<'s> Partitions<'s> {
@@ -49,7 +49,7 @@ impl<'s> Partitions<'s> {
         let mut in_vms = BTreeMap::new();
         for vm in &observed.vms {
             for device in &vm.devices {
-                in_vms.entry(device.address).or_insert(&vm.id);
+                in_vms.entry(device.device).or_insert(&vm.id);
             }
         }
         Self { desired, owners: assignments.map(|one| (&one.partition, &one.vm)).collect(), in_vms }
@@ -65,7 +65,7 @@ impl<'s> Partitions<'s> {
             };
             return PartitionStatus { state, vm: Some((*vm).clone()) };
         }
-        let in_vm = self.in_vms.get(&partition.address).map(|vm| (*vm).clone());
+        let in_vm = self.in_vms.get(&partition.device).map(|vm| (*vm).clone());
         let hold = self.desired.and_then(|desired| desired.holds.get(&id));
         let state = match hold {
             Some(Hold::Quarantined { .. }) => PartitionState::Quarantined,

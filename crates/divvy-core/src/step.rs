@@ -6,6 +6,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::device::DeviceHandle;
 use crate::gpu::PartitionCount;
 use crate::id::{GpuId, PartitionId, VmId};
 use crate::pci_address::PciAddress;
@@ -51,14 +52,14 @@ pub enum VmStep {
         vm: VmId,
         vm_name: String,
         partition: PartitionId,
-        address: PciAddress,
+        device: DeviceHandle,
         scope: DeviceScope,
     },
     RemoveDevice {
         vm: VmId,
         vm_name: String,
         partition: Option<PartitionId>,
-        address: PciAddress,
+        device: DeviceHandle,
         scope: DeviceScope,
     },
     /// Ask the VM to power off, and wait until it did.
@@ -139,14 +140,14 @@ impl fmt::Display for HostStep {
 impl fmt::Display for VmStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AddDevice { vm_name, partition, address, scope, .. } => {
-                write!(f, "put partition {partition} at {address} into VM {vm_name} ({scope})")
+            Self::AddDevice { vm_name, partition, device, scope, .. } => {
+                write!(f, "put partition {partition} at {device} into VM {vm_name} ({scope})")
             }
-            Self::RemoveDevice { vm_name, partition: Some(partition), address, scope, .. } => {
-                write!(f, "take partition {partition} at {address} out of VM {vm_name} ({scope})")
+            Self::RemoveDevice { vm_name, partition: Some(partition), device, scope, .. } => {
+                write!(f, "take partition {partition} at {device} out of VM {vm_name} ({scope})")
             }
-            Self::RemoveDevice { vm_name, partition: None, address, scope, .. } => {
-                write!(f, "take the device at {address} out of VM {vm_name} ({scope})")
+            Self::RemoveDevice { vm_name, partition: None, device, scope, .. } => {
+                write!(f, "take the device at {device} out of VM {vm_name} ({scope})")
             }
             Self::ShutDown { vm_name, .. } => write!(f, "shut VM {vm_name} down"),
             Self::Start { vm_name, .. } => write!(f, "start VM {vm_name}"),

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use crate::assignment::{Assignment, Hold};
 use crate::catalogue;
 use crate::desired::{DesiredServer, Generation, PartitionSetting};
+use crate::device::DeviceHandle;
 use crate::gpu::{CountSource, GpuModel, PartitionCount, Scheme, ValidPartitionCounts};
 use crate::id::{BootId, GpuId, PartitionId, PartitionIndex, ServerId, VmId};
 use crate::observed::{GpuHealth, HypervisorHealth, Observed, ObservedGpu, ObservedPartition};
@@ -81,9 +82,11 @@ pub fn gpu_a40(id: &str, partitions: u16) -> ObservedGpu {
 }
 
 pub fn partition(gpu: PciAddress, index: u16) -> ObservedPartition {
+    let address = gpu.routing_id_plus(4 + u32::from(index)).expect("on the bus");
     ObservedPartition {
         index: PartitionIndex(index),
-        address: gpu.routing_id_plus(4 + u32::from(index)).expect("on the bus"),
+        address,
+        device: address.into(),
         iommu_group: Some(100 + u32::from(index)),
         group_peers: Vec::new(),
         driver: None,
@@ -115,9 +118,9 @@ pub fn vm(name: &str) -> ObservedVm {
     }
 }
 
-pub fn vm_with_device(name: &str, address: PciAddress) -> ObservedVm {
+pub fn vm_with_device(name: &str, device: impl Into<DeviceHandle>) -> ObservedVm {
     let mut vm = vm(name);
-    vm.devices.push(VmDevice { address, alias: None, defined: true, live: false });
+    vm.devices.push(VmDevice { device: device.into(), alias: None, defined: true, live: false });
     vm
 }
 
@@ -196,6 +199,10 @@ impl World {
 
     pub fn partition_address(&self, index: usize) -> PciAddress {
         self.gpu().partitions[index].address
+    }
+
+    pub fn partition_device(&self, index: usize) -> DeviceHandle {
+        self.gpu().partitions[index].device
     }
 
     pub fn blockers(&self) -> Blockers {

@@ -7,8 +7,8 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::device::DeviceHandle;
 use crate::id::VmId;
-use crate::pci_address::PciAddress;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -47,10 +47,10 @@ pub enum Machine {
     Other,
 }
 
-/// A physical PCI device in a VM: in its definition, in the running VM, or in both.
+/// A device of the server in a VM: in its definition, in the running VM, or in both.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VmDevice {
-    pub address: PciAddress,
+    pub device: DeviceHandle,
     /// The partition that Divvy put in as this device, by the name that it left with it; None: another
     /// hand put it in.
     pub alias: Option<String>,
@@ -93,8 +93,9 @@ pub struct ObservedVm {
 }
 
 impl ObservedVm {
-    pub fn device(&self, address: PciAddress) -> Option<&VmDevice> {
-        self.devices.iter().find(|device| device.address == address)
+    pub fn device(&self, device: impl Into<DeviceHandle>) -> Option<&VmDevice> {
+        let device = device.into();
+        self.devices.iter().find(|known| known.device == device)
     }
 
     pub fn is_off(&self) -> bool {

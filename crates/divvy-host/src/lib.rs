@@ -25,6 +25,9 @@ pub mod scheme;
 pub mod topology;
 pub mod vfio;
 
+pub mod nvml;
+pub mod telemetry;
+
 pub mod observe;
 
 pub mod error;

@@ -5,7 +5,7 @@
 //! What should be is not known here, nor what a VM is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use divvy_core::finding::{Finding, Severity, Subject};
@@ -19,10 +19,13 @@ use crate::identity::{self, SerialKey};
 use crate::paths;
 use crate::pci;
 use crate::sysfs::Sysfs;
+use crate::telemetry::{GpuTelemetry, Telemetry};
 use draft::Draft;
+use facts::Vendor;
 
 mod doubt;
 mod draft;
+mod facts;
 mod partition;
 
 pub(crate) use partition::reset_methods;
@@ -80,6 +83,7 @@ pub struct Observer {
     server: ServerId,
     settings: Settings,
     memory: Mutex<Memory>,
+    vendor: Vendor,
 }
 
 /// What earlier looks of this boot saw. Addresses are good for one boot.
@@ -92,7 +96,19 @@ struct Memory {
 
 impl Observer {
     pub fn new(server: ServerId, settings: Settings) -> Self {
-        Self { server, settings, memory: Mutex::default() }
+        Self { server, settings, memory: Mutex::default(), vendor: Vendor::new(None) }
+    }
+
+    /// Asks a vendor's library for what the kernel does not tell.
+    #[must_use]
+    pub fn with_telemetry(self, telemetry: Arc<dyn Telemetry>) -> Self {
+        Self { vendor: Vendor::new(Some(telemetry)), ..self }
+    }
+
+    /// How the GPUs are now, as their vendor's library tells; empty before the first observation and
+    /// where no GPU is known to such a library. It may take seconds.
+    pub fn telemetry(&self) -> Vec<GpuTelemetry> {
+        self.vendor.telemetry()
     }
 
     /// Looks at everything.
@@ -105,6 +121,7 @@ impl Observer {
             .map(|address| draft::look(sys, address, self.settings.read_deadline))
             .collect();
         let shared = self.remember(&boot_id, &mut drafts);
+        self.add_facts(&mut drafts);
         let traits: Vec<identity::Traits> = drafts.iter().map(|draft| draft.traits.clone()).collect();
         let identities = identity::identify_all(&traits, &shared);
         partition::look_who_is_open(sys, &mut drafts);
@@ -179,6 +196,14 @@ impl Observer {
         let traits: Vec<identity::Traits> = drafts.iter().map(|draft| draft.traits.clone()).collect();
         memory.shared.extend(identity::shared_serials(&traits));
         memory.shared.clone()
+    }
+
+    fn add_facts(&self, drafts: &mut [Draft]) {
+        let candidates = drafts.iter().filter_map(|draft| Some((draft.traits.address, draft.candidate()?)));
+        let mut facts = self.vendor.facts(candidates.collect());
+        for draft in drafts {
+            draft.facts = facts.remove(&draft.traits.address).unwrap_or_default();
+        }
     }
 
     fn unreadable(&self, error: &AttributeError) -> Finding {

@@ -17,6 +17,8 @@ use crate::paths;
 use crate::real::RealSysfs;
 use crate::sysfs::Sysfs;
 
+pub mod recorded;
+
 pub const BOOT: &str = "0f2e9d1c-7a55-4b1e-9c39-5f1f6a3b2c10";
 pub const FIRST_SERIAL: u64 = 0x48b0_2d0a_41c7_0001;
 

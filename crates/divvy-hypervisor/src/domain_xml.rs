@@ -1,7 +1,7 @@
 //! A VM's definition, as libvirt writes it: what in it matters for a GPU, and the one fragment that
 //! Divvy puts into it. Pure functions over text.
 //!
-//! A definition is read for every physical PCI device that the VM takes, however it is written down:
+//! A definition is read for every device of the server that the VM takes, PCI or mediated, however it is written down:
 //! Divvy must not give out what somebody else's VM already has. What is not understood and does not
 //! matter is passed over; what is not understood and does matter is an error. Who sends the text where
 //! is not known here.
@@ -26,7 +26,7 @@ pub struct Definition {
     /// The text describes a VM that runs.
     pub live: bool,
     pub settings: Settings,
-    /// In the order of the text; each address once.
+    /// In the order of the text; each device once.
     pub devices: Vec<Device>,
 }
 
@@ -78,13 +78,13 @@ fn without_metadata(xml: &str) -> Option<String> {
     (open < close).then(|| format!("{}{}", &xml[..open], &xml[close + CLOSE.len()..]))
 }
 
-/// The devices of a VM's two descriptions as one list, in the order of their addresses.
+/// The devices of a VM's two descriptions as one list, in the order of their handles.
 pub fn merge(defined: &[Device], live: &[Device]) -> Vec<VmDevice> {
     let mut merged: Vec<VmDevice> = Vec::new();
     let all = defined.iter().map(|device| (device, false)).chain(live.iter().map(|device| (device, true)));
     for (device, is_live) in all {
-        let at = merged.iter().position(|known| known.address == device.address).unwrap_or_else(|| {
-            merged.push(VmDevice { address: device.address, alias: None, defined: false, live: false });
+        let at = merged.iter().position(|known| known.device == device.handle).unwrap_or_else(|| {
+            merged.push(VmDevice { device: device.handle, alias: None, defined: false, live: false });
             merged.len() - 1
         });
         let known = &mut merged[at];
@@ -93,7 +93,7 @@ pub fn merge(defined: &[Device], live: &[Device]) -> Vec<VmDevice> {
         let left = device.alias.as_deref().and_then(partition_of_alias);
         known.alias = known.alias.take().or_else(|| left.map(|partition| partition.to_string()));
     }
-    merged.sort_by_key(|device| device.address);
+    merged.sort_by_key(|device| device.device);
     merged
 }
 

@@ -1,7 +1,7 @@
 //! What the hypervisor did to us: what was tried, on which VM, why it failed, and what to do next.
 
+use divvy_core::device::DeviceHandle;
 use divvy_core::id::VmId;
-use divvy_core::pci_address::PciAddress;
 
 use crate::failure::CallError;
 
@@ -15,12 +15,12 @@ pub enum HypervisorError {
     NoSuchVm { vm: VmId },
     #[error("listing the VMs failed")]
     List { source: Cause },
-    #[error("putting the device at {address} into VM {vm} failed")]
-    Attach { vm: VmId, address: PciAddress, source: Cause },
-    #[error("taking the device at {address} out of VM {vm} failed")]
-    Detach { vm: VmId, address: PciAddress, source: Cause },
-    #[error("VM {vm} did not let go of the device at {address} within {seconds} s")]
-    StillHeld { vm: VmId, address: PciAddress, seconds: u64 },
+    #[error("putting the device at {device} into VM {vm} failed")]
+    Attach { vm: VmId, device: DeviceHandle, source: Cause },
+    #[error("taking the device at {device} out of VM {vm} failed")]
+    Detach { vm: VmId, device: DeviceHandle, source: Cause },
+    #[error("VM {vm} did not let go of the device at {device} within {seconds} s")]
+    StillHeld { vm: VmId, device: DeviceHandle, seconds: u64 },
     #[error("the hypervisor said yes, but VM {vm} is not as it should be after it: {what}")]
     NotAsWritten { vm: VmId, what: &'static str },
     #[error("starting VM {vm} failed")]

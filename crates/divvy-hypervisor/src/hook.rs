@@ -7,8 +7,8 @@
 //! `attach`, runs no longer. The hook may not call libvirt: libvirt waits for it. It may not print
 //! either: at `migrate` and `restore` libvirt takes what it prints for the new definition.
 
+use divvy_core::device::DeviceHandle;
 use divvy_core::id::{InvalidId, VmId};
-use divvy_core::pci_address::PciAddress;
 
 use crate::domain_xml::{self, DefinitionError};
 
@@ -61,8 +61,8 @@ pub struct HookCall {
     pub extra: Option<String>,
     pub vm: VmId,
     pub name: String,
-    /// Every physical PCI device of the VM, in the order of its definition.
-    pub devices: Vec<PciAddress>,
+    /// Every device of the server in the VM, in the order of its definition.
+    pub devices: Vec<DeviceHandle>,
 }
 
 /// Why a call of the hook cannot be understood.
@@ -103,7 +103,7 @@ impl HookCall {
             extra: Some(extra).filter(|extra| !matches!(*extra, "-" | "")).map(str::to_owned),
             vm: VmId::new(&definition.uuid).map_err(|source| HookError::VmId { source })?,
             name: definition.name,
-            devices: definition.devices.iter().map(|device| device.address).collect(),
+            devices: definition.devices.iter().map(|device| device.handle).collect(),
         })
     }
 }

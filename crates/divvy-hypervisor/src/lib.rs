@@ -9,10 +9,10 @@
 
 use std::time::Duration;
 
+use divvy_core::device::DeviceHandle;
 use divvy_core::finding::Finding;
 use divvy_core::id::VmId;
 use divvy_core::observed::HypervisorHealth;
-use divvy_core::pci_address::PciAddress;
 use divvy_core::readiness::Ready;
 use divvy_core::step::{DeviceScope, Outcome};
 use divvy_core::vm::ObservedVm;
@@ -53,7 +53,7 @@ pub trait Hypervisor: Send {
     fn detach(
         &mut self,
         vm: &VmId,
-        address: PciAddress,
+        device: DeviceHandle,
         scope: DeviceScope,
     ) -> Result<Outcome, HypervisorError>;
 

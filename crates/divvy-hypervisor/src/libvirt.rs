@@ -16,10 +16,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use divvy_core::device::DeviceHandle;
 use divvy_core::finding::Finding;
 use divvy_core::id::VmId;
 use divvy_core::observed::HypervisorHealth;
-use divvy_core::pci_address::PciAddress;
 use divvy_core::readiness::Ready;
 use divvy_core::step::{DeviceScope, Outcome};
 use divvy_core::vm::{ObservedVm, Power};
@@ -122,17 +122,17 @@ impl LibvirtHypervisor {
     fn wait_until_let_go(
         &mut self,
         vm: &VmId,
-        address: PciAddress,
+        device: DeviceHandle,
         alias: Option<&str>,
         asked: crate::signals::Mark,
     ) -> Result<(), HypervisorError> {
-        let failed = detach_failed(vm, address);
+        let failed = detach_failed(vm, device);
         let deadline = after(self.timeouts.removal);
         loop {
             let mark = self.signals.mark();
             // A VM that is off, or gone, holds nothing.
             let seen = self.look(vm, &failed)?;
-            if seen.is_none_or(|seen| held_by(seen.live.as_ref(), address).is_none()) {
+            if seen.is_none_or(|seen| held_by(seen.live.as_ref(), device).is_none()) {
                 return Ok(());
             }
             if alias.is_some_and(|alias| self.signals.removal_was_refused(asked, vm.as_str(), alias)) {
@@ -140,19 +140,19 @@ impl LibvirtHypervisor {
             }
             if Instant::now() >= deadline {
                 let seconds = self.timeouts.removal.as_secs();
-                return Err(HypervisorError::StillHeld { vm: vm.clone(), address, seconds });
+                return Err(HypervisorError::StillHeld { vm: vm.clone(), device, seconds });
             }
             self.signals.wait_past(mark, deadline.min(after(self.timeouts.look_again)));
         }
     }
 
-    fn take_out_of_definition(&mut self, vm: &VmId, address: PciAddress) -> Result<(), HypervisorError> {
-        let failed = detach_failed(vm, address);
+    fn take_out_of_definition(&mut self, vm: &VmId, device: DeviceHandle) -> Result<(), HypervisorError> {
+        let failed = detach_failed(vm, device);
         let scope = DeviceScope { defined: true, live: false };
-        let fragment = domain_xml::fragment(address, None);
+        let fragment = domain_xml::fragment(device, None);
         self.driver.detach(vm, &fragment, scope).map_err(|error| refuse(vm, error, &failed))?;
         let seen = self.look_at(vm, &failed)?;
-        match held_by(seen.defined.as_ref(), address) {
+        match held_by(seen.defined.as_ref(), device) {
             None => Ok(()),
             Some(_) => Err(not_as_written(vm, "the device is still in its definition")),
         }
@@ -161,40 +161,40 @@ impl LibvirtHypervisor {
     fn take_out_of_running(
         &mut self,
         vm: &VmId,
-        address: PciAddress,
+        device: DeviceHandle,
         alias: Option<&str>,
     ) -> Result<(), HypervisorError> {
-        let failed = detach_failed(vm, address);
+        let failed = detach_failed(vm, device);
         let scope = DeviceScope { defined: false, live: true };
         let asked = self.signals.mark();
-        match self.driver.detach(vm, &domain_xml::fragment(address, None), scope) {
+        match self.driver.detach(vm, &domain_xml::fragment(device, None), scope) {
             Ok(()) => {}
             // Somebody asked before.
             Err(error) if error.removal_is_under_way() => {}
             // It may have gone by itself in the meantime; looking tells.
             Err(error) if error.is_refusal() => {
                 let seen = self.look(vm, &failed)?;
-                if seen.is_some_and(|seen| held_by(seen.live.as_ref(), address).is_some()) {
+                if seen.is_some_and(|seen| held_by(seen.live.as_ref(), device).is_some()) {
                     return Err(refuse(vm, error, &failed));
                 }
             }
             Err(error) => return Err(refuse(vm, error, &failed)),
         }
-        self.wait_until_let_go(vm, address, alias, asked)
+        self.wait_until_let_go(vm, device, alias, asked)
     }
 }
 
 /// Says what was tried, around its cause.
 type Failed<'a> = &'a dyn Fn(Cause) -> HypervisorError;
 
-fn attach_failed(vm: &VmId, address: PciAddress) -> impl Fn(Cause) -> HypervisorError {
+fn attach_failed(vm: &VmId, device: DeviceHandle) -> impl Fn(Cause) -> HypervisorError {
     let vm = vm.clone();
-    move |source| HypervisorError::Attach { vm: vm.clone(), address, source }
+    move |source| HypervisorError::Attach { vm: vm.clone(), device, source }
 }
 
-fn detach_failed(vm: &VmId, address: PciAddress) -> impl Fn(Cause) -> HypervisorError {
+fn detach_failed(vm: &VmId, device: DeviceHandle) -> impl Fn(Cause) -> HypervisorError {
     let vm = vm.clone();
-    move |source| HypervisorError::Detach { vm: vm.clone(), address, source }
+    move |source| HypervisorError::Detach { vm: vm.clone(), device, source }
 }
 
 fn refuse(vm: &VmId, error: CallError, failed: Failed<'_>) -> HypervisorError {
@@ -220,15 +220,15 @@ fn not_as_written(vm: &VmId, what: &'static str) -> HypervisorError {
     HypervisorError::NotAsWritten { vm: vm.clone(), what }
 }
 
-fn held_by(definition: Option<&Definition>, address: PciAddress) -> Option<&Device> {
-    definition?.devices.iter().find(|device| device.address == address)
+fn held_by(definition: Option<&Definition>, device: DeviceHandle) -> Option<&Device> {
+    definition?.devices.iter().find(|known| known.handle == device)
 }
 
 /// Which parts of `scope` have the device. A device in a form that Divvy does not write is an obstacle.
-fn holding(seen: &Seen, address: PciAddress, scope: DeviceScope) -> Result<DeviceScope, Obstacle> {
+fn holding(seen: &Seen, device: DeviceHandle, scope: DeviceScope) -> Result<DeviceScope, Obstacle> {
     let held = |wanted: bool, definition: &Option<Definition>| match held_by(
         definition.as_ref().filter(|_| wanted),
-        address,
+        device,
     ) {
         None => Ok(false),
         Some(Device { kind: DeviceKind::Hostdev, .. }) => Ok(true),
@@ -261,20 +261,20 @@ impl Hypervisor for LibvirtHypervisor {
     }
 
     fn attach(&mut self, ready: &Ready, scope: DeviceScope) -> Result<Outcome, HypervisorError> {
-        let (vm, address) = (ready.vm(), ready.address());
-        let failed = attach_failed(vm, address);
+        let (vm, device) = (ready.vm(), ready.device());
+        let failed = attach_failed(vm, device);
         let seen = self.look_at(vm, &failed)?;
-        let held = holding(&seen, address, scope).map_err(|obstacle| failed(obstacle.into()))?;
+        let held = holding(&seen, device, scope).map_err(|obstacle| failed(obstacle.into()))?;
         let missing = DeviceScope { defined: scope.defined && !held.defined, live: scope.live && !held.live };
         if !missing.defined && !missing.live {
             return Ok(Outcome::Already);
         }
         let alias = domain_xml::alias(ready.partition());
-        let fragment = domain_xml::fragment(address, Some(&alias));
+        let fragment = domain_xml::fragment(device, Some(&alias));
         self.driver.attach(vm, &fragment, missing).map_err(|error| refuse(vm, error, &failed))?;
         let seen = self.look_at(vm, &failed)?;
         let written = |wanted: bool, definition: &Option<Definition>, what| {
-            let held = held_by(definition.as_ref(), address);
+            let held = held_by(definition.as_ref(), device);
             let right = held.is_some_and(|device| device.alias.as_ref() == Some(&alias) && !device.managed);
             if wanted && !right { Err(not_as_written(vm, what)) } else { Ok(()) }
         };
@@ -286,20 +286,20 @@ impl Hypervisor for LibvirtHypervisor {
     fn detach(
         &mut self,
         vm: &VmId,
-        address: PciAddress,
+        device: DeviceHandle,
         scope: DeviceScope,
     ) -> Result<Outcome, HypervisorError> {
-        let failed = detach_failed(vm, address);
+        let failed = detach_failed(vm, device);
         let seen = self.look_at(vm, &failed)?;
-        let held = holding(&seen, address, scope).map_err(|obstacle| failed(obstacle.into()))?;
+        let held = holding(&seen, device, scope).map_err(|obstacle| failed(obstacle.into()))?;
         // The definition first: if the running VM does not let go, its power-off releases the device
         // for good.
         if held.defined {
-            self.take_out_of_definition(vm, address)?;
+            self.take_out_of_definition(vm, device)?;
         }
         if held.live {
-            let alias = held_by(seen.live.as_ref(), address).and_then(|device| device.alias.clone());
-            self.take_out_of_running(vm, address, alias.as_deref())?;
+            let alias = held_by(seen.live.as_ref(), device).and_then(|device| device.alias.clone());
+            self.take_out_of_running(vm, device, alias.as_deref())?;
         }
         Ok(if held.defined || held.live { Outcome::Changed } else { Outcome::Already })
     }

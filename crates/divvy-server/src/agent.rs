@@ -282,11 +282,11 @@ impl Agent {
     fn note_restarts(&self, desired: &DesiredServer, observed: &Observed) {
         for assignment in desired.assignments.values().filter(|assignment| assignment.restart) {
             let partition = &assignment.partition;
-            let address = observed
+            let handle = observed
                 .gpu(&partition.gpu)
                 .and_then(|gpu| gpu.partition(partition.index))
-                .map(|one| one.address);
-            let device = address.and_then(|address| observed.vm(&assignment.vm)?.device(address));
+                .map(|one| one.device);
+            let device = handle.and_then(|handle| observed.vm(&assignment.vm)?.device(handle));
             if device.is_some_and(|device| device.live) {
                 self.ask(Request::RestartDone { server: self.server.clone(), vm: assignment.vm.clone() });
             }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use divvy_core::decide;
 use divvy_core::desired::DesiredServer;
+use divvy_core::device::DeviceHandle;
 use divvy_core::finding::Finding;
 use divvy_core::id::{GpuId, PartitionId, VmId};
 use divvy_core::observed::{Failure, Observed};
-use divvy_core::pci_address::PciAddress;
 use divvy_core::readiness::{self, Ready};
 use divvy_core::step::{HostStep, Outcome, Step, VmStep};
 use divvy_host::error::HostError;
@@ -132,12 +132,12 @@ fn on_vm(
 ) -> Result<Outcome, Failure> {
     let failed = |error: &HypervisorError| failure(step, chain(error), error.hint().to_string());
     match step {
-        VmStep::AddDevice { vm, partition, address, scope, .. } => {
-            let ready = prove(host, step, vm, partition, *address, desired, observed)?;
+        VmStep::AddDevice { vm, partition, device, scope, .. } => {
+            let ready = prove(host, step, vm, partition, *device, desired, observed)?;
             hypervisor.attach(&ready, *scope).map_err(|error| failed(&error))
         }
-        VmStep::RemoveDevice { vm, address, scope, .. } => {
-            hypervisor.detach(vm, *address, *scope).map_err(|error| failed(&error))
+        VmStep::RemoveDevice { vm, device, scope, .. } => {
+            hypervisor.detach(vm, *device, *scope).map_err(|error| failed(&error))
         }
         VmStep::ShutDown { vm, .. } => {
             hypervisor.shut_down(vm, SHUT_DOWN_DEADLINE).map_err(|error| failed(&error))
@@ -156,25 +156,25 @@ fn prove(
     step: &VmStep,
     vm: &VmId,
     partition: &PartitionId,
-    address: PciAddress,
+    device: DeviceHandle,
     desired: &DesiredServer,
     observed: &Observed,
 ) -> Result<Ready, Failure> {
     let gone = || {
         failure(
             step,
-            format!("partition {partition} is not at {address} any more"),
+            format!("partition {partition} is not at {device} any more"),
             "divvyd looks again and tries again".to_owned(),
         )
     };
     let gpu = observed.gpu(&partition.gpu).ok_or_else(gone)?;
-    let seen = gpu.partition(partition.index).filter(|seen| seen.address == address).ok_or_else(gone)?;
+    let seen = gpu.partition(partition.index).filter(|seen| seen.device == device).ok_or_else(gone)?;
     let own = observed.vm(vm).ok_or_else(gone)?;
     let mut findings: Vec<Finding> = decide::findings_for(observed, own, gpu, seen);
     findings.extend(host.readiness_to_assign(gpu, seen));
     let accepted =
         desired.assignments.get(vm).map(|assignment| assignment.accepted.clone()).unwrap_or_default();
-    readiness::prove(partition, address, vm, &findings, &accepted).map_err(|stopping| {
+    readiness::prove(partition, device, vm, &findings, &accepted).map_err(|stopping| {
         let texts: Vec<String> =
             stopping.iter().map(|finding| format!("{} [{}]", finding.text, finding.code)).collect();
         let mends: Vec<&str> = stopping.iter().map(|finding| finding.mend.as_str()).collect();

@@ -1,15 +1,15 @@
 //! `divvyd --libvirt-hook`: what libvirt's `qemu` hook runs. It asks the running daemon whether this VM
 //! may start with these devices and hands the reason to libvirt, which shows it to whoever started the
-//! VM. A VM without PCI devices of which the daemon knows nothing is never held up by a daemon that does
-//! not run; one with PCI devices is, because nobody can say then whose they are.
+//! VM. A VM without devices of the server of which the daemon knows nothing is never held up by a daemon that
+//! does not run; one with such devices is, because nobody can say then whose they are.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use divvy_core::device::DeviceHandle;
 use divvy_core::id::VmId;
-use divvy_core::pci_address::PciAddress;
 use divvy_hypervisor::hook::{HookCall, Operation, SubOperation};
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +26,7 @@ const DEFINITION_BYTES: u64 = 16 << 20;
 pub struct Gate {
     pub vm: VmId,
     pub name: String,
-    pub devices: Vec<PciAddress>,
+    pub devices: Vec<DeviceHandle>,
     /// It comes from another server while it runs.
     #[serde(default)]
     pub migration: bool,
@@ -46,7 +46,7 @@ pub enum HeldUp {
     #[error(transparent)]
     Call(#[from] divvy_hypervisor::hook::HookError),
     #[error(
-        "VM {name} has PCI devices, and divvyd, which knows whose they are, does not answer at {socket}; systemctl start divvyd"
+        "VM {name} has devices of the server, and divvyd, which knows whose they are, does not answer at {socket}; systemctl start divvyd"
     )]
     NoDaemon { name: String, socket: String, source: std::io::Error },
     #[error("divvyd's answer makes no sense: {text:?}")]

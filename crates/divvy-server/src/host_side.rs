@@ -9,6 +9,7 @@ use divvy_host::execute::Limits;
 use divvy_host::observe::{HostObservation, ObserveError, Observer};
 use divvy_host::readiness::{self, Settings as ReadinessSettings};
 use divvy_host::sysfs::Sysfs;
+use divvy_host::telemetry::GpuTelemetry;
 
 use crate::notices::Notices;
 
@@ -60,5 +61,11 @@ impl HostSide {
         findings.extend(readiness::gpu_findings(sys, gpu, settings));
         findings.extend(readiness::partition_findings(sys, gpu, partition, settings));
         findings
+    }
+
+    /// How busy the GPUs are now, as far as their vendors' libraries tell. Not part of what is observed;
+    /// it may take seconds.
+    pub fn telemetry(&self) -> Vec<GpuTelemetry> {
+        self.observer.telemetry()
     }
 }

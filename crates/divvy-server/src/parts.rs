@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use divvy_core::id::{InvalidId, ServerId, VmId};
 use divvy_host::execute::Limits;
+use divvy_host::nvml::{Nvml, NvmlGate};
 use divvy_host::observe::{Observer, Settings as ObserverSettings};
 use divvy_host::readiness::Settings as ReadinessSettings;
 use divvy_host::real::RealSysfs;
@@ -85,8 +86,10 @@ pub fn real(settings: &Settings, hub: &Hub, notices: &Notices) -> Result<Parts, 
     let sysfs: Arc<dyn Sysfs> = Arc::new(sysfs);
     let bell = hub.bell(&server);
     let watch = UeventWatch::start(move || bell.ring()).map_err(PartsError::Uevent)?;
+    // Whoever needs NVIDIA's driver for itself closes the same gate.
+    let gate = NvmlGate::default();
     let host = Arc::new(HostSide {
-        observer: observer(&server, settings),
+        observer: observer(&server, settings).with_telemetry(Arc::new(Nvml::new(gate))),
         readiness: ReadinessSettings::default(),
         limits: limits(settings),
         sysfs,

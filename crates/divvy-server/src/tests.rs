@@ -146,9 +146,9 @@ fn a_job_that_a_crash_cut_off_is_finished_by_the_next_start() {
 #[test]
 fn a_vm_that_divvy_does_not_manage_keeps_its_partition() {
     let mut daemon = daemon_with(4);
-    let address = daemon.state().gpus().next().expect("one").1.partitions[0].address;
+    let device = daemon.state().gpus().next().expect("one").1.partitions[0].device;
     let foreign = vm_id(&daemon, "vm-005");
-    let device = DefinedDevice { address, alias: None };
+    let device = DefinedDevice { device, alias: None };
     daemon.server().edit(&foreign, |definition| definition.devices.push(device)).expect("another hand");
     daemon.turn();
     assert_eq!(states(&daemon)[0], PartitionState::InUse);

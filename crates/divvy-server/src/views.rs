@@ -6,6 +6,7 @@ use divvy_api::views::{
 };
 use divvy_api::words::{AssignmentKind, PartitionState};
 use divvy_core::assignment::Hold;
+use divvy_core::catalogue;
 use divvy_core::check::check;
 use divvy_core::desired::DesiredServer;
 use divvy_core::explain::Explanation;
@@ -57,10 +58,13 @@ pub fn gpu_view(state: &State, server: &ServerId, gpu: &ObservedGpu) -> Option<G
     })
 }
 
-/// Equal shares of the memory that the catalogue or the driver tells.
+/// The size that the catalogue tells, or an equal share of what the driver tells.
 fn partition_memory(gpu: &ObservedGpu) -> Option<u64> {
     let count = gpu.partition_count.filter(|count| *count > 0)?;
-    Some(gpu.memory_bytes? / u64::from(count))
+    let known = catalogue::of_model(&gpu.model);
+    known
+        .and_then(|entry| catalogue::memory_per_partition(entry, count))
+        .or_else(|| Some(gpu.memory_bytes? / u64::from(count)))
 }
 
 fn count_findings(observed: &Observed, about: impl Fn(&Subject) -> bool) -> u32 {

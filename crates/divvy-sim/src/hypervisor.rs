@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use divvy_core::device::DeviceHandle;
 use divvy_core::id::VmId;
 use divvy_core::observed::HypervisorHealth;
-use divvy_core::pci_address::PciAddress;
 use divvy_core::readiness::Ready;
 use divvy_core::step::{DeviceScope, Outcome};
 use divvy_core::vm::ObservedVm;
@@ -50,10 +50,9 @@ impl SimHypervisor {
     }
 
     /// Waits until the VM has given the device back; its answer may come at any time.
-    fn gives_back(&self, vm: &VmId, address: PciAddress) -> Result<(), u64> {
+    fn gives_back(&self, vm: &VmId, device: DeviceHandle) -> Result<(), u64> {
         let limit = self.machine.with(|state| state.delays.unplug);
-        let is_gone =
-            |state: &mut State| state.vms.get(vm).is_none_or(|vm| vm.live_device(address).is_none());
+        let is_gone = |state: &mut State| state.vms.get(vm).is_none_or(|vm| vm.live_device(device).is_none());
         if self.machine.wait_until(limit, is_gone) { Ok(()) } else { Err(limit.as_secs()) }
     }
 }
@@ -77,16 +76,16 @@ impl Hypervisor for SimHypervisor {
     }
 
     fn attach(&mut self, ready: &Ready, scope: DeviceScope) -> Result<Outcome, HypervisorError> {
-        let (vm, address) = (ready.vm(), ready.address());
-        let device = DefinedDevice { address, alias: Some(ready.partition().to_string()) };
+        let (vm, device) = (ready.vm(), ready.device());
+        let defined = DefinedDevice { device, alias: Some(ready.partition().to_string()) };
         let plugged = self.call(|state| {
             known(state, vm)?;
             let failed = |source: LibvirtError| HypervisorError::Attach {
                 vm: vm.clone(),
-                address,
+                device,
                 source: source.into(),
             };
-            attach(state, vm, &device, scope).map_err(failed)
+            attach(state, vm, &defined, scope).map_err(failed)
         })?;
         self.sleep_for_resets(u32::from(plugged.live));
         Ok(outcome(plugged))
@@ -95,22 +94,22 @@ impl Hypervisor for SimHypervisor {
     fn detach(
         &mut self,
         vm: &VmId,
-        address: PciAddress,
+        device: DeviceHandle,
         scope: DeviceScope,
     ) -> Result<Outcome, HypervisorError> {
         let removed = self.call(|state| {
             known(state, vm)?;
             let failed = |source: LibvirtError| HypervisorError::Detach {
                 vm: vm.clone(),
-                address,
+                device,
                 source: source.into(),
             };
-            detach(state, vm, address, scope).map_err(failed)
+            detach(state, vm, device, scope).map_err(failed)
         })?;
         if removed.live {
-            self.gives_back(vm, address).map_err(|seconds| HypervisorError::StillHeld {
+            self.gives_back(vm, device).map_err(|seconds| HypervisorError::StillHeld {
                 vm: vm.clone(),
-                address,
+                device,
                 seconds,
             })?;
         }
@@ -186,14 +185,14 @@ fn attach(
 ) -> Result<DeviceScope, LibvirtError> {
     let vm = state.vm(id)?;
     let is_ours = |known: Option<&Option<String>>| known == Some(&device.alias);
-    let live = scope.live && !is_ours(vm.live_device(device.address).map(|known| &known.alias));
-    let defined = scope.defined && !is_ours(vm.defined_device(device.address).map(|known| &known.alias));
+    let live = scope.live && !is_ours(vm.live_device(device.device).map(|known| &known.alias));
+    let defined = scope.defined && !is_ours(vm.defined_device(device.device).map(|known| &known.alias));
     if defined {
         state.add_to_definition(id, device)?;
     }
     if live && let Err(error) = state.plug_live(id, device) {
         if defined {
-            state.remove_from_definition(id, device.address)?;
+            state.remove_from_definition(id, device.device)?;
         }
         return Err(error);
     }
@@ -203,17 +202,17 @@ fn attach(
 fn detach(
     state: &mut State,
     id: &VmId,
-    address: PciAddress,
+    device: DeviceHandle,
     scope: DeviceScope,
 ) -> Result<DeviceScope, LibvirtError> {
     let vm = state.vm(id)?;
-    let defined = scope.defined && vm.defined_device(address).is_some();
-    let live = scope.live && vm.live_device(address).is_some();
+    let defined = scope.defined && vm.defined_device(device).is_some();
+    let live = scope.live && vm.live_device(device).is_some();
     if defined {
-        state.remove_from_definition(id, address)?;
+        state.remove_from_definition(id, device)?;
     }
     if live {
-        state.unplug_live(id, address)?;
+        state.unplug_live(id, device)?;
     }
     Ok(DeviceScope { defined, live })
 }

@@ -172,7 +172,7 @@ impl SimServer {
 
     /// Somebody puts a device into a running VM with virsh.
     pub fn plug(&self, id: &VmId, address: PciAddress) -> Result<(), LibvirtError> {
-        let device = DefinedDevice { address, alias: None };
+        let device = DefinedDevice { device: address.into(), alias: None };
         self.machine.with(|state| state.plug_live(id, &device))
     }
 

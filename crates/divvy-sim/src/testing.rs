@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use divvy_core::device::DeviceHandle;
 use divvy_core::id::{GpuId, PartitionId, PartitionIndex, VmId};
 use divvy_core::pci_address::PciAddress;
 use divvy_core::readiness::{Ready, prove};
@@ -89,9 +90,10 @@ pub(crate) fn vm(server: &SimServer, name: &str) -> VmId {
     found.expect("a VM of this name").id
 }
 
-/// Leave to put the partition at this address into this VM.
-pub(crate) fn ready(vm: &VmId, address: &str, index: u16) -> Ready {
+/// Leave to put the partition that is this device into this VM.
+pub(crate) fn ready(vm: &VmId, device: &str, index: u16) -> Ready {
     let gpu = GpuId::new("gpu-1").expect("an id");
     let partition = PartitionId { gpu, index: PartitionIndex(index) };
-    prove(&partition, at(address), vm, [], &Default::default()).expect("nothing stands in the way")
+    let device: DeviceHandle = device.parse().expect("a device");
+    prove(&partition, device, vm, [], &Default::default()).expect("nothing stands in the way")
 }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use divvy_core::device::{DeviceHandle, MdevUuid};
 use divvy_core::id::VmId;
 use divvy_core::pci_address::PciAddress;
 use divvy_core::vm::{ObservedVm, Power, VmDevice, VmSettings};
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::Function;
 use crate::machine::State;
+use crate::tree::Entry;
 
 /// Why libvirt, or the QEMU below it, said no: its own words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +38,12 @@ pub enum LibvirtError {
         "Device {address} not found: could not access /sys/bus/pci/devices/{address}/config: No such file or directory"
     )]
     NoSuchDevice { address: PciAddress },
+    #[error("mediated device '{uuid}' not found")]
+    NoSuchMdev { uuid: MdevUuid },
+    #[error(
+        "Requested operation is not valid: mediated device {uuid} is in use by driver QEMU, domain {name}"
+    )]
+    MdevInUse { uuid: MdevUuid, name: String },
     #[error("internal error: Unknown PCI header type '127' for device '{address}'")]
     DeviceLost { address: PciAddress },
     #[error("Requested operation is not valid: PCI device {address} is in use by driver QEMU, domain {name}")]
@@ -56,16 +64,16 @@ pub enum LibvirtError {
     NoFreePort,
     #[error("unsupported configuration: non unique alias detected: ua-{alias}")]
     AliasTaken { alias: String },
-    #[error("operation failed: target pci device {address} already exists")]
-    AlreadyDefined { address: PciAddress },
-    #[error("device not found: host pci device {address} not found")]
-    NotAttached { address: PciAddress },
+    #[error("operation failed: target {} device {device} already exists", kind(device))]
+    AlreadyDefined { device: DeviceHandle },
+    #[error("device not found: host {} device {device} not found", kind(device))]
+    NotAttached { device: DeviceHandle },
 }
 
 /// A device in a definition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DefinedDevice {
-    pub address: PciAddress,
+    pub device: DeviceHandle,
     /// The name that its owner left with it.
     pub alias: Option<String>,
 }
@@ -96,7 +104,7 @@ impl Default for Manners {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LiveDevice {
-    pub address: PciAddress,
+    pub device: DeviceHandle,
     pub alias: Option<String>,
     pub group: u32,
     /// Came while the VM ran, into a free port.
@@ -125,12 +133,12 @@ impl Vm {
         Self { definition, live: None, manners: Manners::default() }
     }
 
-    pub fn live_device(&self, address: PciAddress) -> Option<&LiveDevice> {
-        self.live.as_ref()?.devices.iter().find(|device| device.address == address)
+    pub fn live_device(&self, device: DeviceHandle) -> Option<&LiveDevice> {
+        self.live.as_ref()?.devices.iter().find(|known| known.device == device)
     }
 
-    pub fn defined_device(&self, address: PciAddress) -> Option<&DefinedDevice> {
-        self.definition.devices.iter().find(|device| device.address == address)
+    pub fn defined_device(&self, device: DeviceHandle) -> Option<&DefinedDevice> {
+        self.definition.devices.iter().find(|known| known.device == device)
     }
 
     fn free_ports(&self) -> u32 {
@@ -139,15 +147,13 @@ impl Vm {
     }
 
     pub fn observed(&self) -> ObservedVm {
-        let mut devices: BTreeMap<PciAddress, VmDevice> = BTreeMap::new();
-        for device in &self.definition.devices {
-            let (address, alias) = (device.address, device.alias.clone());
-            devices.insert(address, VmDevice { address, alias, defined: true, live: false });
+        let mut devices: BTreeMap<DeviceHandle, VmDevice> = BTreeMap::new();
+        for DefinedDevice { device, alias } in self.definition.devices.iter().cloned() {
+            devices.insert(device, VmDevice { device, alias, defined: true, live: false });
         }
-        for device in self.live.iter().flat_map(|live| &live.devices) {
-            let (address, alias) = (device.address, device.alias.clone());
-            let fresh = VmDevice { address, alias, defined: false, live: true };
-            devices.entry(address).or_insert(fresh).live = true;
+        for LiveDevice { device, alias, .. } in self.live.iter().flat_map(|live| &live.devices).cloned() {
+            let fresh = VmDevice { device, alias, defined: false, live: true };
+            devices.entry(device).or_insert(fresh).live = true;
         }
         let power = match &self.live {
             None => Power::Off,
@@ -187,7 +193,7 @@ impl State {
         self.next_pid += 1;
         let mut devices = Vec::new();
         for device in &wanted {
-            match self.open_device(id, pid, device.address) {
+            match self.open_device(id, pid, device.device) {
                 Ok(group) => devices.push(live_device(device, group, false)),
                 Err(error) => {
                     self.close_devices(pid, &devices);
@@ -233,7 +239,7 @@ impl State {
         if vm.free_ports() == 0 {
             return Err(LibvirtError::NoFreePort);
         }
-        let group = self.open_device(id, pid, device.address)?;
+        let group = self.open_device(id, pid, device.device)?;
         if let Some(live) = self.vm_mut(id)?.live.as_mut() {
             live.devices.push(live_device(device, group, true));
         }
@@ -242,13 +248,13 @@ impl State {
     }
 
     /// Asks the VM to let go. Answers whether it did at once.
-    pub(crate) fn unplug_live(&mut self, id: &VmId, address: PciAddress) -> Result<bool, LibvirtError> {
+    pub(crate) fn unplug_live(&mut self, id: &VmId, device: DeviceHandle) -> Result<bool, LibvirtError> {
         let vm = self.vm_mut(id)?;
         let lets_go = vm.manners.lets_go;
         let live = vm.live.as_mut().ok_or(LibvirtError::NotRunning)?;
         let paused = live.paused;
-        let device = live.devices.iter_mut().find(|device| device.address == address);
-        device.ok_or(LibvirtError::NotAttached { address })?.unplug_asked = true;
+        let plugged = live.devices.iter_mut().find(|plugged| plugged.device == device);
+        plugged.ok_or(LibvirtError::NotAttached { device })?.unplug_asked = true;
         if lets_go && !paused {
             self.let_go(id);
             return Ok(true);
@@ -265,9 +271,8 @@ impl State {
         if !vm.definition.settings.persistent {
             return Err(LibvirtError::Transient);
         }
-        let address = device.address;
-        if vm.defined_device(address).is_some() {
-            return Err(LibvirtError::AlreadyDefined { address });
+        if vm.defined_device(device.device).is_some() {
+            return Err(LibvirtError::AlreadyDefined { device: device.device });
         }
         refuse_alias(device, vm.definition.devices.iter().map(|known| &known.alias))?;
         vm.definition.devices.push(device.clone());
@@ -278,11 +283,11 @@ impl State {
     pub(crate) fn remove_from_definition(
         &mut self,
         id: &VmId,
-        address: PciAddress,
+        device: DeviceHandle,
     ) -> Result<(), LibvirtError> {
         let vm = self.vm_mut(id)?;
-        vm.defined_device(address).ok_or(LibvirtError::NotAttached { address })?;
-        vm.definition.devices.retain(|device| device.address != address);
+        vm.defined_device(device).ok_or(LibvirtError::NotAttached { device })?;
+        vm.definition.devices.retain(|known| known.device != device);
         self.wake = true;
         Ok(())
     }
@@ -293,7 +298,7 @@ impl State {
         let mut willing = Vec::new();
         for (id, vm) in &mut self.vms {
             let Some(live) = &mut vm.live else { continue };
-            for device in live.devices.iter_mut().filter(|device| device.address == address) {
+            for device in live.devices.iter_mut().filter(|device| device.device == address.into()) {
                 device.unplug_asked = true;
             }
             willing.push(id.clone());
@@ -319,13 +324,35 @@ impl State {
         self.close_devices(pid, &gone);
     }
 
-    fn open_device(&mut self, id: &VmId, pid: u32, address: PciAddress) -> Result<u32, LibvirtError> {
+    fn open_device(&mut self, id: &VmId, pid: u32, device: DeviceHandle) -> Result<u32, LibvirtError> {
+        match device {
+            DeviceHandle::Pci(address) => self.open_function(id, pid, address),
+            DeviceHandle::Mdev(uuid) => self.open_mdev(pid, uuid),
+        }
+    }
+
+    /// A mediated device stands in the tree with a group of its own.
+    fn open_mdev(&mut self, pid: u32, uuid: MdevUuid) -> Result<u32, LibvirtError> {
+        let link = format!("sys/bus/mdev/devices/{uuid}/iommu_group");
+        let group = match self.kernel.tree.resolve(&link, false) {
+            Ok(Entry::Link(target)) => target.rsplit('/').next().and_then(|number| number.parse().ok()),
+            _ => None,
+        };
+        let group: u32 = group.ok_or(LibvirtError::NoSuchMdev { uuid })?;
+        if let Some(holder) = self.vms.values().find(|vm| vm.live_device(uuid.into()).is_some()) {
+            return Err(LibvirtError::MdevInUse { uuid, name: holder.definition.name.clone() });
+        }
+        self.kernel.open_group(group, pid);
+        Ok(group)
+    }
+
+    fn open_function(&mut self, id: &VmId, pid: u32, address: PciAddress) -> Result<u32, LibvirtError> {
         let function = self.kernel.functions.get(&address);
         let function = function.ok_or(LibvirtError::NoSuchDevice { address })?;
         if self.faults_of(address).lost {
             return Err(LibvirtError::DeviceLost { address });
         }
-        if let Some(holder) = self.vms.values().find(|vm| vm.live_device(address).is_some()) {
+        if let Some(holder) = self.vms.values().find(|vm| vm.live_device(address.into()).is_some()) {
             return Err(LibvirtError::InUse { address, name: holder.definition.name.clone() });
         }
         let group = match function.group {
@@ -351,7 +378,9 @@ impl State {
     fn close_devices(&mut self, pid: u32, devices: &[LiveDevice]) {
         for device in devices {
             // As at the opening: the kernel tries, and goes on.
-            let _ = self.reset_function(device.address);
+            if let DeviceHandle::Pci(address) = device.device {
+                let _ = self.reset_function(address);
+            }
         }
         for device in devices {
             let still_used =
@@ -370,9 +399,16 @@ impl State {
     }
 }
 
+fn kind(device: &DeviceHandle) -> &'static str {
+    match device {
+        DeviceHandle::Pci(_) => "pci",
+        DeviceHandle::Mdev(_) => "mdev",
+    }
+}
+
 fn live_device(device: &DefinedDevice, group: u32, hot: bool) -> LiveDevice {
-    let DefinedDevice { address, alias } = device.clone();
-    LiveDevice { address, alias, group, hot, unplug_asked: false }
+    let DefinedDevice { device, alias } = device.clone();
+    LiveDevice { device, alias, group, hot, unplug_asked: false }
 }
 
 fn refuse_alias<'a>(

@@ -55,8 +55,8 @@ fn steps_needed<'o>(observed: &'o Observed, id: &GpuId, setting: PartitionSettin
 fn in_use(observed: &Observed, gpu: &ObservedGpu) -> Option<String> {
     gpu.partitions.iter().find_map(|partition| {
         let live = observed
-            .vms_with_device(partition.address)
-            .find(|vm| vm.device(partition.address).is_some_and(|device| device.live));
+            .vms_with_device(partition.device)
+            .find(|vm| vm.device(partition.device).is_some_and(|device| device.live));
         match live {
             Some(vm) => Some(format!("partition {} is in running VM {}", partition.index, vm.name)),
             None if partition.open => Some(format!("partition {} is open", partition.index)),

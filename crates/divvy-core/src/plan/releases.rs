@@ -32,7 +32,7 @@ fn release(observed: &Observed, id: &PartitionId, vm: &VmId, plan: &mut Plan) {
     if take_out_of_vm(observed, id, partition, vm, plan) {
         return;
     }
-    if let Some(other) = observed.vms_with_device(partition.address).find(|other| other.id != *vm) {
+    if let Some(other) = observed.vms_with_device(partition.device).find(|other| other.id != *vm) {
         return plan.wait(subject, format!("VM {} has it, and not by Divvy", other.name));
     }
     if partition.open {
@@ -51,12 +51,12 @@ fn take_out_of_vm(
     plan: &mut Plan,
 ) -> bool {
     let Some(seen) = observed.vm(vm) else { return false };
-    let Some(device) = seen.device(partition.address) else { return false };
+    let Some(device) = seen.device(partition.device) else { return false };
     plan.steps.push(Step::Vm(VmStep::RemoveDevice {
         vm: vm.clone(),
         vm_name: seen.name.clone(),
         partition: Some(id.clone()),
-        address: partition.address,
+        device: partition.device,
         scope: DeviceScope { defined: device.defined, live: device.live },
     }));
     true

@@ -3,7 +3,8 @@ use alloc::vec::Vec;
 
 use super::*;
 use crate::desired::PartitionSetting;
-use crate::id::PartitionIndex;
+use crate::device::MdevUuid;
+use crate::id::{PartitionId, PartitionIndex};
 use crate::observed::{GpuHealth, HypervisorHealth};
 use crate::step::{HostStep, VmStep};
 use crate::testing::{World, gpu_id, partition, vm_with_device};
@@ -87,11 +88,21 @@ fn an_assignment_prepares_the_partition_and_changes_the_definition_of_a_vm_that_
     let world = World::one_a2(4).assigned("vm-001", 2);
     let plan = planned(&world);
     assert_eq!(kinds(&plan), ["prepare", "add"]);
-    let Some(Step::Vm(VmStep::AddDevice { scope, address, .. })) = plan.steps.last() else {
+    let Some(Step::Vm(VmStep::AddDevice { scope, device, .. })) = plan.steps.last() else {
         panic!("{plan:?}")
     };
     assert_eq!((scope.defined, scope.live), (true, false));
-    assert_eq!(*address, world.partition_address(2));
+    assert_eq!(*device, world.partition_device(2));
+}
+
+#[test]
+fn a_vm_is_given_what_the_partition_is_and_not_the_function_that_carries_it() {
+    let mut world = World::one_a2(4).assigned("vm-001", 2);
+    let uuid = MdevUuid::of(&PartitionId::new(&gpu_id("gpu-1"), PartitionIndex(2)));
+    world.gpu_mut().partitions[2].device = uuid.into();
+    let plan = planned(&world);
+    let Some(Step::Vm(VmStep::AddDevice { device, .. })) = plan.steps.last() else { panic!("{plan:?}") };
+    assert_eq!(*device, uuid.into());
 }
 
 #[test]
@@ -126,7 +137,7 @@ fn a_restart_that_was_cut_off_after_the_shutdown_is_finished() {
         assignment.restart = true;
     }
     assert_eq!(kinds(&planned(&world)), ["add", "start"]);
-    let device = VmDevice { address: world.partition_address(2), alias: None, defined: true, live: false };
+    let device = VmDevice { device: world.partition_device(2), alias: None, defined: true, live: false };
     world.vm_mut("vm-001").devices.push(device);
     assert_eq!(kinds(&planned(&world)), ["start"]);
 }
@@ -147,7 +158,7 @@ fn after_a_boot_the_device_under_the_old_address_leaves_the_definition_and_the_n
     let mut world = World::one_a2(4).assigned("vm-001", 0);
     prepare(&mut world);
     let old = world.partition_address(3).routing_id_plus(32).expect("on the bus");
-    let stale = VmDevice { address: old, alias: Some("gpu-1.0".into()), defined: true, live: false };
+    let stale = VmDevice { device: old.into(), alias: Some("gpu-1.0".into()), defined: true, live: false };
     world.vm_mut("vm-001").devices.push(stale);
     assert_eq!(kinds(&planned(&world)), ["take", "add"]);
 }
@@ -157,8 +168,8 @@ fn vms_whose_partitions_changed_places_do_not_wait_for_each_other() {
     let mut world = World::one_a2(4).assigned("vm-001", 0).assigned("vm-002", 1);
     prepare(&mut world);
     for (vm, named, at) in [("vm-001", "gpu-1.0", 1), ("vm-002", "gpu-1.1", 0)] {
-        let address = world.partition_address(at);
-        let stale = VmDevice { address, alias: Some(named.into()), defined: true, live: false };
+        let device = world.partition_device(at);
+        let stale = VmDevice { device, alias: Some(named.into()), defined: true, live: false };
         world.vm_mut(vm).devices.push(stale);
     }
     let plan = planned(&world);
@@ -169,8 +180,8 @@ fn vms_whose_partitions_changed_places_do_not_wait_for_each_other() {
 #[test]
 fn a_device_whose_partition_is_not_restored_yet_stays_in_its_vm() {
     let mut world = World::one_a2(4).assigned("vm-001", 0);
-    let address = world.partition_address(0);
-    let own = VmDevice { address, alias: Some("gpu-1.0".into()), defined: true, live: false };
+    let device = world.partition_device(0);
+    let own = VmDevice { device, alias: Some("gpu-1.0".into()), defined: true, live: false };
     world.vm_mut("vm-001").devices.push(own);
     world.gpu_mut().partitions.clear();
     world.gpu_mut().partition_count = Some(0);
@@ -182,7 +193,7 @@ fn a_device_that_divvy_did_not_put_in_is_never_taken_out() {
     let mut world = World::one_a2(4).assigned("vm-001", 0);
     prepare(&mut world);
     let old = world.partition_address(3).routing_id_plus(32).expect("on the bus");
-    let foreign = VmDevice { address: old, alias: Some("hostdev0".into()), defined: true, live: false };
+    let foreign = VmDevice { device: old.into(), alias: Some("hostdev0".into()), defined: true, live: false };
     world.vm_mut("vm-001").devices.push(foreign);
     assert_eq!(kinds(&planned(&world)), ["add"]);
 }
@@ -239,13 +250,12 @@ fn execute(world: &mut World, step: &Step) {
         Step::Host(HostStep::CleanPartition { partition, .. }) => {
             world.desired_mut().holds.remove(partition);
         }
-        Step::Vm(VmStep::AddDevice { vm_name, address, scope, .. }) => {
-            let device =
-                VmDevice { address: *address, alias: None, defined: scope.defined, live: scope.live };
+        Step::Vm(VmStep::AddDevice { vm_name, device, scope, .. }) => {
+            let device = VmDevice { device: *device, alias: None, defined: scope.defined, live: scope.live };
             world.vm_mut(vm_name).devices.push(device);
         }
-        Step::Vm(VmStep::RemoveDevice { vm_name, address, .. }) => {
-            world.vm_mut(vm_name).devices.retain(|device| device.address != *address);
+        Step::Vm(VmStep::RemoveDevice { vm_name, device: gone, .. }) => {
+            world.vm_mut(vm_name).devices.retain(|device| device.device != *gone);
         }
         Step::Vm(VmStep::ShutDown { vm_name, .. }) => world.vm_mut(vm_name).power = Power::Off,
         Step::Vm(VmStep::Start { vm_name, .. }) => {

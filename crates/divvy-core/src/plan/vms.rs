@@ -8,10 +8,10 @@ use alloc::vec::Vec;
 use super::Plan;
 use crate::assignment::Assignment;
 use crate::desired::DesiredServer;
+use crate::device::DeviceHandle;
 use crate::finding::Subject;
 use crate::id::PartitionId;
 use crate::observed::{Observed, ObservedPartition};
-use crate::pci_address::PciAddress;
 use crate::rules::vm_settings;
 use crate::rules::whole_or_partitions::VFIO_DRIVER;
 use crate::step::{DeviceScope, HostStep, Step, VmStep};
@@ -57,16 +57,16 @@ fn give(
     plan: &mut Plan,
 ) {
     let subject = Subject::Vm(assignment.vm.clone());
-    let address = partition.address;
+    let (address, device) = (partition.address, partition.device);
     let own = observed.vm(&assignment.vm);
-    let has_it_live = own.and_then(|vm| vm.device(address)).is_some_and(|device| device.live);
+    let has_it_live = own.and_then(|vm| vm.device(device)).is_some_and(|device| device.live);
     if partition.open && !has_it_live {
         return plan.wait(subject, format!("partition {} is open by another process", assignment.partition));
     }
     let leaves = |vm: &ObservedVm| {
-        stale.iter().any(|one| one.vm.id == vm.id && one.device.address == address && !one.device.live)
+        stale.iter().any(|one| one.vm.id == vm.id && one.device.device == device && !one.device.live)
     };
-    let mut others = observed.vms_with_device(address).filter(|vm| vm.id != assignment.vm);
+    let mut others = observed.vms_with_device(device).filter(|vm| vm.id != assignment.vm);
     if let Some(other) = others.find(|vm| !leaves(vm)) {
         return plan.wait(
             subject,
@@ -82,7 +82,7 @@ fn give(
     }
     match own {
         None => plan.wait(subject, format!("VM {} is not on this server", assignment.vm_name)),
-        Some(vm) => give_to_vm(vm, assignment, address, plan),
+        Some(vm) => give_to_vm(vm, assignment, device, plan),
     }
 }
 
@@ -92,16 +92,16 @@ pub fn is_prepared(partition: &ObservedPartition) -> bool {
         && partition.driver_override.as_deref() == Some(VFIO_DRIVER)
 }
 
-fn give_to_vm(vm: &ObservedVm, assignment: &Assignment, address: PciAddress, plan: &mut Plan) {
-    let defined = vm.device(address).is_some_and(|device| device.defined);
-    let live = vm.device(address).is_some_and(|device| device.live);
+fn give_to_vm(vm: &ObservedVm, assignment: &Assignment, device: DeviceHandle, plan: &mut Plan) {
+    let defined = vm.device(device).is_some_and(|known| known.defined);
+    let live = vm.device(device).is_some_and(|known| known.live);
     let want_live = !vm.is_off() && !live;
     let takes_it = vm_settings::takes_it_running(vm);
     let step = |step: VmStep| Step::Vm(step);
     let id = || (vm.id.clone(), vm.name.clone());
     let add = |scope: DeviceScope| {
         let (vm, vm_name) = id();
-        step(VmStep::AddDevice { vm, vm_name, partition: assignment.partition.clone(), address, scope })
+        step(VmStep::AddDevice { vm, vm_name, partition: assignment.partition.clone(), device, scope })
     };
     if want_live && !takes_it && assignment.restart {
         let (vm, vm_name) = id();
@@ -132,8 +132,8 @@ fn stale_devices<'o>(desired: &DesiredServer, observed: &'o Observed) -> Vec<Sta
     all.filter(|one| one.device.defined && is_stale(desired, observed, one)).collect()
 }
 
-/// The partition of the alias is elsewhere now, or another one is at its address, or the VM was given
-/// another one since. An address alone proves nothing: it may be a partition that is not restored yet.
+/// The partition of the alias is elsewhere now, or another one has its handle, or the VM was given
+/// another one since. A handle alone proves nothing: it may be a partition that is not restored yet.
 fn is_stale(desired: &DesiredServer, observed: &Observed, one: &Stale<'_>) -> bool {
     let alias = one.device.alias.as_deref();
     let Some(named) = alias.and_then(|name| name.parse::<PartitionId>().ok()) else { return false };
@@ -144,11 +144,11 @@ fn is_stale(desired: &DesiredServer, observed: &Observed, one: &Stale<'_>) -> bo
     }
     let now = observed.gpu(&named.gpu).and_then(|gpu| gpu.partition(named.index));
     match now {
-        Some(partition) => partition.address != one.device.address,
+        Some(partition) => partition.device != one.device.device,
         None => observed
             .gpus
             .iter()
-            .any(|gpu| gpu.partitions.iter().any(|partition| partition.address == one.device.address)),
+            .any(|gpu| gpu.partitions.iter().any(|partition| partition.device == one.device.device)),
     }
 }
 
@@ -157,7 +157,7 @@ fn take_stale_out(one: &Stale<'_>) -> Step {
         vm: one.vm.id.clone(),
         vm_name: one.vm.name.clone(),
         partition: None,
-        address: one.device.address,
+        device: one.device.device,
         scope: DeviceScope { defined: true, live: false },
     })
 }

@@ -57,7 +57,7 @@ pub fn blockers(desired: Option<&DesiredServer>, observed: &Observed, gpu: &Obse
         if found.assigned.iter().chain(&found.open).any(|(known, _)| *known == id) {
             continue;
         }
-        let mut vms = observed.vms_with_device(partition.address).peekable();
+        let mut vms = observed.vms_with_device(partition.device).peekable();
         if vms.peek().is_none() && partition.open {
             found.open.push((id, "a process that is no known VM".to_string()));
         } else {

@@ -7,6 +7,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use crate::catalogue;
 use crate::finding::{Finding, FindingCode, Severity, Subject};
 use crate::id::ServerId;
 use crate::observed::ObservedGpu;
@@ -50,6 +51,7 @@ pub fn findings(state: &State) -> Vec<Finding> {
     for (server, gpu) in &alike {
         if let (Some(common), Some(own)) = (memory, gpu.memory_bytes)
             && own != common
+            && !is_nominal_beside_told(gpu, own, common)
         {
             found.push(of_memory(server, gpu, own, common));
         }
@@ -61,6 +63,14 @@ pub fn findings(state: &State) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// The catalogue has the memory that is printed on the box; the vendor's library tells a little less (ECC,
+/// what the driver keeps). Where only one of two GPUs was told of, that makes no difference between them.
+fn is_nominal_beside_told(gpu: &ObservedGpu, own: u64, common: u64) -> bool {
+    let Some(entry) = catalogue::of_model(&gpu.model) else { return false };
+    let (less, nominal) = (own.min(common), own.max(common));
+    nominal == entry.memory_bytes && less >= nominal - nominal / 10
 }
 
 /// What the GPU shall have, or has where nobody asked.
@@ -155,13 +165,26 @@ mod tests {
         );
     }
 
+    fn memory_findings(memory_mib: [u64; 3]) -> Vec<FindingCode> {
+        let gpus = memory_mib.iter().zip(["a", "b", "c"]).map(|(mib, name)| {
+            let mut gpu = gpu_a2(&format!("gpu-{name}"), 4);
+            gpu.memory_bytes = Some(mib << 20);
+            (name, gpu)
+        });
+        let found = findings(&World::of_gpus(&gpus.collect::<Vec<_>>()).state());
+        found.into_iter().map(|finding| finding.code).collect()
+    }
+
     #[test]
     fn another_memory_size_is_a_finding() {
-        let mut small = gpu_a2("gpu-3", 4);
-        small.memory_bytes = Some(15 << 30);
-        let gpus = [("a", gpu_a2("gpu-1", 4)), ("b", gpu_a2("gpu-2", 4)), ("c", small)];
-        let found = findings(&World::of_gpus(&gpus).state());
-        assert_eq!(found.iter().map(|f| f.code.clone()).collect::<Vec<_>>(), [MEMORY]);
+        assert_eq!(memory_findings([16384, 16384, 8192]), [MEMORY]);
+        assert_eq!(memory_findings([16380, 16380, 15356]), [MEMORY]);
+    }
+
+    #[test]
+    fn a_nominal_size_beside_one_that_was_told_is_none() {
+        assert_eq!(memory_findings([16384, 16384, 15356]), []);
+        assert_eq!(memory_findings([15356, 15356, 16384]), []);
     }
 
     proptest::proptest! {

@@ -35,7 +35,7 @@ pub fn check(state: &State, observed: &Observed, vm: &ObservedVm) -> Result<(), 
 /// The partition among a VM's devices.
 pub fn partition_in(observed: &Observed, vm: &ObservedVm) -> Option<PartitionId> {
     observed.gpus.iter().find_map(|gpu| {
-        let mine = gpu.partitions.iter().find(|partition| vm.device(partition.address).is_some())?;
+        let mine = gpu.partitions.iter().find(|partition| vm.device(partition.device).is_some())?;
         Some(PartitionId::new(&gpu.id, mine.index))
     })
 }

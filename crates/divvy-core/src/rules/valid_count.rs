@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 
+use crate::catalogue;
 use crate::gpu::{CountSource, PartitionCount};
 use crate::observed::ObservedGpu;
 use crate::refusal::Refusal;
@@ -21,23 +22,20 @@ pub fn check(gpu: &ObservedGpu, count: u16) -> Result<PartitionCount, Refusal> {
     })
 }
 
-/// Why another count is not valid, for people.
-pub fn why_not(gpu: &ObservedGpu, count: u16) -> String {
+/// Why another count is not valid, for people; which ones are, the refusal says itself.
+fn why_not(gpu: &ObservedGpu, count: u16) -> String {
     if count == 0 {
-        return format!("--off ends the partitioning of a GPU; choose one of {}", gpu.valid_counts);
+        return "a GPU without partitions has no count, it is off".to_string();
     }
     if count > gpu.max_partitions {
-        return format!(
-            "the hardware makes at most {} partitions; choose one of {}",
-            gpu.max_partitions, gpu.valid_counts
-        );
+        return format!("the hardware makes at most {} partitions", gpu.max_partitions);
     }
-    match gpu.valid_counts.source() {
-        CountSource::Catalogue => format!(
-            "{} has no partition size that fits exactly {count} times; choose one of {}",
-            gpu.model, gpu.valid_counts
-        ),
-        CountSource::Driver => format!("the driver does not offer it; choose one of {}", gpu.valid_counts),
+    let known = catalogue::of_model(&gpu.model);
+    let by_size = known.and_then(|entry| catalogue::why_not(entry, count));
+    match (by_size, gpu.valid_counts.source()) {
+        (Some(why), _) => why,
+        (None, CountSource::Catalogue) => "the driver makes fewer than that".to_string(),
+        (None, CountSource::Driver) => "its driver does not offer it".to_string(),
     }
 }
 
@@ -59,9 +57,37 @@ mod tests {
         assert!(refusal.to_string().contains("1, 2, 4, 8, 16"), "{refusal}");
     }
 
+    fn refused(gpu: &ObservedGpu, count: u16) -> (String, String) {
+        let refusal = check(gpu, count).expect_err("is not valid");
+        (refusal.to_string(), refusal.hint())
+    }
+
     #[test]
     fn more_than_the_hardware_makes_is_explained_by_the_hardware() {
-        assert!(why_not(&gpu_a2("gpu-1", 0), 32).contains("at most 16"));
+        assert!(refused(&gpu_a2("gpu-1", 0), 32).0.contains("at most 16"));
+    }
+
+    #[test]
+    fn a_count_that_no_size_makes_is_explained_by_the_sizes() {
+        let (text, hint) = refused(&gpu_a2("gpu-1", 0), 5);
+        assert!(text.contains("5 equal ones would have 3.2 GiB"), "{text}");
+        assert_eq!(hint, "choose one of the nearest: --count 4 or --count 8");
+    }
+
+    #[test]
+    fn a_count_of_the_model_that_the_driver_does_not_offer_is_explained_by_the_driver() {
+        let mut gpu = gpu_a2("gpu-1", 0);
+        let four = PartitionCount::new(4).into_iter().collect();
+        gpu.valid_counts = crate::gpu::ValidPartitionCounts::new(four, CountSource::Driver);
+        let (text, hint) = refused(&gpu, 8);
+        assert!(text.contains("its driver does not offer it"), "{text}");
+        assert_eq!(hint, "choose the largest: --count 4");
+        assert_eq!(refused(&gpu, 2).1, "choose the smallest: --count 4");
+    }
+
+    #[test]
+    fn no_partitions_is_off_and_not_a_count() {
+        assert_eq!(refused(&gpu_a2("gpu-1", 0), 0).1, "--off ends the partitioning of a GPU");
     }
 
     proptest::proptest! {

@@ -9,6 +9,7 @@ use divvy_core::observed::{ObservedGpu, ObservedPartition};
 use divvy_core::pci_address::PciAddress;
 
 use super::doubt::Doubts;
+use super::facts::{Candidate, Facts};
 use super::partition;
 use crate::attribute::{self, AttributeError, link_name, optional};
 use crate::codes;
@@ -29,6 +30,8 @@ pub struct Draft {
     pub is_silent: bool,
     pub doubts: Doubts,
     pub partitions: Vec<ObservedPartition>,
+    /// What its vendor's library told.
+    pub facts: Facts,
     entry: Option<&'static CatalogueEntry>,
     windows: Vec<Window>,
     numa_node: Option<u32>,
@@ -68,6 +71,7 @@ pub fn look(sys: &dyn Sysfs, address: PciAddress, deadline: Duration) -> Draft {
         driver_version: driver.as_deref().and_then(|driver| driver_version(sys, address, driver)),
         doubts,
         partitions,
+        facts: Facts::default(),
         entry,
         windows,
         numa_node,
@@ -117,7 +121,20 @@ fn driver_version(sys: &dyn Sysfs, address: PciAddress, driver: &str) -> Option<
     attribute::text(sys, &paths::module_version(&module)).ok().filter(|version| !version.is_empty())
 }
 
+/// NVIDIA's vendor number, and the driver that its library talks to.
+const NVML: (u16, &str) = (0x10de, "nvidia");
+
 impl Draft {
+    /// None: no library knows GPUs of this vendor.
+    pub fn candidate(&self) -> Option<Candidate> {
+        let (vendor, driver) = NVML;
+        (self.numbers.vendor == vendor).then(|| Candidate {
+            numbers: self.numbers,
+            serial: self.traits.serial,
+            answers: self.driver.as_deref() == Some(driver),
+        })
+    }
+
     /// The GPU with its name, and what is to be said of it.
     pub fn finish(self, identity: Identity) -> (ObservedGpu, Vec<Finding>) {
         let Identity { id, by_place } = identity;
@@ -127,14 +144,14 @@ impl Draft {
             findings.push(identity_by_slot(&id, &model, self.traits.serial));
         }
         let gpu = ObservedGpu {
-            memory_bytes: model::memory_bytes(self.entry, &self.windows),
+            memory_bytes: self.facts.memory_bytes.or_else(|| model::memory_bytes(self.entry, &self.windows)),
             scheme: sriov::detect(self.max_partitions, self.driver.as_deref()),
             valid_counts: sriov::valid_counts(self.entry, self.max_partitions),
             health: self.doubts.health(),
             id: id.clone(),
             model,
             address: self.traits.address,
-            serial: self.traits.serial.map(pci::format_serial),
+            serial: self.facts.serial.or_else(|| self.traits.serial.map(pci::format_serial)),
             numa_node: self.numa_node,
             driver: self.driver,
             driver_version: self.driver_version,

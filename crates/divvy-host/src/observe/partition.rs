@@ -57,6 +57,7 @@ fn look_at(
     ObservedPartition {
         index,
         address,
+        device: address.into(),
         iommu_group,
         group_peers,
         driver: doubts.take(vfio::driver(sys, address)).flatten(),

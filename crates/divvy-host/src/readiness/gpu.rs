@@ -2,7 +2,7 @@
 //! its link, and other programs that split it. What the look at the GPU told already (it does not answer,
 //! it has no serial number) is not told again.
 
-use divvy_core::catalogue;
+use divvy_core::catalogue::{self, CatalogueEntry};
 use divvy_core::finding::Severity::{Error, NeedsAccept, Warning};
 use divvy_core::observed::ObservedGpu;
 
@@ -102,7 +102,7 @@ fn driver_is_not_denied(context: &Context<'_>) -> Found {
 
 fn sriov_is_on(context: &Context<'_>) -> Found {
     let gpu = context.gpu;
-    let known = catalogue::of_model(&gpu.model).is_some_and(|entry| !entry.counts.is_empty());
+    let known = catalogue::of_model(&gpu.model).is_some_and(CatalogueEntry::splits_by_sriov);
     one((known && gpu.max_partitions == 0).then(|| {
         let shown = if context.sys.exists(&paths::total_vfs(gpu.address)) { "is 0" } else { "is not there" };
         trouble(

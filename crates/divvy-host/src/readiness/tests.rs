@@ -256,6 +256,16 @@ fn sriov_that_the_firmware_keeps_off_is_found() {
 }
 
 #[test]
+fn a_model_whose_partitions_are_not_virtual_functions_needs_no_sriov() {
+    let t4: fn(&Tree) = |tree| {
+        tree.gpu(0);
+        tree.remove(&paths::total_vfs(gpu_at(0)));
+        tree.attribute(gpu_at(0), "device", "0x1eb8\n");
+    };
+    assert!(!codes_in(&findings(t4, |_| ())).contains(&codes::SRIOV_OFF));
+}
+
+#[test]
 fn a_partition_that_is_gone_is_found_and_nothing_else_is_said_of_it() {
     let dangling: fn(&Tree) = |tree| tree.remove(&paths::device(vf()));
     let renumbered: fn(&Tree) = |tree| {

@@ -1,9 +1,10 @@
-//! The physical PCI devices in a definition, in every form that takes one: `<hostdev>`, a network
-//! interface or an NVMe disk backed by one, and QEMU's own arguments. And the fragment and the alias
+//! The server's devices in a definition, in every form that takes one: `<hostdev>` of a PCI function or
+//! of a mediated device, a network interface or an NVMe disk backed by one, and QEMU's own arguments. And the fragment and the alias
 //! by which Divvy's own are known.
 
 use std::str::FromStr;
 
+use divvy_core::device::DeviceHandle;
 use divvy_core::id::PartitionId;
 use divvy_core::pci_address::PciAddress;
 use roxmltree::Node;
@@ -26,10 +27,10 @@ pub enum DeviceKind {
     CommandLine,
 }
 
-/// One physical PCI device in one description of a VM.
+/// One device of the server in one description of a VM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
-    pub address: PciAddress,
+    pub handle: DeviceHandle,
     pub alias: Option<String>,
     pub kind: DeviceKind,
     /// libvirt gives the device its driver and takes it back. Never so for what Divvy writes.
@@ -51,17 +52,21 @@ pub fn partition_of_alias(alias: &str) -> Option<PartitionId> {
 /// The element that puts a device into a VM. Not managed: Divvy has given the device its driver
 /// already, and libvirt giving it another would take an NVIDIA partition apart. Nothing in it needs
 /// escaping: numbers, and an alias of letters, digits, `_` and `-`.
-pub fn fragment(address: PciAddress, alias: Option<&str>) -> String {
-    let PciAddress { domain, bus, device, function } = address;
+pub fn fragment(device: impl Into<DeviceHandle>, alias: Option<&str>) -> String {
     let alias = alias.map(|alias| format!("<alias name='{alias}'/>")).unwrap_or_default();
-    format!(
-        "<hostdev mode='subsystem' type='pci' managed='no'><source>\
-         <address domain='0x{domain:04x}' bus='0x{bus:02x}' slot='0x{device:02x}' function='0x{function:x}'/>\
-         </source>{alias}</hostdev>"
-    )
+    let (kind, address) = match device.into() {
+        DeviceHandle::Pci(PciAddress { domain, bus, device, function }) => (
+            "type='pci' managed='no'",
+            format!(
+                "domain='0x{domain:04x}' bus='0x{bus:02x}' slot='0x{device:02x}' function='0x{function:x}'"
+            ),
+        ),
+        DeviceHandle::Mdev(uuid) => ("type='mdev' model='vfio-pci'", format!("uuid='{uuid}'")),
+    };
+    format!("<hostdev mode='subsystem' {kind}><source><address {address}/></source>{alias}</hostdev>")
 }
 
-/// Every physical PCI device of the definition, each address once.
+/// Every device of the server in the definition, each once.
 pub(super) fn read(root: Node<'_, '_>) -> Result<Vec<Device>, DefinitionError> {
     let mut found: Vec<Device> = Vec::new();
     for element in children(root, "devices").flat_map(|devices| devices.children()) {
@@ -70,27 +75,29 @@ pub(super) fn read(root: Node<'_, '_>) -> Result<Vec<Device>, DefinitionError> {
         }
     }
     for argument in root.descendants().filter(|node| node.has_tag_name((QEMU, "arg"))) {
-        let addresses = in_argument(argument.attribute("value").unwrap_or_default());
-        let device = |address| Device { address, alias: None, kind: DeviceKind::CommandLine, managed: false };
-        found.extend(addresses.into_iter().map(device));
+        let handles = in_argument(argument.attribute("value").unwrap_or_default());
+        let device = |handle| Device { handle, alias: None, kind: DeviceKind::CommandLine, managed: false };
+        found.extend(handles.into_iter().map(device));
     }
     let mut once: Vec<Device> = Vec::new();
     for device in found {
-        if once.iter().all(|known| known.address != device.address) {
+        if once.iter().all(|known| known.handle != device.handle) {
             once.push(device);
         }
     }
     Ok(once)
 }
 
-/// What kind of physical PCI device an element of `<devices>` takes, and where it says which.
+/// What kind of device of the server an element of `<devices>` takes, and where it says which.
 pub(super) fn physical_source<'a, 'input>(
     element: Node<'a, 'input>,
 ) -> Option<(DeviceKind, Option<Node<'a, 'input>>)> {
     let source = child(element, "source");
     let kind = match (element.tag_name().name(), element.attribute("type")) {
         // A mode that is left out means subsystem.
-        ("hostdev", Some("pci")) if element.attribute("mode").is_none_or(|mode| mode == "subsystem") => {
+        ("hostdev", Some("pci" | "mdev"))
+            if element.attribute("mode").is_none_or(|mode| mode == "subsystem") =>
+        {
             DeviceKind::Hostdev
         }
         // Its source can also be a USB device.
@@ -117,7 +124,7 @@ fn read_one(
     let managed =
         [Some(element), source].into_iter().flatten().any(|node| node.attribute("managed") == Some("yes"));
     Ok(Device {
-        address: pci_address(address).ok_or_else(unreadable)?,
+        handle: handle(element, address).ok_or_else(unreadable)?,
         alias: child(element, "alias").and_then(|alias| alias.attribute("name")).map(str::to_owned),
         kind,
         managed,
@@ -130,7 +137,16 @@ fn element_text(element: Node<'_, '_>) -> String {
     text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).take(200).collect()
 }
 
-pub(super) fn pci_address(node: Node<'_, '_>) -> Option<PciAddress> {
+/// The handle that an `<address>` in the source of this element says.
+pub(super) fn handle(element: Node<'_, '_>, address: Node<'_, '_>) -> Option<DeviceHandle> {
+    if element.attribute("type") == Some("mdev") {
+        address.attribute("uuid")?.trim().parse().map(DeviceHandle::Mdev).ok()
+    } else {
+        pci_address(address).map(DeviceHandle::Pci)
+    }
+}
+
+fn pci_address(node: Node<'_, '_>) -> Option<PciAddress> {
     let within = |name, limit| number_attribute(node, name).filter(|value| *value <= limit);
     Some(PciAddress {
         domain: within("domain", u32::MAX)?,
@@ -140,11 +156,16 @@ pub(super) fn pci_address(node: Node<'_, '_>) -> Option<PciAddress> {
     })
 }
 
-/// `vfio-pci,host=41:00.4`, `vfio-pci,sysfsdev=/sys/bus/pci/devices/0000:41:00.4`, and the same as JSON.
-fn in_argument(value: &str) -> Vec<PciAddress> {
+/// `vfio-pci,host=41:00.4`, `vfio-pci,sysfsdev=/sys/bus/pci/devices/0000:41:00.4`,
+/// `vfio-pci,sysfsdev=/sys/bus/mdev/devices/UUID`, and the same as JSON.
+fn in_argument(value: &str) -> Vec<DeviceHandle> {
     if !value.contains("vfio-pci") {
         return Vec::new();
     }
-    let words = value.split(|c: char| !(c.is_ascii_hexdigit() || c == ':' || c == '.'));
-    words.filter_map(|word| word.parse().or_else(|_| format!("0000:{word}").parse()).ok()).collect()
+    let words = |joiners: &'static [char]| {
+        value.split(move |c: char| !(c.is_ascii_hexdigit() || joiners.contains(&c)))
+    };
+    let pci = |word: &str| word.parse().or_else(|_| format!("0000:{word}").parse()).ok();
+    let mdev = |word: &str| word.parse().map(DeviceHandle::Mdev).ok();
+    words(&[':', '.']).filter_map(pci).map(DeviceHandle::Pci).chain(words(&['-']).filter_map(mdev)).collect()
 }

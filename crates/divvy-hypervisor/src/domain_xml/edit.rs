@@ -1,10 +1,10 @@
 //! A device put into the text of a definition, or taken out of it, with every other byte as it was.
 //! For definitions that Divvy itself starts; a definition that libvirt keeps is changed by libvirt.
 
-use divvy_core::pci_address::PciAddress;
+use divvy_core::device::DeviceHandle;
 use roxmltree::{Document, Node};
 
-use super::device::{DeviceKind, pci_address, physical_source};
+use super::device::{DeviceKind, handle, physical_source};
 use super::{DefinitionError, child, children, is_named};
 
 /// The definition with one more device, as the last one.
@@ -17,11 +17,12 @@ pub fn with_device(xml: &str, fragment: &str) -> Result<String, DefinitionError>
     })
 }
 
-/// The definition without the `<hostdev>` at this address; None: it has none there.
-pub fn without_device(xml: &str, address: PciAddress) -> Result<Option<String>, DefinitionError> {
+/// The definition without the `<hostdev>` of this device; None: it has none.
+pub fn without_device(xml: &str, device: impl Into<DeviceHandle>) -> Result<Option<String>, DefinitionError> {
+    let device = device.into();
     let document = Document::parse(xml).map_err(DefinitionError::Xml)?;
     let mut elements = children(domain(&document)?, "devices").flat_map(|devices| devices.children());
-    let found = elements.find(|element| is_hostdev_at(*element, address));
+    let found = elements.find(|element| is_hostdev_of(*element, device));
     Ok(found.map(|element| {
         let range = element.range();
         // The line that the element stood on goes with it.
@@ -39,9 +40,9 @@ fn domain<'a, 'input>(document: &'a Document<'input>) -> Result<Node<'a, 'input>
     }
 }
 
-fn is_hostdev_at(element: Node<'_, '_>, address: PciAddress) -> bool {
+fn is_hostdev_of(element: Node<'_, '_>, device: DeviceHandle) -> bool {
     let Some((DeviceKind::Hostdev, Some(source))) = physical_source(element) else { return false };
-    child(source, "address").and_then(pci_address) == Some(address)
+    child(source, "address").and_then(|address| handle(element, address)) == Some(device)
 }
 
 /// `xml` with `more` as the last child of the element.

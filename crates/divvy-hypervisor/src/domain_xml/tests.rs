@@ -1,4 +1,5 @@
 use super::*;
+use divvy_core::device::{DeviceHandle, MdevUuid};
 use divvy_core::id::PartitionId;
 use divvy_core::pci_address::PciAddress;
 use divvy_core::vm::{Firmware, Machine};
@@ -135,6 +136,34 @@ fn machines_are_told_apart_by_their_names() {
 }
 
 #[test]
+fn a_mediated_device_is_written_as_libvirt_writes_it() {
+    let uuid: MdevUuid = "4b20d080-1b54-4048-85b3-a6a62d165c01".parse().expect("parses");
+    assert_eq!(
+        fragment(uuid, Some("ua-divvy-gpu-1_0")),
+        "<hostdev mode='subsystem' type='mdev' model='vfio-pci'><source>\
+         <address uuid='4b20d080-1b54-4048-85b3-a6a62d165c01'/></source>\
+         <alias name='ua-divvy-gpu-1_0'/></hostdev>"
+    );
+}
+
+#[test]
+fn a_mediated_device_whose_uuid_cannot_be_read_is_never_passed_over() {
+    for address in ["", "<address/>", "<address uuid='x'/>", "<address bus='1'/>"] {
+        let xml =
+            vm(&format!("<devices><hostdev type='mdev'><source>{address}</source></hostdev></devices>"));
+        assert!(matches!(read(&xml), Err(DefinitionError::Address { .. })), "{address} was passed over");
+    }
+}
+
+#[test]
+fn a_mediated_device_is_taken_out_whatever_the_case_of_its_letters() {
+    let uuid: MdevUuid = "4b20d080-1b54-4048-85b3-a6a62d165c01".parse().expect("parses");
+    let source = "<source><address uuid='4B20D080-1B54-4048-85B3-A6A62D165C01'/></source>";
+    let xml = vm(&format!("<devices><hostdev type='mdev'>{source}</hostdev></devices>"));
+    assert_eq!(without_device(&xml, uuid), Ok(Some(vm("<devices></devices>"))));
+}
+
+#[test]
 fn the_alias_of_a_partition_leads_back_to_it() {
     let partition: PartitionId = "gpu-48b02d0a41c7.12".parse().expect("parses");
     assert_eq!(alias(&partition), "ua-divvy-gpu-48b02d0a41c7_12");
@@ -188,6 +217,11 @@ fn any_address() -> impl Strategy<Value = PciAddress> {
     })
 }
 
+fn any_handle() -> impl Strategy<Value = DeviceHandle> {
+    let mdev = any_partition().prop_map(|partition| MdevUuid::of(&partition).into());
+    prop_oneof![any_address().prop_map(DeviceHandle::from), mdev]
+}
+
 fn any_partition() -> impl Strategy<Value = PartitionId> {
     ("[a-z0-9-]{1,40}", any::<u16>())
         .prop_map(|(gpu, index)| format!("{gpu}.{index}").parse().expect("a partition id"))
@@ -212,7 +246,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(128) })]
 
     #[test]
-    fn any_text_ends_in_an_answer(text in any::<String>(), at in any_address()) {
+    fn any_text_ends_in_an_answer(text in any::<String>(), at in any_handle()) {
         let _ = read(&text);
         let _ = with_device(&text, "<hostdev/>");
         let _ = without_device(&text, at);
@@ -226,11 +260,11 @@ proptest! {
     }
 
     #[test]
-    fn the_fragment_says_what_was_put_into_it(at in any_address(), partition in any_partition()) {
+    fn the_fragment_says_what_was_put_into_it(at in any_handle(), partition in any_partition()) {
         let text = fragment(at, Some(&alias(&partition)));
         let definition = read(&vm(&format!("<devices>{text}</devices>"))).expect("can be read");
         let [device] = definition.devices.as_slice() else { panic!("one device") };
-        prop_assert_eq!(device.address, at);
+        prop_assert_eq!(device.handle, at);
         prop_assert_eq!(device.kind, DeviceKind::Hostdev);
         prop_assert!(!device.managed);
         prop_assert_eq!(device.alias.as_deref().and_then(partition_of_alias), Some(partition));
@@ -238,13 +272,13 @@ proptest! {
 
     #[test]
     fn a_device_put_in_is_found_and_taken_out_again(
-        which in 0..GOLDEN.len(), at in any_address(), partition in any_partition(),
+        which in 0..GOLDEN.len(), at in any_handle(), partition in any_partition(),
     ) {
         let before = read(GOLDEN[which]).expect("can be read");
-        prop_assume!(before.devices.iter().all(|device| device.address != at));
+        prop_assume!(before.devices.iter().all(|device| device.handle != at));
         let with = with_device(GOLDEN[which], &fragment(at, Some(&alias(&partition)))).expect("written");
         let devices = read(&with).expect("can be read").devices;
-        prop_assert_eq!(devices.iter().filter(|device| device.address == at).count(), 1);
+        prop_assert_eq!(devices.iter().filter(|device| device.handle == at).count(), 1);
         let without = without_device(&with, at).expect("can be read").expect("it was there");
         prop_assert_eq!(read(&without).expect("can be read"), before);
     }

@@ -43,7 +43,7 @@ struct Room {
 
 #[derive(Clone)]
 enum Pending {
-    Remove(PciAddress),
+    Remove(DeviceHandle),
     PowerOff,
 }
 
@@ -140,7 +140,7 @@ impl Driver for TextDriver {
         let wrapped = format!(
             "<domain><name>f</name><uuid>f</uuid><memory>1</memory><devices>{fragment}</devices></domain>"
         );
-        let address = domain_xml::read(&wrapped).expect("a fragment").devices[0].address;
+        let address = domain_xml::read(&wrapped).expect("a fragment").devices[0].handle;
         if scope.defined {
             edit(&mut facts.defined_xml, |xml| {
                 domain_xml::without_device(xml, address).expect("can be read").expect("it was there")
@@ -185,7 +185,7 @@ fn partition() -> PartitionId {
     "gpu-a.3".parse().expect("a partition id")
 }
 
-fn address() -> PciAddress {
+fn address() -> DeviceHandle {
     "0000:41:00.4".parse().expect("an address")
 }
 

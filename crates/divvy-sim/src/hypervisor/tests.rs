@@ -62,6 +62,26 @@ fn a_defined_partition_is_live_after_the_start() {
 }
 
 #[test]
+fn a_mediated_device_is_open_while_its_vm_runs_and_goes_to_one_vm_only() {
+    const MDEV: &str = "4b20d080-1b54-4048-85b3-a6a62d165c01";
+    let (server, mut hypervisor, one, other) = prepared();
+    hypervisor.attach(&ready(&one, MDEV, 0), DEFINED).expect("defined");
+    let text = cause(hypervisor.start(&one));
+    assert!(text.contains("mediated device") && text.contains("not found"), "{text}");
+    hypervisor.machine.with(|state| {
+        let link = format!("sys/bus/mdev/devices/{MDEV}/iommu_group");
+        state.kernel.tree.link(&link, "sys/kernel/iommu_groups/77");
+    });
+    hypervisor.start(&one).expect("started");
+    assert!(server.sysfs().open_vfio_groups().expect("known").contains_key(&77));
+    hypervisor.attach(&ready(&other, MDEV, 0), DEFINED).expect("a definition may say so");
+    let text = cause(hypervisor.start(&other));
+    assert!(text.contains("is in use by driver QEMU, domain vm-001"), "{text}");
+    server.power_off(&one).expect("off");
+    assert!(server.sysfs().open_vfio_groups().expect("known").is_empty());
+}
+
+#[test]
 fn attaching_detaching_starting_and_stopping_twice_is_quiet() {
     let (_server, mut hypervisor, one, _) = prepared();
     for expected in [Outcome::Changed, Outcome::Already] {
@@ -74,7 +94,7 @@ fn attaching_detaching_starting_and_stopping_twice_is_quiet() {
         assert_eq!(hypervisor.shut_down(&one, Duration::ZERO).expect("off"), expected);
     }
     for expected in [Outcome::Changed, Outcome::Already] {
-        assert_eq!(hypervisor.detach(&one, at(VF), DEFINED).expect("taken out"), expected);
+        assert_eq!(hypervisor.detach(&one, at(VF).into(), DEFINED).expect("taken out"), expected);
     }
 }
 
@@ -122,7 +142,7 @@ fn a_second_vm_cannot_take_the_same_partition_while_it_runs() {
     hypervisor.start(&other).expect("started");
     let text = cause(hypervisor.attach(&ready(&other, VF, 0), BOTH));
     assert!(text.contains("in use by driver QEMU, domain vm-001"), "{text}");
-    assert_eq!(hypervisor.detach(&other, at(VF), BOTH).expect("nothing there"), Outcome::Already);
+    assert_eq!(hypervisor.detach(&other, at(VF).into(), BOTH).expect("nothing there"), Outcome::Already);
 }
 
 #[test]
@@ -196,7 +216,7 @@ fn a_running_vm_takes_a_partition_and_gives_it_back() {
     hypervisor.start(&one).expect("started");
     assert_eq!(hypervisor.attach(&ready(&one, VF, 0), BOTH).expect("plugged"), Outcome::Changed);
     assert_eq!(observed(&server, &one).settings.free_hotplug_ports, 3);
-    assert_eq!(hypervisor.detach(&one, at(VF), BOTH).expect("unplugged"), Outcome::Changed);
+    assert_eq!(hypervisor.detach(&one, at(VF).into(), BOTH).expect("unplugged"), Outcome::Changed);
     let seen = observed(&server, &one);
     assert_eq!((seen.devices.len(), seen.settings.free_hotplug_ports), (0, 4));
 }
@@ -241,7 +261,7 @@ fn a_transient_vm_has_no_definition_to_change_and_is_gone_when_it_is_off() {
 fn a_vm_that_does_not_let_go_keeps_the_partition_until_it_does() {
     let (server, mut hypervisor, one, _) = running();
     server.set_manners(&one, RUDE).expect("known");
-    let refusal = hypervisor.detach(&one, at(VF), BOTH).expect_err("held");
+    let refusal = hypervisor.detach(&one, at(VF).into(), BOTH).expect_err("held");
     assert!(matches!(refusal, HypervisorError::StillHeld { .. }), "{refusal}");
     let device = observed(&server, &one).device(at(VF)).cloned().expect("still there");
     assert_eq!((device.defined, device.live), (false, true));
@@ -254,7 +274,7 @@ fn a_paused_vm_lets_go_when_it_goes_on() {
     let (server, mut hypervisor, one, _) = running();
     server.pause(&one).expect("paused");
     assert_eq!(observed(&server, &one).power, Power::Paused);
-    hypervisor.detach(&one, at(VF), LIVE).expect_err("it cannot answer");
+    hypervisor.detach(&one, at(VF).into(), LIVE).expect_err("it cannot answer");
     server.resume(&one).expect("resumed");
     assert!(!observed(&server, &one).device(at(VF)).expect("defined").live);
 }

@@ -156,7 +156,7 @@ fn happen(server: &SimServer, rng: &mut Rng) {
         6 => drop(server.pause(vm)),
         7 => drop(server.resume(vm)),
         8 => drop(server.set_manners(vm, manners)),
-        9 => drop(hypervisor.detach(vm, place, scope)),
+        9 => drop(hypervisor.detach(vm, place.into(), scope)),
         10 if rng.below(6) == 0 => {
             server.reboot(Addresses::Renumbered);
             for id in &ids {
@@ -178,7 +178,7 @@ fn check_holders(server: &SimServer) {
     let sysfs = server.sysfs();
     let mut groups = BTreeMap::new();
     for device in server.vms().iter().flat_map(|vm| &vm.devices).filter(|device| device.live) {
-        let address = device.address.to_string();
+        let address = device.device.to_string();
         assert_eq!(driver(&sysfs, &address).as_deref(), Some("vfio-pci"), "{address}");
         assert_eq!(groups.insert(group(&sysfs, &address), address), None, "two holders");
     }
