@@ -1,5 +1,5 @@
-//! A typed client: one function for each thing that can be asked. It asks over a Unix socket or plain
-//! HTTP and answers with a view, the server's problem document, or what kept the two from understanding
+//! A typed client: one function for each thing that can be asked. It asks over a Unix socket, HTTP or
+//! HTTPS and answers with a view, the server's problem document, or what kept the two from understanding
 //! each other. It keeps connections and nothing else, asks nothing twice, and does not know what an answer
 //! means.
 
@@ -27,7 +27,10 @@ use crate::views::{
 
 use connections::Connections;
 
+pub use tls::{InvalidTrust, Trust};
+
 mod connections;
+mod tls;
 
 /// How long an answer may take, beside what the question itself asks the server to wait.
 const ANSWER_TIMEOUT_MS: u64 = 60_000;
@@ -57,6 +60,11 @@ pub enum ClientError {
 pub enum Unreachable {
     #[error("it cannot be opened")]
     Connect(#[source] std::io::Error),
+    /// Nothing was sent yet.
+    #[error("no trusted connection came about")]
+    Tls(#[source] std::io::Error),
+    #[error("it is not said which certificates are trusted")]
+    NoTrust,
     #[error("it did not open within {timeout_ms} ms")]
     ConnectTimeout { timeout_ms: u64 },
     /// The question may have arrived.
@@ -137,6 +145,11 @@ impl Client {
 
     pub fn with_token(self, token: Token) -> Self {
         Self { token: Some(token), ..self }
+    }
+
+    /// For an endpoint with TLS: which certificates are believed.
+    pub fn with_trust(self, trust: Trust) -> Self {
+        Self { connections: Connections::with_trust(trust), ..self }
     }
 
     pub fn with_answer_timeout_ms(self, answer_timeout_ms: u64) -> Self {
@@ -325,7 +338,7 @@ impl Question {
     fn into_request(self, endpoint: &Endpoint, token: Option<&Token>) -> Request<Full<Bytes>> {
         let host = match endpoint {
             Endpoint::Unix(_) => "localhost".to_owned(),
-            Endpoint::Http(address) => address.to_string(),
+            Endpoint::Http(address) | Endpoint::Https(address) => address.to_string(),
         };
         let mut builder = Request::builder()
             .method(self.method)
