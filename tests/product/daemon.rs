@@ -70,11 +70,15 @@ impl Place {
         self.start_with(&[])
     }
 
-    /// Starts a daemon and waits until it answers.
     pub fn start_with(&self, arguments: &[&str]) -> Daemon<'_> {
+        self.start_in(arguments, &[])
+    }
+
+    /// Starts a daemon with this in its environment and waits until it answers.
+    pub fn start_in(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Daemon<'_> {
         let log = File::options().create(true).append(true).open(self.path("log")).expect("opens");
         let mut command = self.divvyd();
-        let child = command.args(arguments).stdin(Stdio::null()).stderr(log).spawn().expect("starts");
+        let child = command.args(arguments).envs(environment.iter().copied()).stdin(Stdio::null()).stderr(log).spawn().expect("starts");
         let mut daemon = Daemon { place: self, child };
         wait_until("divvyd answers", || {
             let ended = daemon.child.try_wait().expect("can be asked");

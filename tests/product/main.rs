@@ -17,5 +17,7 @@ mod bad_commands;
 mod bad_starts;
 mod crash;
 mod loopback;
+mod pam;
+mod sign_in;
 mod models;
 mod parsers;

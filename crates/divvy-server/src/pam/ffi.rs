@@ -96,7 +96,7 @@ pub enum PamError {
     #[error("the library has no {name}")]
     Symbol { name: &'static str, source: libloading::Error },
     #[error("a text holds a zero byte")]
-    Zero(#[source] std::ffi::NulError),
+    Zero,
     #[error("{call} answers {code}")]
     Broken { call: &'static str, code: i32 },
 }
@@ -151,12 +151,12 @@ struct Answers {
 /// Tries the password. Modules wait after a wrong one; here they do not, because who called us makes every
 /// refusal take the same time.
 pub fn attempt(library: &str, attempt: &Attempt<'_>) -> Result<Verdict, PamError> {
-    let text = |text: &str| CString::new(text).map_err(PamError::Zero);
+    let text = |text: &str| CString::new(text).map_err(|_| PamError::Zero);
     let (service, user, source) = (text(attempt.service)?, text(attempt.user)?, text(attempt.source)?);
     let mut password = Zeroizing::new(Vec::with_capacity(attempt.password.len() + 1));
     password.extend_from_slice(attempt.password.as_bytes());
     password.push(0);
-    CStr::from_bytes_with_nul(&password).map_err(|_| PamError::Broken { call: "a password", code: BUF_ERR })?;
+    CStr::from_bytes_with_nul(&password).map_err(|_| PamError::Zero)?;
     let mut answers = Answers { password, is_given: false };
     let library = Library::load(library)?;
     let conversation = Conversation { converse, data: ptr::from_mut(&mut answers).cast() };

@@ -90,7 +90,7 @@ fn answer(question: &Question) -> (Ending, String) {
             (Ending::NoLibrary, chain(&error))
         }
         // A zero byte is in no name and no password.
-        Err(error @ PamError::Zero(_)) => (Ending::Refused, chain(&error)),
+        Err(error @ PamError::Zero) => (Ending::Refused, chain(&error)),
         Err(error @ PamError::Broken { .. }) => (Ending::Broken, chain(&error)),
     }
 }
