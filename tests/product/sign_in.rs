@@ -88,7 +88,10 @@ fn a_password_opens_a_session_and_the_record_names_the_user() {
         let cookie = cookie(&answer);
         assert!(cookie.starts_with("divvy_session="), "{cookie}");
         assert!(cookie.ends_with("; Path=/; HttpOnly; SameSite=Strict"), "{cookie}");
-        assert!(!answer.text().contains(&cookie["divvy_session=".len()..][..64]), "the id is in the document");
+        assert!(
+            !answer.text().contains(&cookie["divvy_session=".len()..][..64]),
+            "the id is in the document"
+        );
         let headers = [
             ("Cookie", cookie.split(';').next().expect("a value")),
             ("X-CSRF-Token", view["csrf"].as_str().expect("a text")),
@@ -102,7 +105,8 @@ fn a_password_opens_a_session_and_the_record_names_the_user() {
 #[test]
 fn whatever_was_wrong_the_answer_is_the_same_and_comes_as_late() {
     with_server(|server| {
-        let attempts = [("root", "wrong"), ("no-such-user", RIGHT), ("daemon", RIGHT), ("", ""), ("a/b", "c")];
+        let attempts =
+            [("root", "wrong"), ("no-such-user", RIGHT), ("daemon", RIGHT), ("", ""), ("a/b", "c")];
         let answers = std::thread::scope(|scope| {
             let ask = |(user, password)| {
                 move || {
@@ -151,7 +155,8 @@ fn a_session_reads_and_with_its_own_csrf_token_changes() {
         let wrong = ["", "x", &browser.csrf[1..], &other.csrf, &format!("{}0", browser.csrf)];
         let before = server.daemon.whole_state();
         for csrf in wrong.into_iter().map(Some).chain([None]) {
-            let headers: Vec<_> = [cookie].into_iter().chain(csrf.map(|csrf| ("X-CSRF-Token", csrf))).collect();
+            let headers: Vec<_> =
+                [cookie].into_iter().chain(csrf.map(|csrf| ("X-CSRF-Token", csrf))).collect();
             for (method, path, body) in [
                 ("PUT", COUNT, "{\"count\": 4}"),
                 ("POST", "/v1/assignments", "{\"vms\": [\"vm-001\"]}"),
@@ -159,7 +164,11 @@ fn a_session_reads_and_with_its_own_csrf_token_changes() {
                 ("DELETE", SESSION, ""),
             ] {
                 let answer = server.ask(method, path, &headers, body);
-                assert_eq!((answer.status, answer.problem().as_str()), (403, "csrf_token_missing"), "{csrf:?}");
+                assert_eq!(
+                    (answer.status, answer.problem().as_str()),
+                    (403, "csrf_token_missing"),
+                    "{csrf:?}"
+                );
             }
         }
         assert_eq!(server.daemon.whole_state(), before, "something was changed");

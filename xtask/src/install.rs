@@ -20,6 +20,7 @@ const FILES: &[(&str, &str, u32)] = &[
     ("modules-load.d/divvy.conf", "usr/lib/modules-load.d/divvy.conf", 0o644),
     ("sysusers.d/divvy.conf", "usr/lib/sysusers.d/divvy.conf", 0o644),
     ("tmpfiles.d/divvy.conf", "usr/lib/tmpfiles.d/divvy.conf", 0o644),
+    ("pam.d/divvy", "etc/pam.d/divvy", 0o644),
     ("hooks/qemu.d/divvy", "etc/libvirt/hooks/qemu.d/divvy", 0o755),
 ];
 

@@ -68,7 +68,9 @@ mod tests {
     fn what_is_no_fingerprint_is_refused() {
         let shown = Fingerprint::of(b"certificate").to_string();
         let spread = shown.replacen(':', "", 1);
-        for wrong in ["", "AB:CD", &shown[3..], &spread, &shown.replace(':', "-"), &"+1".repeat(32), &"é".repeat(32)] {
+        for wrong in
+            ["", "AB:CD", &shown[3..], &spread, &shown.replace(':', "-"), &"+1".repeat(32), &"é".repeat(32)]
+        {
             assert!(wrong.parse::<Fingerprint>().is_err(), "{wrong:?} was taken");
         }
     }

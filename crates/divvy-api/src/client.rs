@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
+use crate::certificate::Fingerprint;
 use crate::endpoint::Endpoint;
 use crate::paths;
 use crate::problem::Problem;
@@ -63,6 +64,8 @@ pub enum Unreachable {
     /// Nothing was sent yet.
     #[error("no trusted connection came about")]
     Tls(#[source] std::io::Error),
+    #[error("the server shows another certificate than the trusted one; its fingerprint is {shown}")]
+    OtherCertificate { shown: Fingerprint },
     #[error("it is not said which certificates are trusted")]
     NoTrust,
     #[error("it did not open within {timeout_ms} ms")]

@@ -18,7 +18,7 @@ pub mod views;
 
 mod from_core;
 
-pub mod client;
 pub mod certificate;
+pub mod client;
 pub mod endpoint;
 pub mod paths;

@@ -193,7 +193,11 @@ mod tests {
     }
 
     fn both() -> Environment {
-        Environment { socket: Some("/env.sock".into()), server: Some("http://env:1".into()), ..Environment::default() }
+        Environment {
+            socket: Some("/env.sock".into()),
+            server: Some("http://env:1".into()),
+            ..Environment::default()
+        }
     }
 
     fn asked(global: &Global, environment: Environment) -> String {

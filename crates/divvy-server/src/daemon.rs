@@ -26,7 +26,7 @@ use crate::auth::{Peer, Token};
 use crate::door::Message;
 use crate::http::{App, router};
 use crate::hub::Hub;
-use crate::listen::{Listening, ListenError};
+use crate::listen::{ListenError, Listening};
 use crate::notices::Notices;
 use crate::pam::Pam;
 use crate::parts::{self, Parts, PartsError, ServerParts};

@@ -29,7 +29,7 @@ pub enum ListenError {
     #[error("listening on {address} failed")]
     Address { address: SocketAddr, source: std::io::Error },
     #[error("the certificate for {address} cannot be used or made")]
-    Certificate { address: SocketAddr, source: TlsError },
+    Certificate { address: SocketAddr, source: Box<TlsError> },
     #[error("this machine's name cannot be read")]
     Name(#[source] nix::errno::Errno),
     #[error("the signal to read the certificate again cannot be caught")]
@@ -53,7 +53,7 @@ impl Listening {
         let settings = &options.settings;
         let all = names(settings)?;
         let is_loopback = address.ip().to_canonical().is_loopback();
-        let failed = |source| ListenError::Certificate { address, source };
+        let failed = |error| ListenError::Certificate { address, source: Box::new(error) };
         let tls = match (&settings.tls, is_loopback || settings.insecure_plain_http) {
             (_, true) => None,
             (Some(pair), false) => Some(Tls::of_files(pair.clone()).map_err(failed)?),
@@ -87,9 +87,10 @@ impl Listening {
         let Some(address) = self.address else {
             return Ok(Tcp { listener: None, fresh: Fresh { tls: None, reload, notices: self.notices } });
         };
+        let failed = |error| ListenError::Certificate { address, source: Box::new(error) };
         let acceptor = match &self.tls {
             Some(tls) => {
-                let config = tls.config().map_err(|source| ListenError::Certificate { address, source })?;
+                let config = tls.config().map_err(failed)?;
                 Some(TlsAcceptor::from(Arc::new(config)))
             }
             None => None,

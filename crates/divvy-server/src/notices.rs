@@ -1,39 +1,51 @@
 //! What the daemon itself has to tell beside what its servers' hardware is like: how it is reached, what
 //! is wrong with its certificate. Told as findings of the server that it runs on, with those of the rest.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use divvy_core::finding::{Finding, FindingCode, Severity, Subject};
 use divvy_core::id::ServerId;
 
+use crate::hub::Bell;
 use crate::tls::Trouble;
 
 /// Shared by who knows and who tells.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Notices(Arc<Mutex<State>>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     is_plain: bool,
     troubles: Vec<Trouble>,
+    /// Of who looks again.
+    bell: Option<Bell>,
 }
 
 impl Notices {
     /// Everybody on the way can read and change what is sent.
     pub fn plain_http(&self) {
-        self.change(|state| state.is_plain = true);
+        self.lock().is_plain = true;
     }
 
     pub fn certificate(&self, troubles: Vec<Trouble>) {
-        self.change(|state| state.troubles = troubles);
+        let mut state = self.lock();
+        if state.troubles != troubles {
+            state.troubles = troubles;
+            state.bell.iter().for_each(Bell::ring);
+        }
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    /// Rings this bell when there is something else to tell from now on.
+    pub fn ring(&self, bell: Bell) {
+        self.lock().bell = Some(bell);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn findings(&self, server: &ServerId) -> Vec<Finding> {
-        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.lock();
         let finding = |code, text: String, mend: &str| Finding {
             code,
             severity: Severity::Warning,

@@ -85,6 +85,7 @@ pub fn real(settings: &Settings, hub: &Hub, notices: &Notices) -> Result<Parts, 
     let sysfs = RealSysfs::new("/").with_worker("/proc/self/exe", vec!["--write-worker".into()]);
     let sysfs: Arc<dyn Sysfs> = Arc::new(sysfs);
     let bell = hub.bell(&server);
+    notices.ring(hub.bell(&server));
     let watch = UeventWatch::start(move || bell.ring()).map_err(PartsError::Uevent)?;
     // Whoever needs NVIDIA's driver for itself closes the same gate.
     let gate = NvmlGate::default();
@@ -183,6 +184,7 @@ pub fn simulated(
     }
     let kept = Arc::new(KeptRoom { room, file, kept: Mutex::new(texts), hub: hub.clone() });
     // The daemon runs on one of them, as far as a room has such a thing.
+    kept.room.servers.iter().take(1).for_each(|server| notices.ring(hub.bell(server.id())));
     let mut notices = Some(notices.clone());
     let servers = kept.room.servers.iter().map(|server| {
         let id = server.id().clone();

@@ -148,8 +148,12 @@ enum Source {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
     /// The files have changed and cannot be used; the old certificate is shown still.
-    Unusable { why: String },
-    EndsSoon { days: u64 },
+    Unusable {
+        why: String,
+    },
+    EndsSoon {
+        days: u64,
+    },
 }
 
 /// TLS of one listener.

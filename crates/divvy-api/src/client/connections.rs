@@ -88,7 +88,7 @@ impl Connections {
                 let timeout_ms = CONNECT_TIMEOUT_MS;
                 match timeout(Duration::from_millis(timeout_ms), trust.connect(address, stream)).await {
                     Ok(Ok(stream)) => start(stream).await,
-                    Ok(Err(error)) => Err(Lost::OnTheWay(Unreachable::Tls(error))),
+                    Ok(Err(untrusted)) => Err(Lost::OnTheWay(untrusted)),
                     Err(_) => Err(Lost::OnTheWay(Unreachable::ConnectTimeout { timeout_ms })),
                 }
             }

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::Unreachable;
 use crate::certificate::Fingerprint;
 use crate::endpoint::HttpAddress;
 
@@ -67,8 +68,7 @@ impl Trust {
         let config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(|error| InvalidTrust::Setup(error.into()))?;
-        let mut config =
-            config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+        let mut config = config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self(Arc::new(config)))
     }
@@ -77,9 +77,14 @@ impl Trust {
         &self,
         address: &HttpAddress,
         stream: TcpStream,
-    ) -> std::io::Result<TlsStream<TcpStream>> {
-        let name = ServerName::try_from(address.host.clone()).map_err(std::io::Error::other)?;
-        TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await
+    ) -> Result<TlsStream<TcpStream>, Unreachable> {
+        let name = ServerName::try_from(address.host.clone()).map_err(std::io::Error::other);
+        let name = name.map_err(Unreachable::Tls)?;
+        let connected = TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await;
+        connected.map_err(|error| match other_certificate(&error) {
+            Some(shown) => Unreachable::OtherCertificate { shown },
+            None => Unreachable::Tls(error),
+        })
     }
 }
 
@@ -92,9 +97,19 @@ struct Pinned {
 
 /// Another certificate than the one that is believed.
 #[derive(Debug, thiserror::Error)]
-#[error("the server shows another certificate, whose fingerprint is {shown}")]
+#[error("its fingerprint is {shown}")]
 struct OtherCertificate {
     shown: Fingerprint,
+}
+
+/// What the server showed, if that is why the handshake failed.
+fn other_certificate(error: &std::io::Error) -> Option<Fingerprint> {
+    match error.get_ref()?.downcast_ref()? {
+        Error::InvalidCertificate(CertificateError::Other(other)) => {
+            other.0.downcast_ref::<OtherCertificate>().map(|other| other.shown)
+        }
+        _ => None,
+    }
 }
 
 impl ServerCertVerifier for Pinned {
@@ -120,12 +135,7 @@ impl ServerCertVerifier for Pinned {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signed,
-            &self.provider.signature_verification_algorithms,
-        )
+        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -134,12 +144,7 @@ impl ServerCertVerifier for Pinned {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signed,
-            &self.provider.signature_verification_algorithms,
-        )
+        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

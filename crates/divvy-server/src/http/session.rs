@@ -53,9 +53,7 @@ pub async fn open(
         ));
     };
     let (principal, new) = match (&wish.user, &wish.password, &wish.token) {
-        (Some(user), Some(password), None) => {
-            app.sign_in.with_password(address.ip(), user, password).await?
-        }
+        (Some(user), Some(password), None) => app.sign_in.with_password(address.ip(), user, password).await?,
         (None, None, Some(token)) => app.sign_in.with_token(address.ip(), token.trim()).await?,
         _ => {
             return Err(Failed::new(

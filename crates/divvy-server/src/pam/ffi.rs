@@ -101,12 +101,8 @@ pub enum PamError {
     Broken { call: &'static str, code: i32 },
 }
 
-type StartFn = unsafe extern "C" fn(
-    *const c_char,
-    *const c_char,
-    *const Conversation,
-    *mut *mut Handle,
-) -> c_int;
+type StartFn =
+    unsafe extern "C" fn(*const c_char, *const c_char, *const Conversation, *mut *mut Handle) -> c_int;
 type StepFn = unsafe extern "C" fn(*mut Handle, c_int) -> c_int;
 type SetItemFn = unsafe extern "C" fn(*mut Handle, c_int, *const c_void) -> c_int;
 

@@ -8,7 +8,7 @@
 use std::ffi::CString;
 use std::io::{Read, Write};
 
-use nix::unistd::{Group, Uid, User, getgrouplist, geteuid};
+use nix::unistd::{Group, Uid, User, geteuid, getgrouplist};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -86,9 +86,7 @@ fn answer(question: &Question) -> (Ending, String) {
             None => (Ending::Refused, "the account may not sign in to divvyd".to_owned()),
         },
         Ok(Verdict::Refused { call, code }) => (Ending::Refused, format!("{call} answers {code}")),
-        Err(error @ (PamError::Open { .. } | PamError::Symbol { .. })) => {
-            (Ending::NoLibrary, chain(&error))
-        }
+        Err(error @ (PamError::Open { .. } | PamError::Symbol { .. })) => (Ending::NoLibrary, chain(&error)),
         // A zero byte is in no name and no password.
         Err(error @ PamError::Zero) => (Ending::Refused, chain(&error)),
         Err(error @ PamError::Broken { .. }) => (Ending::Broken, chain(&error)),

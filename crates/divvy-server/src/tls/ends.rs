@@ -60,9 +60,9 @@ fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
 
 fn number(text: &[u8], digits: usize) -> Option<(u64, &[u8])> {
     let (digits, rest) = text.split_at_checked(digits)?;
-    let value = digits.iter().try_fold(0, |value, digit| {
-        digit.is_ascii_digit().then(|| value * 10 + u64::from(digit - b'0'))
-    })?;
+    let value = digits
+        .iter()
+        .try_fold(0, |value, digit| digit.is_ascii_digit().then(|| value * 10 + u64::from(digit - b'0')))?;
     Some((value, rest))
 }
 

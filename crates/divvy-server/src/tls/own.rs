@@ -150,7 +150,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         made(&own(folder.path(), &["edge-1", "gpu"]), now_ms());
         assert!(!made(&own(folder.path(), &["edge-1"]), now_ms()));
-        assert!(!made(&Own { also: ["192.0.2.8".to_owned()].into(), ..own(folder.path(), &["gpu"]) }, now_ms()));
+        assert!(!made(
+            &Own { also: ["192.0.2.8".to_owned()].into(), ..own(folder.path(), &["gpu"]) },
+            now_ms()
+        ));
         assert!(made(&own(folder.path(), &["edge-2"]), now_ms()));
     }
 
