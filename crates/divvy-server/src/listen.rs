@@ -17,7 +17,7 @@ use crate::clock::now_ms;
 use crate::daemon::Options;
 use crate::http::Names;
 use crate::notices::Notices;
-use crate::settings::Settings;
+use crate::settings::{Settings, is_name};
 use crate::tcp;
 use crate::tls::{Presented, Tls, TlsError};
 
@@ -112,7 +112,8 @@ fn names(settings: &Settings) -> Result<BTreeSet<String>, ListenError> {
     let own = nix::unistd::gethostname().map_err(ListenError::Name)?;
     let own = own.to_string_lossy().into_owned();
     let called = settings.server_name.as_ref().map(ToString::to_string);
-    Ok(settings.names.iter().cloned().chain([own]).chain(called).collect())
+    let all = settings.names.iter().cloned().chain([own]).chain(called);
+    Ok(all.filter(|name| is_name(name)).collect())
 }
 
 /// What a certificate of our own is made for.

@@ -135,7 +135,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, SettingsError> {
 }
 
 /// What a certificate can be made for.
-fn is_name(text: &str) -> bool {
+pub fn is_name(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':');
     (1..=253).contains(&text.len()) && text.bytes().all(is_plain)
 }

@@ -179,6 +179,20 @@ mod tests {
         assert!(sign_in.sessions().find(&new.id, Instant::now()).is_some());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_comes_at_the_same_time_whatever_was_wrong() {
+        let sign_in = SignIn { refused_after: REFUSED_AFTER, ..sign_in() };
+        let long = Zeroizing::new("x".repeat(600));
+        for _ in 0..2 {
+            let begun = tokio::time::Instant::now();
+            assert!(with_token(&sign_in, "wrong").await.is_err());
+            assert_eq!(begun.elapsed(), REFUSED_AFTER);
+            let begun = tokio::time::Instant::now();
+            assert!(sign_in.with_password(HERE, "ann", &long).await.is_err());
+            assert_eq!(begun.elapsed(), REFUSED_AFTER);
+        }
+    }
+
     #[tokio::test]
     async fn wrong_attempts_are_counted_until_nobody_looks_at_the_next() {
         let sign_in = sign_in();

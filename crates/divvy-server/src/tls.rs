@@ -213,7 +213,9 @@ impl Tls {
         }
         let pair = self.source.pair();
         let stamps = pair.stamps();
-        if stamps != self.stamps {
+        // Our own pair may be as it was when making another one failed, and be good again.
+        let is_mended = self.unusable.is_some() && matches!(self.source, Source::Own(_));
+        if stamps != self.stamps || is_mended {
             self.stamps = stamps;
             self.load(&pair);
         }

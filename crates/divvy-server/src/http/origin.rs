@@ -22,12 +22,12 @@ impl Names {
     }
 
     /// An address cannot be made to lead elsewhere, a name can: it has to be one of ours. Over TLS the
-    /// certificate has seen to that.
-    pub fn check(&self, headers: &HeaderMap, address: IpAddr) -> Result<(), Failed> {
+    /// certificate has seen to that. Who asks from this machine says an address of this machine.
+    pub fn check(&self, headers: &HeaderMap, from: IpAddr) -> Result<(), Failed> {
         let asked = headers.get(header::HOST).and_then(|asked| asked.to_str().ok());
         let authority = asked.and_then(|asked| asked.parse::<Authority>().ok());
         let name = authority.as_ref().map(|authority| authority.host());
-        if name.is_some_and(|name| self.is_ours(name, address)) {
+        if name.is_some_and(|name| self.is_ours(name, from)) {
             return Ok(());
         }
         let detail = format!("this server is not called {:?}", name.or(asked).unwrap_or_default());
@@ -35,10 +35,10 @@ impl Names {
         Err(Failed::new(StatusCode::FORBIDDEN, "unknown_server_name", detail, hint))
     }
 
-    fn is_ours(&self, name: &str, address: IpAddr) -> bool {
+    fn is_ours(&self, name: &str, from: IpAddr) -> bool {
         let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
         if let Ok(literal) = bare.parse::<IpAddr>() {
-            return literal.to_canonical().is_loopback() || !address.to_canonical().is_loopback();
+            return literal.to_canonical().is_loopback() || !from.to_canonical().is_loopback();
         }
         let bare = bare.strip_suffix('.').unwrap_or(bare).to_ascii_lowercase();
         bare == "localhost" || self.0.contains(&bare)
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn only_names_of_this_server_are_answered() {
         let names = Names::new(["Edge-1".to_owned(), "gpu.example.com".to_owned()]);
-        for (asked, address, answered) in [
+        for (asked, from, answered) in [
             ("localhost", LOOPBACK, true),
             ("LOCALHOST:7480", LOOPBACK, true),
             ("localhost.:7480", LOOPBACK, true),
@@ -102,8 +102,8 @@ mod tests {
             ("", LOOPBACK, false),
             ("a b", LOOPBACK, false),
         ] {
-            let is_answered = names.check(&headers(&[("host", asked)]), address).is_ok();
-            assert_eq!(is_answered, answered, "{asked:?} at {address}");
+            let is_answered = names.check(&headers(&[("host", asked)]), from).is_ok();
+            assert_eq!(is_answered, answered, "{asked:?} from {from}");
         }
         assert!(names.check(&HeaderMap::new(), LOOPBACK).is_err(), "no name at all was answered");
     }

@@ -66,7 +66,8 @@ impl Own {
         let now = rcgen::date_time_ymd(1970, 1, 1) + Duration::from_millis(now_ms);
         params.not_before = now - SKEW;
         params.not_after = now + LASTS;
-        let name = all.iter().find(|name| name.parse::<std::net::IpAddr>().is_err());
+        let is_own_name = |name: &&String| *name != "localhost" && name.parse::<std::net::IpAddr>().is_err();
+        let name = all.iter().find(is_own_name);
         params.distinguished_name.push(DnType::CommonName, name.map_or("divvyd", String::as_str));
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
