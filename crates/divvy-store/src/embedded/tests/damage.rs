@@ -4,7 +4,7 @@ use super::*;
 use crate::error::RecordError;
 
 /// Changes the database behind the store's back.
-fn tamper(folder: &TempDir, sql: &str) {
+pub(super) fn tamper(folder: &TempDir, sql: &str) {
     let connection = Connection::open(database(folder)).expect("opens");
     assert!(connection.execute(sql, []).expect("is done") > 0, "{sql} changed nothing");
 }
@@ -21,7 +21,7 @@ fn contents(folder: &TempDir) -> Vec<(PathBuf, Vec<u8>)> {
     contents
 }
 
-fn refused_and_left_alone(folder: &TempDir) -> OpenError {
+pub(super) fn refused_and_left_alone(folder: &TempDir) -> OpenError {
     let before = contents(folder);
     let error = refusal(folder);
     let text = error.to_string();
