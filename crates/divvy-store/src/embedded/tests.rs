@@ -12,6 +12,7 @@ use crate::error::Damage;
 use crate::{Latest, Revision, Store};
 
 mod damage;
+mod journal;
 
 fn with_embedded(promise: impl Fn(Make)) {
     let folder = TempDir::new().expect("makes a folder");

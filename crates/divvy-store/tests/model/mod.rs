@@ -116,7 +116,7 @@ fn edit(number: u64) -> Edit {
     }
 }
 
-fn event(number: u64) -> Event {
+pub fn event(number: u64) -> Event {
     Event {
         at_ms: number,
         code: "assigned".to_owned(),
