@@ -15,7 +15,7 @@ use nix::errno::Errno;
 
 use crate::paths;
 use crate::real::RealSysfs;
-use crate::sysfs::Sysfs;
+use crate::sysfs::{Ran, Sysfs};
 
 pub const BOOT: &str = "0f2e9d1c-7a55-4b1e-9c39-5f1f6a3b2c10";
 pub const FIRST_SERIAL: u64 = 0x48b0_2d0a_41c7_0001;
@@ -345,5 +345,9 @@ impl Sysfs for Reacting {
             return Err(io::ErrorKind::TimedOut.into());
         }
         self.read(path)
+    }
+
+    fn run(&self, _program: &str, _args: &[&str], _deadline: Duration) -> io::Result<Ran> {
+        Err(io::ErrorKind::NotFound.into())
     }
 }

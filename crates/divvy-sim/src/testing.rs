@@ -1,5 +1,7 @@
 //! What the tests of this crate share: one small server, short names for its files.
 
+pub(crate) mod lab;
+
 use std::io;
 use std::time::Duration;
 
