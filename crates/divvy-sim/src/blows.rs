@@ -124,7 +124,9 @@ impl SimServer {
                 is_held && function.driver.as_deref() == Some("nvidia")
             };
             let hit = state.kernel.functions.values().filter(is_hit).map(|function| function.address);
-            let hit: Vec<PciAddress> = hit.collect();
+            let mdevs = state.kernel.memory.mdevs.values();
+            let mdevs = mdevs.filter(|mdev| groups.contains(&mdev.group)).map(|mdev| mdev.parent);
+            let hit: Vec<PciAddress> = hit.chain(mdevs).collect();
             // First of all: nothing of it can be reset any more when QEMU's files are closed.
             state.kernel.memory.wedged.extend(hit);
             state.stop_vm(id).map(|_resets| ())

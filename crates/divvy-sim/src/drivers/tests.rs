@@ -5,6 +5,7 @@ mod intel;
 mod nvidia_mdev;
 mod nvidia_mig;
 mod nvidia_vfio;
+mod random;
 
 use crate::room::Room;
 use crate::spec::Delays;

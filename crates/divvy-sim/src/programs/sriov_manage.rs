@@ -14,7 +14,7 @@ use crate::kernel::Function;
 
 pub(super) const PATH: &str = "/usr/lib/nvidia/sriov-manage";
 
-const USAGE: &str = "Usage: sriov-manage <-e|-d> <ssss:bb:dd.f|ALL>\n       sriov-manage -h";
+const USAGE: &str = "Usage: sriov-manage <-e|-d> <ssss:bb:dd.f|ALL> [-r 1]\n       sriov-manage -h";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
@@ -24,7 +24,8 @@ enum Wanted {
 
 pub(super) fn run(process: &mut Process<'_>, args: &[&str]) -> Step {
     let (wanted, whom) = match args {
-        ["-e", whom] => (Wanted::All, *whom),
+        // With `-r 1` it resets the GPU before; nothing of that is to be seen afterwards.
+        ["-e", whom] | ["-e", whom, "-r", "1"] => (Wanted::All, *whom),
         ["-d", whom] => (Wanted::None, *whom),
         ["-h"] => {
             process.say(USAGE);
