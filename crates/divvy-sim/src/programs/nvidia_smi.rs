@@ -46,13 +46,19 @@ pub(super) fn run(process: &mut Process<'_>, args: &[&str]) -> Step {
     }
 }
 
-/// By index, by address with four or eight digits of domain, or all. A GPU on another driver is none.
-fn chosen(process: &mut Process<'_>, whom: Option<&str>) -> Step<Vec<PciAddress>> {
+/// A GPU on another driver is none.
+fn visible(process: &Process<'_>) -> Vec<PciAddress> {
     let on_nvidia = |state: &mut State, pf: &PciAddress| {
         state.kernel.functions.get(pf).is_some_and(|function| function.driver.as_deref() == Some("nvidia"))
     };
     let mut all = process.gpus_of("nvidia");
     all.retain(|pf| process.with(|state| on_nvidia(state, pf)));
+    all
+}
+
+/// By index, by address with four or eight digits of domain, or all.
+fn chosen(process: &mut Process<'_>, whom: Option<&str>) -> Step<Vec<PciAddress>> {
+    let all = visible(process);
     let Some(whom) = whom else { return Ok(all) };
     let by_index = whom.parse::<usize>().ok().and_then(|index| all.get(index).copied());
     let by_address = whom.parse::<PciAddress>().ok().filter(|address| all.contains(address));
@@ -84,7 +90,7 @@ fn name(pf: PciAddress) -> String {
 }
 
 fn index(process: &Process<'_>, pf: PciAddress) -> usize {
-    process.gpus_of("nvidia").iter().position(|known| *known == pf).unwrap_or(0)
+    visible(process).iter().position(|known| *known == pf).unwrap_or(0)
 }
 
 fn fail_with(process: &mut Process<'_>, pf: PciAddress, what: &str, error: MigError) -> Step {

@@ -92,6 +92,20 @@ fn what_it_does_not_understand_it_refuses() {
     );
 }
 
+#[test]
+fn a_server_without_the_driver_has_not_its_program() {
+    let sysfs = crate::testing::server().sysfs();
+    for (program, args) in [
+        (MANAGE, &["-e", "ALL"][..]),
+        ("nvidia-smi", &["mig", "-lgip"]),
+        ("modprobe", &["-r", "gim"]),
+        ("/usr/bin/whatever", &[]),
+    ] {
+        let ran = sysfs.run(program, args, Duration::from_secs(1));
+        assert_eq!(ran.expect_err(program).kind(), std::io::ErrorKind::NotFound, "{program}");
+    }
+}
+
 /// In a kernel that takes its time.
 fn slow() -> (Room, String) {
     let delays = Delays { enable: Duration::from_secs(60), ..Delays::none() };

@@ -74,15 +74,3 @@ fn its_vfs_are_plain_ones_and_keep_the_module_while_a_vm_has_one() {
     lab.server().release_group(group, 4711);
     lab.play("5 | run modprobe -r gim | 0:");
 }
-
-#[test]
-fn a_server_without_the_driver_has_not_its_program() {
-    Lab::in_room("h200-mig", "0000:41:00.0").play(
-        "5   | run modprobe -r gim | entity not found
-         2.2 | run rm -rf | entity not found",
-    );
-    Lab::in_room("a2-edge", "0000:41:00.0").play(
-        "2.2 | run sriov-manage -e ALL | entity not found
-         2.6 | run nvidia-smi -L | entity not found",
-    );
-}

@@ -1,10 +1,13 @@
 //! NVIDIA's own VFIO: facts 2.2 (VFs), 2.3 (types) and 2.11 (VMs).
 
 use divvy_core::step::DeviceScope;
+use divvy_host::sysfs::Sysfs;
 use divvy_hypervisor::Hypervisor;
 
-use crate::testing::lab::Lab;
-use crate::testing::{at, ready, vm};
+use crate::server::SimServer;
+use crate::spec::{Delays, Scheme, SriovSupport};
+use crate::testing::lab::{Lab, PATIENCE};
+use crate::testing::{at, file, read, ready, vm};
 
 const A40: &str = "0000:c2:00.0";
 const ENABLED: &str = "2.2 | run sriov-manage -e @ | 0: Enabling VFs on @";
@@ -213,4 +216,23 @@ fn a_killed_vm_leaves_its_vf_wedged_until_the_vfs_are_made_anew() {
          2.11 | write vf0/nvidia/current_vgpu_type 560 | ok",
     );
     assert_eq!(lab.server().residue(at("0000:c2:00.4")), None);
+}
+
+/// Facts 2.9 and 2.10: four GPUs on one board, each enabled alone; the subsystem tells them from an A2.
+#[test]
+fn the_gpus_of_a_board_are_enabled_alone_and_have_the_types_of_their_model() {
+    let mut spec = crate::room::specs("a16-pair", 1).expect("a room").swap_remove(0);
+    for gpu in spec.functions.iter_mut().filter_map(|function| function.gpu.as_mut()) {
+        gpu.scheme = Scheme::NvidiaVfio;
+    }
+    spec.drivers[0].name = "nvidia".to_owned();
+    spec.drivers[0].sriov = SriovSupport::OnlyRemoves;
+    let server = SimServer::new(spec, Delays::none());
+    let sysfs = server.sysfs();
+    sysfs.run("/usr/lib/nvidia/sriov-manage", &["-e", "0000:44:00.0"], PATIENCE).expect("ran");
+    let counts =
+        ["43", "44", "45", "46"].map(|bus| read(&sysfs, &file(&format!("0000:{bus}:00.0"), "sriov_numvfs")));
+    assert_eq!(counts, ["0\n", "16\n", "0\n", "0\n"]);
+    let types = read(&sysfs, &file("0000:44:00.4", "nvidia/creatable_vgpu_types"));
+    assert!(types.contains("NVIDIA A16-1Q") && !types.contains("A2-"), "{types}");
 }
