@@ -21,7 +21,7 @@ mod xe;
 pub(crate) use gim::MODULE as GIM;
 pub(crate) use nvidia::{UNBIND_LOCK, unbind_lock};
 pub(crate) use nvidia_mig::{MigError, MigMode, Part as MigPart, set_mode as set_mig_mode};
-pub(crate) use vgpu::{Creatable, creatable, supported};
+pub(crate) use vgpu::{Creatable, creatable, set_mixed, supported};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -168,8 +168,8 @@ pub(crate) fn read(kernel: &Kernel, address: PciAddress, file: &str) -> Result<S
     at(kernel, address).ok_or(EIO)?.read(kernel, address, file)
 }
 
-pub(crate) fn write(kernel: &mut Kernel, at_: PciAddress, file: &str, text: &str) -> Result<(), Errno> {
-    at(kernel, at_).ok_or(EIO)?.write(kernel, at_, file, text)
+pub(crate) fn write(kernel: &mut Kernel, address: PciAddress, file: &str, text: &str) -> Result<(), Errno> {
+    at(kernel, address).ok_or(EIO)?.write(kernel, address, file, text)
 }
 
 pub(crate) fn offers_vfio(kernel: &Kernel, address: PciAddress) -> bool {

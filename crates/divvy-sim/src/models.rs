@@ -7,8 +7,10 @@
 
 mod amd;
 mod intel;
+mod mixed;
 mod nvidia;
 
+pub(crate) use mixed::places as mixed_places;
 pub(crate) use nvidia::{MigProfile, Nvidia, VgpuType};
 
 pub use amd::{MI300X, V710};

@@ -29,6 +29,8 @@ pub(crate) struct Gpu {
     pub locked: bool,
     /// The MIG mode when its VFs came: types of another mode cannot be made on them.
     pub mig_of_vfs: bool,
+    /// Types of different sizes may be made side by side.
+    pub mixed: bool,
     pub parts: Vec<Part>,
 }
 

@@ -1,5 +1,6 @@
 //! The rule by which NVIDIA's driver lets a type be made on a GPU, for both of its interfaces: the first
-//! one fixes the size of all others, MIG types need a part of their profile, and a VF has one at most.
+//! one fixes the size of all others (unless sizes are mixed: then each needs a free place), MIG types need
+//! a part of their profile, and a VF has one at most.
 //!
 //! ```text
 //! nothing yet: all types │ one of 8 GiB: all types of 8 GiB, until the GPU is full │ last one gone: all
@@ -8,11 +9,11 @@
 use divvy_core::pci_address::PciAddress;
 use serde::{Deserialize, Serialize};
 
-use super::nvidia_mig::{self, Part};
+use super::nvidia_mig::{self, MigError, Part};
 use super::{nvidia, nvidia_mdev};
 use crate::errno::{EIO, Errno};
 use crate::kernel::{Function, Kernel};
-use crate::models::VgpuType;
+use crate::models::{self, VgpuType};
 
 /// The most on one GPU, in parts of time and in parts of hardware.
 const MOST: usize = 32;
@@ -68,6 +69,7 @@ pub(crate) fn creatable(kernel: &Kernel, carrier: PciAddress) -> Vec<Creatable> 
     let all = supported(kernel, pf);
     let left = |kind: &VgpuType| match kind.profile {
         Some(profile) if mig => free_parts(&gpu.parts, &live, profile).count() as u16,
+        None if !mig && gpu.mixed => free_places(kernel, pf, &all, &live, kind).len() as u16,
         None if !mig => left_by_size(&all, &live, kind),
         _ => 0,
     };
@@ -85,6 +87,47 @@ fn left_by_size(all: &[VgpuType], live: &[Vgpu], kind: &VgpuType) -> u16 {
     let size = |vgpu: &Vgpu| all.iter().find(|known| known.id == vgpu.type_id);
     let same = live.iter().filter_map(size).all(|known| known.frame_buffer_mib == kind.frame_buffer_mib);
     if same { kind.most.saturating_sub(live.len() as u16) } else { 0 }
+}
+
+/// Where one more of this type fits between the others.
+fn free_places(
+    kernel: &Kernel,
+    pf: PciAddress,
+    all: &[VgpuType],
+    live: &[Vgpu],
+    kind: &VgpuType,
+) -> Vec<u32> {
+    let size = |kind: &VgpuType| kind.frame_buffer_mib / 1024;
+    let taken: Vec<(u32, u32)> = live
+        .iter()
+        .filter_map(|vgpu| Some((vgpu.placement, size(all.iter().find(|known| known.id == vgpu.type_id)?))))
+        .collect();
+    let is_free = |place: &u32| {
+        taken.iter().all(|(start, length)| {
+            place.saturating_add(size(kind)) <= *start || start.saturating_add(*length) <= *place
+        })
+    };
+    let places = models::mixed_places(memory_gib(kernel, pf), size(kind) as u16);
+    places.into_iter().map(u32::from).filter(is_free).collect()
+}
+
+fn memory_gib(kernel: &Kernel, pf: PciAddress) -> u16 {
+    let model = kernel.functions.get(&pf).and_then(|function| models::find(function.numbers));
+    model.map_or(0, |model| (model.memory_bytes / models::GIB) as u16)
+}
+
+/// Lets sizes be mixed, or no more. Only while nothing is there; gone with the driver.
+pub(crate) fn set_mixed(kernel: &mut Kernel, pf: PciAddress, on: bool) -> Result<(), MigError> {
+    let has_vfs = kernel.functions.get(&pf).is_some_and(|function| function.sriov().is_some());
+    let can = has_vfs && !models::mixed_places(memory_gib(kernel, pf), memory_gib(kernel, pf)).is_empty();
+    if !can || nvidia_mig::is_on(kernel, pf) {
+        return Err(MigError::NotSupported);
+    }
+    if !live(kernel, pf).is_empty() {
+        return Err(MigError::InUse);
+    }
+    kernel.memory.nvidia.get_mut(&pf).ok_or(MigError::NotSupported)?.mixed = on;
+    Ok(())
 }
 
 /// Parts of a profile that nothing is on.
@@ -107,8 +150,12 @@ pub(super) fn make(kernel: &Kernel, carrier: PciAddress, id: u32) -> Result<Vgpu
         free_parts(&gpu.parts, &live, profile).next().map(|part| part.id)
     });
     let size = (found.kind.frame_buffer_mib / 1024).max(1);
-    let places = (0..u32::from(found.kind.most)).map(|nth| nth * size);
-    let free = places.into_iter().find(|place| live.iter().all(|vgpu| vgpu.placement != *place));
+    let free = if kernel.memory.nvidia.get(&pf).is_some_and(|gpu| gpu.mixed) {
+        free_places(kernel, pf, &supported(kernel, pf), &live, &found.kind).first().copied()
+    } else {
+        let mut places = (0..u32::from(found.kind.most)).map(|nth| nth * size);
+        places.find(|place| live.iter().all(|vgpu| vgpu.placement != *place))
+    };
     Ok(Vgpu { type_id: id, part, placement: free.unwrap_or(0), params: String::new() })
 }
 

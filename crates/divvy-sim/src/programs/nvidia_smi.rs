@@ -1,4 +1,4 @@
-//! `nvidia-smi`, as far as MIG and the types of partitions need it: the mode, the cutting of parts, lists.
+//! `nvidia-smi`, as far as MIG and the types of partitions need it: modes, the cutting of parts, lists.
 //! Its statuses are those of the library below it: 3 not supported, 6 not found, 19 in use by another
 //! client, 23 no resources.
 
@@ -40,6 +40,9 @@ pub(super) fn run(process: &mut Process<'_>, args: &[&str]) -> Step {
         }
         ["mig", "-dci"] => each(process, &gpus, |process, pf| drop_parts(process, pf, false)),
         ["mig", "-dgi"] => each(process, &gpus, |process, pf| drop_parts(process, pf, true)),
+        ["vgpu", "-shm", mode @ ("0" | "1")] => {
+            each(process, &gpus, |process, pf| set_mixed(process, pf, *mode == "1"))
+        }
         ["vgpu", "-s", "-v"] => each(process, &gpus, supported),
         ["vgpu", "-c", "-v"] => each(process, &gpus, creatable),
         _ => process.fail(2, "Invalid combination of input arguments. Please run 'nvidia-smi -h' for help."),
@@ -119,6 +122,17 @@ fn set_mode(process: &mut Process<'_>, pf: PciAddress, on: bool) -> Step {
     }
     process.say("All done.");
     Ok(())
+}
+
+fn set_mixed(process: &mut Process<'_>, pf: PciAddress, on: bool) -> Step {
+    match process.with(|state| drivers::set_mixed(&mut state.kernel, pf, on)) {
+        Ok(()) => {
+            let word = if on { "Enabled" } else { "Disabled" };
+            process.say(format!("{word} vGPU heterogeneous mode for GPU {}", name(pf)));
+            Ok(())
+        }
+        Err(error) => fail_with(process, pf, "Unable to set vGPU heterogeneous mode", error),
+    }
 }
 
 fn query_mode(process: &mut Process<'_>, pf: PciAddress) -> Step {

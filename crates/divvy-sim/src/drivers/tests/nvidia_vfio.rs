@@ -60,6 +60,34 @@ fn the_first_type_fixes_the_size_of_all_others_and_the_last_one_frees_it() {
     );
 }
 
+/// Facts 2.8, 48 GiB: 16 GiB begin at 0 and 32, 8 GiB at 0, 16, 24 and 40, 24 GiB at 0 and 24.
+#[test]
+fn where_sizes_are_mixed_each_type_needs_a_place_of_its_own() {
+    enabled(A40).play(
+        "2.4 | run nvidia-smi vgpu -i @ -shm 1 | 0: Enabled …
+         2.3 | write vf0/nvidia/current_vgpu_type 564 | ok
+         2.4 | run nvidia-smi vgpu -i @ -shm 0 | 19: …
+         2.8 | write vf1/nvidia/current_vgpu_type 562 | ok
+         2.8 | read vf1/nvidia/placement_id | 16
+         2.8 | write vf2/nvidia/current_vgpu_type 562 | ok
+         2.8 | read vf2/nvidia/placement_id | 24
+         2.8 | write vf3/nvidia/current_vgpu_type 565 | EIO
+         2.8 | write vf3/nvidia/current_vgpu_type 564 | ok
+         2.8 | read vf3/nvidia/placement_id | 32
+         2.8 | read vf4/nvidia/creatable_vgpu_types |
+         2.8 | write vf3/nvidia/current_vgpu_type 0 | ok
+         2.8 | write vf0/nvidia/current_vgpu_type 0 | ok
+         2.8 | write vf1/nvidia/current_vgpu_type 0 | ok
+         2.8 | write vf2/nvidia/current_vgpu_type 0 | ok
+         2.2 | run sriov-manage -d @ | 0: …
+         2.2 | run sriov-manage -e @ | 0: …
+         2.8 | write vf0/nvidia/current_vgpu_type 564 | ok
+         2.8 | write vf1/nvidia/current_vgpu_type 562 | EIO
+         2.4 | run nvidia-smi vgpu -i 99 -shm 1 | 6: …
+         2.8 | run nvidia-smi vgpu -i 0000:44:00.0 -shm 1 | 3: …",
+    );
+}
+
 #[test]
 fn what_is_no_type_of_this_gpu_is_refused() {
     enabled(A40).play(
