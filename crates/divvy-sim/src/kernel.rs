@@ -190,6 +190,10 @@ impl Kernel {
         tree.file("dev/vfio/vfio", 0o666, Attr::CharDevice);
         let unsafe_interrupts = "sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts";
         tree.file(unsafe_interrupts, 0o644, Attr::UnsafeInterrupts);
+        if spec.drivers.iter().any(|driver| driver.name == crate::drivers::GIM) {
+            // What the module takes where its parameters say nothing, as it is installed.
+            tree.text("etc/gim_config", "vf_num=1\n");
+        }
         if spec.iommu {
             tree.folder("sys/devices/virtual/iommu/dmar0");
             tree.link("sys/class/iommu/dmar0", "sys/devices/virtual/iommu/dmar0");

@@ -119,7 +119,7 @@ fn table(function: &Function) -> Option<(&'static [u16], &'static [&'static str]
 }
 
 /// What the module's parameter says for this GPU: one number for each in their order, 1 where it says
-/// nothing (chosen: the least that it takes).
+/// nothing, as `/etc/gim_config` has it (chosen: the least that the module takes).
 fn wanted(kernel: &Kernel, at: PciAddress) -> u16 {
     let is_before = |function: &&Function| {
         function.address < at && function.sriov().is_some() && table(function).is_some()

@@ -67,6 +67,8 @@ fn switch(process: &mut Process<'_>, pf: PciAddress, wanted: Wanted) -> Step {
     leave_nvidia(process, pf)?;
     // Over the stub the kernel's own file works: any VFs that are left go first.
     must(process, "sys/bus/pci/drivers/pci-pf-stub/bind", pf, &pf.to_string())?;
+    // Nobody knows how it names the stub; chosen: so that nothing of it is left when it dies.
+    must(process, &file(pf, "driver_override"), pf, "\n")?;
     if faults.manage_dies {
         return process.fail(1, format!("{pf}: unexpected end"));
     }
@@ -77,7 +79,6 @@ fn switch(process: &mut Process<'_>, pf: PciAddress, wanted: Wanted) -> Step {
         must(process, &numvfs, pf, &total.to_string())?;
     }
     must(process, "sys/bus/pci/drivers/pci-pf-stub/unbind", pf, &pf.to_string())?;
-    must(process, &file(pf, "driver_override"), pf, "\n")?;
     must(process, "sys/bus/pci/drivers/nvidia/bind", pf, &pf.to_string())
 }
 

@@ -54,8 +54,7 @@ fn it_can_die_and_leave_the_gpu_on_the_stub_until_somebody_brings_it_back() {
          1.4 | run sriov-manage -e @ | 1: @ is not bound to the nvidia driver
          1.4 | fault gpu lab-1/@ clear | ok
          1.3 | write /sys/bus/pci/drivers/pci-pf-stub/unbind @ | ok
-         1.3 | write driver_override nvidia | ok
-         1.3 | write /sys/bus/pci/drivers_probe @ | ok
+         1.3 | write /sys/bus/pci/drivers/nvidia/bind @ | ok
          1.3 | link driver | ../../../../bus/pci/drivers/nvidia
          2.2 | run sriov-manage -e @ | 0: …",
     );

@@ -14,6 +14,7 @@ fn the_count_is_said_when_the_module_is_loaded() {
          5 | read sriov_numvfs | 1
          5 | run modprobe -r gim | 0:
          5 | exists /sys/module/gim | false
+         5 | exists /etc/gim_config | true
          5 | read sriov_numvfs | 0
          5 | link driver | ENOENT
          5 | run modprobe gim vf_num=32 | 1: modprobe: ERROR: could not insert 'gim': Invalid argument
