@@ -4,6 +4,8 @@
 //! modprobe -r gim ─▶ VFs gone, driver gone │ modprobe gim vf_num=8,1 ─▶ as many VFs, GPU by GPU
 //! ```
 
+use divvy_core::pci_address::PciAddress;
+
 use crate::drivers::GIM;
 use crate::operation::Operation;
 
@@ -64,8 +66,24 @@ fn load(process: &mut Process<'_>, parameters: &[&str]) -> Step {
         }
     });
     for pf in process.gpus_of(GIM) {
-        // A GPU whose probe fails is no failure of the module: it stays without a driver.
-        let _ = process.perform(pf, Operation::Probe)?;
+        probe(process, pf)?;
     }
+    Ok(())
+}
+
+/// A GPU whose probe fails is no failure of the module: it stays without a driver.
+fn probe(process: &mut Process<'_>, pf: PciAddress) -> Step {
+    let faults = process.with(|state| state.faults_of(pf));
+    if faults.write_errno.is_some() || faults.lost {
+        return Ok(());
+    }
+    let _ = process.perform(pf, Operation::Probe)?;
+    process.with(|state| {
+        let count = state.kernel.vfs_of(pf).len();
+        if let Some(most) = faults.partial.filter(|most| usize::from(*most) < count) {
+            state.kernel.drop_vfs(pf);
+            state.kernel.make_vfs(pf, most, &[]);
+        }
+    });
     Ok(())
 }

@@ -80,6 +80,23 @@ fn fewer_vfs_than_all_are_a_success_to_it() {
     );
 }
 
+/// GIM makes its VFs when it is loaded: what is wrong with a GPU shows then.
+#[test]
+fn a_module_is_loaded_well_though_a_gpu_got_fewer_vfs_or_none() {
+    Lab::of("0000:c4:00.0").play(
+        "1.2 | fault gpu lab-1/@ partial 5 | ok
+         5   | run modprobe -r gim | 0:
+         5   | run modprobe gim vf_num=8 | 0:
+         5   | read sriov_numvfs | 5
+         5   | fault clear | ok
+         5   | fault gpu lab-1/@ fail EIO | ok
+         5   | run modprobe -r gim | 0:
+         5   | run modprobe gim vf_num=8 | 0:
+         5   | link driver | ENOENT
+         5   | read sriov_numvfs | 0",
+    );
+}
+
 #[test]
 fn what_it_does_not_understand_it_refuses() {
     Lab::of(A40).play(
