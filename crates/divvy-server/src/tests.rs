@@ -5,7 +5,7 @@ use divvy_core::id::VmId;
 use divvy_core::job::Progress;
 use divvy_core::status::{self, PartitionState};
 use divvy_core::vm::Power;
-use divvy_sim::fault::Fault;
+use divvy_sim::fault::GpuFault as Fault;
 use divvy_sim::server::Addresses;
 use divvy_sim::vms::DefinedDevice;
 

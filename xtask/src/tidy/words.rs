@@ -89,7 +89,8 @@ const WORDS: &[Banned] = &[
     },
     Banned { owners: DEVICE, ..banned(&["device", "devices"], "GPU or partition") },
     Banned { in_sentences: true, ..banned(&["slice", "slices"], "partition") },
-    Banned { after: &["process"], ..banned(&["instance", "instances"], "partition or VM") },
+    // NVIDIA's driver has them in its files.
+    Banned { owners: KERNEL, after: &["process"], ..banned(&["instance", "instances"], "partition or VM") },
     Banned {
         owners: KERNEL,
         after: &["nvidia"],
