@@ -17,7 +17,7 @@ use divvy_core::event::Event;
 use divvy_core::finding::Finding;
 use divvy_core::job::{Job, JobId};
 use divvy_core::observed::Observed;
-use divvy_core::plan::plan;
+use divvy_core::plan::{Waiting, plan};
 use divvy_core::refusal::Refusal;
 use divvy_core::request::Request;
 use divvy_core::state::State;
@@ -107,8 +107,8 @@ impl Admission {
                 Message::Ask { request, principal, attempts, reply, .. } => {
                     self.admit((request, principal, attempts, reply), &mut ahead, &mut pending);
                 }
-                Message::Report { observed, notes } => {
-                    self.take_report(*observed, &notes, &ahead, &mut pending)
+                Message::Report { observed, notes, waiting } => {
+                    self.take_report(*observed, &notes, &waiting, &ahead, &mut pending)
                 }
                 Message::Published(told) => waiting.push(told),
                 Message::Stop => {}
@@ -194,6 +194,7 @@ impl Admission {
         &mut self,
         observed: Observed,
         notes: &[StepNote],
+        waiting: &[Waiting],
         ahead: &Desired,
         pending: &mut Vec<Pending>,
     ) {
@@ -207,7 +208,7 @@ impl Admission {
         events.extend(happenings::of_notes(&server, notes, now));
         let observed = std::mem::take(&mut self.state.observed);
         let state = State { desired: ahead.clone(), observed };
-        let advanced = jobs::advance(&self.running, &state, &server, notes, now);
+        let advanced = jobs::advance(&self.running, &state, &server, notes, waiting, now);
         self.state.observed = state.observed;
         self.own.extend(advanced.requests);
         for job in &advanced.changed {

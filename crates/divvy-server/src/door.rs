@@ -8,6 +8,7 @@ use divvy_core::finding::Finding;
 use divvy_core::id::ServerId;
 use divvy_core::job::Job;
 use divvy_core::observed::Observed;
+use divvy_core::plan::Waiting;
 use divvy_core::refusal::Refusal;
 use divvy_core::request::Request;
 use divvy_core::step::Step;
@@ -32,6 +33,8 @@ pub enum Message {
     Report {
         observed: Box<Observed>,
         notes: Vec<StepNote>,
+        /// What the plan of that look could not take yet, and why.
+        waiting: Vec<Waiting>,
     },
     /// Told when everything that came through the door before it is published.
     Published(Sender<()>),

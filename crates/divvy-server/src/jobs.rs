@@ -9,7 +9,7 @@ use divvy_core::desired::PartitionSetting;
 use divvy_core::id::ServerId;
 use divvy_core::job::{Job, JobId, JobKind, JobTarget, Progress, StepRecord, Wanted};
 use divvy_core::observed::{Failure, GpuHealth};
-use divvy_core::plan::plan;
+use divvy_core::plan::Waiting;
 use divvy_core::progress::{Standing, standing};
 use divvy_core::request::Request;
 use divvy_core::state::State;
@@ -100,18 +100,11 @@ pub fn advance(
     state: &State,
     server: &ServerId,
     notes: &[StepNote],
+    waiting: &[Waiting],
     now_ms: u64,
 ) -> Advanced {
     let mut advanced = Advanced::default();
     let concerned = running.values().filter(|job| job.targets.iter().any(|target| target.server == *server));
-    let mut concerned = concerned.peekable();
-    if concerned.peek().is_none() {
-        return advanced;
-    }
-    let waiting = match (state.desired_of(server), state.observed.get(server)) {
-        (Some(desired), Some(observed)) => plan(desired, observed).waiting,
-        _ => Vec::new(),
-    };
     for job in concerned {
         let mut after = Job::clone(job);
         for target in after.targets.iter_mut().filter(|target| target.server == *server) {
@@ -119,7 +112,7 @@ pub fn advance(
                 take_notes(target, notes, &mut advanced.requests);
             }
             if target.progress == Progress::Running {
-                stand(target, standing(state, target, &waiting));
+                stand(target, standing(state, target, waiting));
                 give_up_on_unknown_gpu(target, state, &mut advanced.requests);
             }
         }
