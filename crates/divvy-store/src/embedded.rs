@@ -31,7 +31,7 @@ use crate::error::{OpenError, StoreError};
 use crate::head::{Batch, Head};
 use crate::limits::Limits;
 use crate::watch::Watch;
-use crate::{Commit, Outcomes, Snapshot};
+use crate::{AnswerName, Commit, KeptAnswer, Outcomes, Snapshot};
 
 /// Locks are taken in the order of the fields, so they cannot wait for one another in a circle.
 pub struct Embedded {
@@ -95,6 +95,10 @@ impl Embedded {
 
     pub(crate) fn jobs(&self, after: Option<JobId>, limit: usize) -> Result<Vec<Job>, StoreError> {
         self.read(|connection| read::jobs(connection, after, limit))
+    }
+
+    pub(crate) fn answer(&self, name: &AnswerName) -> Result<Option<KeptAnswer>, StoreError> {
+        self.read(|connection| read::answer(connection, name))
     }
 
     pub(crate) fn append_events(&self, events: Vec<Event>) -> Result<(), StoreError> {

@@ -124,7 +124,7 @@ async fn a_refusal_comes_out_as_its_problem_document() {
     let body =
         r#"{"type":"about:blank","title":"Conflict","code":"busy","detail":"it changed","hint":"try again"}"#;
     serve_once(&path, http("409 Conflict", body));
-    let error = path.client().vms().await.expect_err("is refused");
+    let error = path.client().vms(&VmQuery::default()).await.expect_err("is refused");
     assert_eq!(error.to_string(), "it changed");
     let ClientError::Problem(problem) = error else { panic!("not a problem: {error:?}") };
     assert_eq!((problem.code.as_str(), problem.status), ("busy", Some(409)));

@@ -5,16 +5,24 @@ mod app;
 mod body;
 mod changes;
 mod error;
+mod etag;
+mod events;
 mod hook;
 mod jobs;
+mod lists;
+mod openapi;
+mod page;
 mod peer;
 mod reads;
 mod sim;
+mod stated;
+mod stream;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post, put};
-use divvy_api::paths;
+use axum::routing::post;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 pub use app::App;
 
@@ -22,31 +30,47 @@ pub use app::App;
 const BODY_BYTES: usize = 1 << 20;
 
 pub fn router(app: App) -> Router {
-    let mut routes = Router::new()
-        .route(paths::VERSION, get(reads::version))
-        .route(paths::GPUS, get(reads::gpus))
-        .route(paths::GPU, get(reads::gpu))
-        .route(paths::PARTITIONS, get(reads::partitions))
-        .route(paths::VMS, get(reads::vms))
-        .route(paths::VM, get(reads::vm))
-        .route(paths::CHECK, get(reads::check))
-        .route(paths::EXPLAIN, get(reads::explain))
-        .route(paths::EVENTS, get(reads::events))
-        .route(paths::JOBS, get(jobs::list))
-        .route(paths::JOB, get(jobs::show))
-        .route(paths::PARTITION_COUNT, put(changes::set_count))
-        .route(paths::PARTITION_COUNTS, post(changes::set_counts))
-        .route(paths::ASSIGNMENT, post(changes::assign_one).delete(changes::unassign_one))
-        .route(paths::ASSIGNMENTS, post(changes::assign))
-        .route(paths::UNASSIGNMENTS, post(changes::unassign))
-        .route(crate::hook::PATH, post(hook::may_start));
+    let (mut routes, _) = routes().split_for_parts();
+    // The hypervisor's hook is of this machine and of this version, and no part of the API.
+    routes = routes.route(crate::hook::PATH, post(hook::may_start));
     if app.room.is_some() {
-        routes = routes.route(paths::SIM_POWER, post(sim::power));
+        let (room, _) = room_routes().split_for_parts();
+        routes = routes.merge(room);
     }
     routes
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)
+        .layer(axum::middleware::from_fn(etag::tag))
         .layer(axum::middleware::from_fn_with_state(app.clone(), peer::admit_peer))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .with_state(app)
+}
+
+/// Everything that every daemon can be asked, each route with its description.
+fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(reads::version))
+        .routes(routes!(openapi::description))
+        .routes(routes!(lists::gpus))
+        .routes(routes!(reads::gpu))
+        .routes(routes!(changes::set_count))
+        .routes(routes!(changes::set_counts))
+        .routes(routes!(lists::partitions))
+        .routes(routes!(lists::vms))
+        .routes(routes!(reads::vm))
+        .routes(routes!(changes::assign_one, changes::unassign_one))
+        .routes(routes!(changes::assign))
+        .routes(routes!(changes::unassign))
+        .routes(routes!(lists::check))
+        .routes(routes!(reads::explain))
+        .routes(routes!(events::events))
+        .routes(routes!(stream::stream))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::show))
+        .routes(routes!(jobs::cancel))
+}
+
+/// What only a simulated room can be told.
+fn room_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(sim::power))
 }

@@ -35,6 +35,13 @@ const TABLES: &str = "
     CREATE INDEX job_finished ON job (finished) WHERE finished = 1;
 ";
 
+/// What format 2 has more than format 1.
+const TABLES_2: &str = "
+    CREATE TABLE answer (name TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, schema INTEGER NOT NULL,
+                         value TEXT NOT NULL, checksum INTEGER NOT NULL) STRICT;
+    CREATE INDEX answer_age ON answer (at_ms);
+";
+
 /// What the record [`HEAD`] holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct HeadRecord {
@@ -53,6 +60,7 @@ pub(super) struct Tally {
     pub checksums: u64,
     pub events: u64,
     pub finished_jobs: u64,
+    pub answers: u64,
     pub next_job_id: u64,
     pub job_ids_below: u64,
 }
@@ -92,6 +100,7 @@ fn fill(path: &Path) -> rusqlite::Result<()> {
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.execute_batch(TABLES)?;
+    transaction.execute_batch(TABLES_2)?;
     let first = HeadRecord { job_ids_below: 1, ..HeadRecord::default() };
     let record = Record::seal(HEAD, &first).expect("four numbers are writable as JSON");
     write::put_head(&transaction, &record)?;
@@ -121,10 +130,11 @@ impl Session {
         inspect_header(path)?;
         let explain = |doing| move |source| explain(path, doing, source);
         let opened = Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE));
-        let connection = opened.map_err(explain("open"))?;
+        let mut connection = opened.map_err(explain("open"))?;
         configure(&connection).map_err(explain("configure"))?;
         require_durability(&connection, path)?;
         check_format(path, pragma(&connection, "user_version").map_err(explain("read the format of"))?)?;
+        bring_up_to_date(&mut connection).map_err(explain("bring up to date"))?;
         check_structure(&connection, path)?;
         let (head, tally) = read::load(&connection, path)?;
         fold(&connection, path, log)?;
@@ -183,6 +193,17 @@ pub(super) fn require_durability(connection: &Connection, path: &Path) -> Result
     }
 }
 
+/// Makes what an older format lacks, in one transaction with the number of the format.
+fn bring_up_to_date(connection: &mut Connection) -> rusqlite::Result<()> {
+    if pragma(connection, "user_version")? >= i64::from(FORMAT) {
+        return Ok(());
+    }
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(TABLES_2)?;
+    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.commit()
+}
+
 fn check_structure(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let answer: rusqlite::Result<String> =
         connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
@@ -192,10 +213,9 @@ fn check_structure(connection: &Connection, path: &Path) -> Result<(), OpenError
             return Err(OpenError::Damaged { path: path.to_owned(), source: Damage::Structure(answer) });
         }
     }
-    let tables =
-        "SELECT count(*) FROM sqlite_schema WHERE name IN ('record', 'job', 'event', 'job_finished')";
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE name IN ('record', 'job', 'event', 'job_finished', 'answer', 'answer_age')";
     match connection.query_row(tables, [], |row| row.get(0)) {
-        Ok(4_i64) => Ok(()),
+        Ok(6_i64) => Ok(()),
         Ok(_) => Err(OpenError::Damaged { path: path.to_owned(), source: Damage::Tables }),
         Err(source) => Err(explain(path, "check", source)),
     }
