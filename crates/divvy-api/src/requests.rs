@@ -96,6 +96,37 @@ impl<'de> de::Visitor<'de> for SelectionVisitor {
     }
 }
 
+/// A number of 16 bits or nothing. `8.0` is the number 8: JSON knows one kind of number.
+fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
+    struct Whole;
+
+    impl<'de> de::Visitor<'de> for Whole {
+        type Value = Option<u16>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a whole number from 0 to 65535")
+        }
+
+        fn visit_unit<E: de::Error>(self) -> Result<Option<u16>, E> {
+            Ok(None)
+        }
+
+        fn visit_u64<E: de::Error>(self, number: u64) -> Result<Option<u16>, E> {
+            let whole = u16::try_from(number);
+            whole.map(Some).map_err(|_| E::invalid_value(de::Unexpected::Unsigned(number), &self))
+        }
+
+        fn visit_f64<E: de::Error>(self, number: f64) -> Result<Option<u16>, E> {
+            match number.fract() == 0.0 && (0.0..=f64::from(u16::MAX)).contains(&number) {
+                true => Ok(Some(number as u16)),
+                false => Err(E::invalid_value(de::Unexpected::Float(number), &self)),
+            }
+        }
+    }
+
+    deserializer.deserialize_any(Whole)
+}
+
 /// What the GPUs of a request shall be, once it is known that one of both was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Setting {
@@ -117,7 +148,7 @@ fn setting(count: Option<u16>, off: bool) -> Result<Setting, InvalidRequest> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SetPartitionCount {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_number")]
     pub count: Option<u16>,
     /// Not partitioned any more.
     #[serde(default)]
@@ -137,7 +168,7 @@ impl SetPartitionCount {
 #[serde(deny_unknown_fields)]
 pub struct SetPartitionCounts {
     pub gpus: GpuSelection,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_number")]
     pub count: Option<u16>,
     /// Not partitioned any more.
     #[serde(default)]

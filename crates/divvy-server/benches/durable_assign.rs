@@ -108,7 +108,7 @@ async fn take_back(client: &Client, vms: &[String]) {
 }
 
 async fn wait_for_jobs(client: &Client) {
-    for job in client.jobs().await.expect("is answered") {
+    for job in client.jobs(&Default::default()).await.expect("is answered") {
         let mut job = job;
         while !job.is_finished() {
             job = client.job(job.id, JobQuery { wait_ms: Some(30_000) }).await.expect("is answered");

@@ -175,7 +175,7 @@ impl Feed {
 
 impl Listener {
     /// What is new since the last call.
-    pub fn next(&mut self) -> Next {
+    pub fn take(&mut self) -> Next {
         let state = self.feed.state();
         let lost = (!state.ring.remembers(self.at)).then_some(ResetReason::TooSlow);
         if let Some(reason) = self.reset.take().or(lost) {

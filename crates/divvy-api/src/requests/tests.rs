@@ -48,9 +48,17 @@ fn exactly_one_of_count_and_off_is_accepted() {
 
 #[test]
 fn a_count_that_is_not_a_number_of_16_bits_is_not_read() {
-    for text in ["65536", "-1", "4.5", "\"4\"", "true"] {
+    for text in ["65536", "-1", "-1.0", "4.5", "65536.0", "1e99", "\"4\"", "true"] {
         let body = format!("{{\"count\":{text}}}");
         assert!(serde_json::from_str::<SetPartitionCount>(&body).is_err(), "{body} was read");
+    }
+}
+
+#[test]
+fn a_whole_number_is_read_however_it_is_written() {
+    for text in ["4", "4.0", "4e0", "40e-1"] {
+        let body: SetPartitionCount = serde_json::from_str(&format!("{{\"count\":{text}}}")).expect(text);
+        assert_eq!(body.count, Some(4), "{text}");
     }
 }
 

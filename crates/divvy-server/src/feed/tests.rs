@@ -33,7 +33,7 @@ async fn hear(
     let mut heard = Vec::new();
     let reading = async {
         while !heard.last().is_some_and(&until) {
-            let bytes = match listener.next() {
+            let bytes = match listener.take() {
                 Next::Bytes(bytes) => bytes.concat(),
                 Next::Reset(bytes) => bytes.to_vec(),
                 Next::Nothing => {
@@ -158,7 +158,7 @@ fn who_is_too_slow_is_told_to_read_everything_and_then_hears_on() {
         }
         let heard = hear(&mut listener, &mut parser, is_reset).await;
         assert_eq!(heard, [Message::Reset(ResetReason::TooSlow)]);
-        assert!(matches!(listener.next(), Next::Nothing));
+        assert!(matches!(listener.take(), Next::Nothing));
     });
 }
 

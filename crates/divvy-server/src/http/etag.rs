@@ -51,14 +51,14 @@ fn opaque(name: &str) -> Option<&str> {
 /// The versions of which one has to be the present one, as `If-Match` says it.
 pub fn if_match(headers: &HeaderMap) -> Result<Option<Tags>, Failed> {
     let mut tags = Vec::new();
-    let mut given = false;
+    let mut named = 0_usize;
     for value in headers.get_all(header::IF_MATCH) {
-        given = true;
         let text = value.to_str().map_err(|_| malformed())?;
         if text.trim() == "*" {
             return Ok(Some(Tags::Any));
         }
         for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            named += 1;
             match (opaque(name), name.strip_prefix("W/").and_then(opaque)) {
                 (Some(tag), _) => tags.push(tag.to_owned()),
                 // A weak tag is a tag, and never that of a version to be changed.
@@ -67,7 +67,11 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<Tags>, Failed> {
             }
         }
     }
-    Ok(given.then_some(Tags::OneOf(tags)))
+    match (headers.contains_key(header::IF_MATCH), named) {
+        (false, _) => Ok(None),
+        (true, 0) => Err(malformed()),
+        (true, _) => Ok(Some(Tags::OneOf(tags))),
+    }
 }
 
 fn malformed() -> Failed {
@@ -106,7 +110,7 @@ mod tests {
 
     #[test]
     fn what_is_no_tag_is_refused() {
-        for value in ["a", "\"a", "W/a", "\"a\" \"b"] {
+        for value in ["", ",", "a", "\"a", "W/a", "\"a\" \"b"] {
             assert!(if_match(&headers(&[value])).is_err(), "{value} was taken");
         }
     }

@@ -20,22 +20,59 @@ mod stream;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::post;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
+use axum::routing::{MethodRouter, post};
+use divvy_api::paths;
 
 pub use app::App;
 
 /// Largest request body, bytes.
 const BODY_BYTES: usize = 1 << 20;
 
+/// Makes the routes, and in tests the list of them, so that none goes without its description.
+macro_rules! routes {
+    ($name:ident, $list:ident: $($path:path { $($method:ident $handler:path),+ })+) => {
+        fn $name() -> Router<App> {
+            Router::new()$(.route($path, MethodRouter::new()$(.$method($handler))+))+
+        }
+
+        #[cfg(test)]
+        const $list: &[(&str, &[&str])] = &[$(($path, &[$(stringify!($method)),+])),+];
+    };
+}
+
+// Everything that every daemon can be asked.
+routes! { api, API:
+    paths::VERSION { get reads::version }
+    paths::OPENAPI { get openapi::description }
+    paths::GPUS { get lists::gpus }
+    paths::GPU { get reads::gpu }
+    paths::PARTITION_COUNT { put changes::set_count }
+    paths::PARTITION_COUNTS { post changes::set_counts }
+    paths::PARTITIONS { get lists::partitions }
+    paths::VMS { get lists::vms }
+    paths::VM { get reads::vm }
+    paths::ASSIGNMENT { post changes::assign_one, delete changes::unassign_one }
+    paths::ASSIGNMENTS { post changes::assign }
+    paths::UNASSIGNMENTS { post changes::unassign }
+    paths::CHECK { get lists::check }
+    paths::EXPLAIN { get reads::explain }
+    paths::EVENTS { get events::events }
+    paths::STREAM { get stream::stream }
+    paths::JOBS { get jobs::list }
+    paths::JOB { get jobs::show }
+    paths::JOB_CANCEL { post jobs::cancel }
+}
+
+// What only a simulated room can be told.
+routes! { of_room, OF_ROOM:
+    paths::SIM_POWER { post sim::power }
+}
+
 pub fn router(app: App) -> Router {
-    let (mut routes, _) = routes().split_for_parts();
     // The hypervisor's hook is of this machine and of this version, and no part of the API.
-    routes = routes.route(crate::hook::PATH, post(hook::may_start));
+    let mut routes = api().route(crate::hook::PATH, post(hook::may_start));
     if app.room.is_some() {
-        let (room, _) = room_routes().split_for_parts();
-        routes = routes.merge(room);
+        routes = routes.merge(of_room());
     }
     routes
         .fallback(error::no_such_route)
@@ -44,33 +81,4 @@ pub fn router(app: App) -> Router {
         .layer(axum::middleware::from_fn_with_state(app.clone(), peer::admit_peer))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .with_state(app)
-}
-
-/// Everything that every daemon can be asked, each route with its description.
-fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(reads::version))
-        .routes(routes!(openapi::description))
-        .routes(routes!(lists::gpus))
-        .routes(routes!(reads::gpu))
-        .routes(routes!(changes::set_count))
-        .routes(routes!(changes::set_counts))
-        .routes(routes!(lists::partitions))
-        .routes(routes!(lists::vms))
-        .routes(routes!(reads::vm))
-        .routes(routes!(changes::assign_one, changes::unassign_one))
-        .routes(routes!(changes::assign))
-        .routes(routes!(changes::unassign))
-        .routes(routes!(lists::check))
-        .routes(routes!(reads::explain))
-        .routes(routes!(events::events))
-        .routes(routes!(stream::stream))
-        .routes(routes!(jobs::list))
-        .routes(routes!(jobs::show))
-        .routes(routes!(jobs::cancel))
-}
-
-/// What only a simulated room can be told.
-fn room_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(sim::power))
 }

@@ -1,6 +1,7 @@
-//! The description of the whole API. Routes bring their own part (a route cannot be served without one);
-//! what all of them have in common is added here: who may ask, headers, and the problems that any
-//! request can run into. It is made in a test only and frozen in `docs/openapi.json`, which is served.
+//! The description of the whole API. Handlers bring their own part (a test fails for a route without
+//! one); what all of them have in common is added in `complete.rs`: who may ask, headers, the problems
+//! that any request can run into. It is made in tests only and frozen in `docs/openapi.json`; what is
+//! served is that file, so that a daemon carries no machinery that describes it.
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};

@@ -65,7 +65,7 @@ pub async fn stream(
 /// Ends when the client goes away.
 async fn carry(mut listener: Listener, pieces: mpsc::Sender<Bytes>) {
     loop {
-        let batch = match listener.next() {
+        let batch = match listener.take() {
             Next::Bytes(batch) => batch,
             Next::Reset(bytes) => vec![bytes],
             Next::Nothing => {

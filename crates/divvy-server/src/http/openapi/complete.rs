@@ -23,6 +23,7 @@ pub fn complete(mut document: Value) -> Value {
     document["security"] = json!([{ "token": [] }, {}]);
     document["components"]["securitySchemes"] =
         json!({ "token": { "type": "http", "scheme": "bearer", "description": "Over TCP." } });
+    say_numbers(&mut document);
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         schemas.iter_mut().filter(|(name, _)| is_answer(name)).for_each(|(_, schema)| require_all(schema));
     }
@@ -34,6 +35,23 @@ pub fn complete(mut document: Value) -> Value {
         }
     }
     document
+}
+
+/// Every number is an unsigned one: formats would promise less than is taken, or more.
+fn say_numbers(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(say_numbers),
+        Value::Object(members) => {
+            if members.get("format") == Some(&json!("int64")) {
+                members.entry("maximum").or_insert(json!(u64::MAX));
+            }
+            if members.get("format").is_some_and(|format| format == "int64" || format == "int32") {
+                members.remove("format");
+            }
+            members.values_mut().for_each(say_numbers);
+        }
+        _ => {}
+    }
 }
 
 fn is_answer(name: &str) -> bool {
