@@ -11,6 +11,7 @@
 //! then say that all is well. Opening again folds the log into the database, which writes and syncs
 //! every page of it anew. The newest state is kept in memory; the disk is read for history alone.
 
+mod answers;
 mod files;
 mod read;
 mod session;
@@ -98,7 +99,7 @@ impl Embedded {
     }
 
     pub(crate) fn answer(&self, name: &AnswerName) -> Result<Option<KeptAnswer>, StoreError> {
-        self.read(|connection| read::answer(connection, name))
+        self.read(|connection| answers::read(connection, name))
     }
 
     pub(crate) fn append_events(&self, events: Vec<Event>) -> Result<(), StoreError> {
@@ -158,7 +159,8 @@ impl Embedded {
     fn write(&self, writer: &mut Option<Session>, batch: Batch) -> Result<(), StoreError> {
         let session = self.running(writer)?;
         let rows = Rows::of(&batch)?;
-        match session.write(&batch, &rows, &self.limits) {
+        let answers = answers::rows_of(&batch)?;
+        match session.write(&batch, &rows, &answers, &self.limits) {
             Ok(()) => {
                 self.publish(batch.next);
                 Ok(())

@@ -13,7 +13,6 @@ use super::session::{HEAD, HeadRecord, Tally, explain};
 use crate::error::{Damage, OpenError, RecordError};
 use crate::head::{Head, is_finished};
 use crate::record::{Key, RawRecord};
-use crate::{AnswerName, KeptAnswer};
 
 /// Why records could not be read.
 #[derive(Debug)]
@@ -56,7 +55,6 @@ pub(super) fn load(connection: &Connection, path: &Path) -> Result<(Head, Tally)
     head.revision = record.revision;
     head.last_event = record.last_event;
     tally.events = events;
-    tally.answers = count_answers(connection).map_err(explain)?;
     // What was reserved may have been given out before a kill.
     tally.next_job_id = record.job_ids_below;
     tally.job_ids_below = record.job_ids_below;
@@ -122,23 +120,6 @@ fn count_events(connection: &Connection, last: u64) -> Result<Result<u64, Damage
     Ok(Ok(found))
 }
 
-fn count_answers(connection: &Connection) -> Result<u64, ReadError> {
-    Ok(connection.query_row("SELECT count(*) FROM answer", [], |row| row.get(0))?)
-}
-
-pub(super) fn answer(connection: &Connection, name: &AnswerName) -> Result<Option<KeptAnswer>, ReadError> {
-    let mut statement =
-        connection.prepare_cached("SELECT schema, value, checksum FROM answer WHERE name = ?1")?;
-    let record = name.record();
-    let mut rows = statement.query([&record])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let answer: KeptAnswer = raw_record(row, 0)?.unseal(&record)?;
-    if answer.name != *name {
-        return Err(RecordError::Misplaced { record }.into());
-    }
-    Ok(Some(answer))
-}
-
 pub(super) fn job(connection: &Connection, id: JobId) -> Result<Option<Job>, ReadError> {
     let Ok(id) = i64::try_from(id.0) else { return Ok(None) };
     let mut statement =
@@ -201,7 +182,7 @@ fn job_of(row: &Row<'_>) -> Result<Job, ReadError> {
 }
 
 /// The columns schema, value and checksum, from `first` on.
-fn raw_record<'a>(row: &'a Row<'_>, first: usize) -> Result<RawRecord<'a>, ReadError> {
+pub(super) fn raw_record<'a>(row: &'a Row<'_>, first: usize) -> Result<RawRecord<'a>, ReadError> {
     Ok(RawRecord { schema: row.get(first)?, value: bytes(row, first + 1)?, checksum: row.get(first + 2)? })
 }
 

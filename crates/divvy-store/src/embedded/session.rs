@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use serde::{Deserialize, Serialize};
 
 use super::files::{APPLICATION_ID, FORMAT, StateFiles, check_format, inspect_header};
-use super::{read, write};
+use super::{answers, read, write};
 use crate::Revision;
 use crate::error::{Damage, OpenError};
 use crate::head::Head;
@@ -35,13 +35,6 @@ const TABLES: &str = "
     CREATE INDEX job_finished ON job (finished) WHERE finished = 1;
 ";
 
-/// What format 2 has more than format 1.
-const TABLES_2: &str = "
-    CREATE TABLE answer (name TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, schema INTEGER NOT NULL,
-                         value TEXT NOT NULL, checksum INTEGER NOT NULL) STRICT;
-    CREATE INDEX answer_age ON answer (at_ms);
-";
-
 /// What the record [`HEAD`] holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct HeadRecord {
@@ -60,7 +53,6 @@ pub(super) struct Tally {
     pub checksums: u64,
     pub events: u64,
     pub finished_jobs: u64,
-    pub answers: u64,
     pub next_job_id: u64,
     pub job_ids_below: u64,
 }
@@ -100,7 +92,7 @@ fn fill(path: &Path) -> rusqlite::Result<()> {
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.execute_batch(TABLES)?;
-    transaction.execute_batch(TABLES_2)?;
+    transaction.execute_batch(answers::TABLES)?;
     let first = HeadRecord { job_ids_below: 1, ..HeadRecord::default() };
     let record = Record::seal(HEAD, &first).expect("four numbers are writable as JSON");
     write::put_head(&transaction, &record)?;
@@ -199,7 +191,7 @@ fn bring_up_to_date(connection: &mut Connection) -> rusqlite::Result<()> {
         return Ok(());
     }
     let transaction = connection.transaction()?;
-    transaction.execute_batch(TABLES_2)?;
+    transaction.execute_batch(answers::TABLES)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()
 }

@@ -5,6 +5,7 @@
 use divvy_core::job::JobId;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use super::answers::{self, AnswerRow};
 use super::read::{event_name, job_name};
 use super::session::{HEAD, HeadRecord, Session, Tally};
 use crate::error::RecordError;
@@ -21,7 +22,6 @@ pub(super) struct Rows {
     items: Vec<(String, Option<Record>)>,
     jobs: Vec<JobRow>,
     events: Vec<EventRow>,
-    answers: Vec<AnswerRow>,
 }
 
 struct JobRow {
@@ -32,12 +32,6 @@ struct JobRow {
 
 struct EventRow {
     number: u64,
-    at_ms: u64,
-    record: Record,
-}
-
-struct AnswerRow {
-    name: String,
     at_ms: u64,
     record: Record,
 }
@@ -54,13 +48,7 @@ impl Rows {
             let record = Record::seal(&event_name(event.number), &event.event)?;
             Ok(EventRow { number: event.number, at_ms: event.event.at_ms, record })
         });
-        let answers = batch.answers.values().map(|answer| {
-            let name = answer.name.record();
-            let record = Record::seal(&name, answer)?;
-            Ok(AnswerRow { name, at_ms: answer.at_ms, record })
-        });
         Ok(Self {
-            answers: answers.collect::<Result<_, RecordError>>()?,
             items: items.collect::<Result<_, RecordError>>()?,
             jobs: jobs.collect::<Result<_, RecordError>>()?,
             events: events.collect::<Result<_, RecordError>>()?,
@@ -70,7 +58,13 @@ impl Rows {
 
 impl Session {
     /// Writes the batch. After an error it is unknown whether it was written, and this session is over.
-    pub fn write(&mut self, batch: &Batch, rows: &Rows, limits: &Limits) -> rusqlite::Result<()> {
+    pub fn write(
+        &mut self,
+        batch: &Batch,
+        rows: &Rows,
+        answers: &[AnswerRow],
+        limits: &Limits,
+    ) -> rusqlite::Result<()> {
         let mut tally = self.tally;
         tally.next_job_id = tally.next_job_id.max(batch.next_job_id());
         if tally.job_ids_below < tally.next_job_id + JOB_IDS_AHEAD / 2 {
@@ -82,8 +76,8 @@ impl Session {
         }
         put_jobs(&transaction, &mut tally, &rows.jobs, limits)?;
         put_events(&transaction, &mut tally, &rows.events, limits)?;
-        put_answers(&transaction, &mut tally, &rows.answers, limits)?;
         put_head(&transaction, &seal_head(&batch.next, &tally))?;
+        answers::put(&transaction, answers, limits)?;
         transaction.commit()?;
         #[cfg(test)]
         if self.fail_after_commit {
@@ -226,41 +220,7 @@ fn count_aged(
     Ok(aged)
 }
 
-fn put_answers(
-    transaction: &Transaction<'_>,
-    tally: &mut Tally,
-    answers: &[AnswerRow],
-    limits: &Limits,
-) -> rusqlite::Result<()> {
-    let Some(newest_ms) = answers.iter().map(|answer| answer.at_ms).max() else { return Ok(()) };
-    let mut old = transaction.prepare_cached("SELECT count(*) FROM answer WHERE name = ?1")?;
-    let mut put = transaction.prepare_cached(
-        "INSERT INTO answer (name, at_ms, schema, value, checksum) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (name) DO UPDATE SET at_ms = excluded.at_ms, schema = excluded.schema,
-         value = excluded.value, checksum = excluded.checksum",
-    )?;
-    for AnswerRow { name, at_ms, record } in answers {
-        let before: u64 = old.query_row([name], |row| row.get(0))?;
-        tally.answers += 1 - before.min(1);
-        put.execute(params![name, clock_column(*at_ms), record.schema, record.value, record.checksum])?;
-    }
-    let written = answers.len() as u64;
-    let (may_age, aged_before_ms) = limits.answers_that_age(written, newest_ms);
-    let mut aged = transaction.prepare_cached(
-        "SELECT count(*) FROM (SELECT 1 FROM answer WHERE at_ms < ?1 ORDER BY at_ms LIMIT ?2)",
-    )?;
-    let aged: u64 = aged.query_row(params![clock_column(aged_before_ms), may_age], |row| row.get(0))?;
-    let over = limits.answers_over(tally.answers, written).max(aged);
-    if over > 0 {
-        let mut prune = transaction.prepare_cached(
-            "DELETE FROM answer WHERE name IN (SELECT name FROM answer ORDER BY at_ms, name LIMIT ?1)",
-        )?;
-        tally.answers = tally.answers.saturating_sub(prune.execute([over])? as u64);
-    }
-    Ok(())
-}
-
-/// For age alone; the exact time is in the text.
+/// For age alone; the exact time is in the event's text.
 fn clock_column(at_ms: u64) -> i64 {
     i64::try_from(at_ms).unwrap_or(i64::MAX)
 }
