@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
+use divvy_api::views::JobView;
 use divvy_core::change::Change;
 use divvy_core::decide::decide;
 use divvy_core::desired::Desired;
@@ -25,25 +26,28 @@ use divvy_store::{Commit, Store, StoreError};
 use tokio::sync::oneshot;
 
 use crate::clock::now_ms;
-use crate::door::{Answer, AskError, DIVVY, Message};
+use crate::door::{Answer, Ask, AskError, DIVVY, Message, Wish};
 use crate::happenings;
 use crate::hub::{Hub, News, Published};
 use crate::jobs::{self, StepNote};
+use crate::terms::{Once, Terms};
 
 /// Most requests decided and committed together.
 const BATCH: usize = 256;
 /// How often a request is decided again when what it relied on changed.
 const ATTEMPTS: u32 = 5;
-type Reply = oneshot::Sender<Result<Answer, AskError>>;
 
 /// A decided request on its way to the disk.
 struct Pending {
     commit: Commit,
     /// None: nobody waits for it (a job's progress, an observation).
-    asked: Option<(Request, String, u32, Reply)>,
+    asked: Option<Ask>,
     warnings: Vec<Finding>,
     job: Option<Job>,
 }
+
+/// What to keep, what to warn about, and the job that stands for it.
+type Prepared = (Commit, Vec<Finding>, Option<Job>);
 
 pub struct Admission {
     store: Arc<Store>,
@@ -96,17 +100,14 @@ impl Admission {
         let mut pending = Vec::new();
         for request in std::mem::take(&mut self.own) {
             let (reply, _) = oneshot::channel();
-            self.admit((request, DIVVY.to_owned(), ATTEMPTS, reply), &mut ahead, &mut pending);
+            let (wish, principal) = (Wish::Change(request), DIVVY.to_owned());
+            let own =
+                Ask { wish, principal, terms: Terms::default(), dry_run: false, attempts: ATTEMPTS, reply };
+            self.admit(own, &mut ahead, &mut pending);
         }
         for message in batch {
             match message {
-                Message::Ask { request, dry_run: true, reply, .. } => {
-                    // Nobody is left to answer when the asker went away.
-                    let _ = reply.send(self.dry_run(&request));
-                }
-                Message::Ask { request, principal, attempts, reply, .. } => {
-                    self.admit((request, principal, attempts, reply), &mut ahead, &mut pending);
-                }
+                Message::Ask(ask) => self.ask(*ask, &mut ahead, &mut pending),
                 Message::Report { observed, notes, waiting } => {
                     self.take_report(*observed, &notes, &waiting, &ahead, &mut pending)
                 }
@@ -118,9 +119,62 @@ impl Admission {
         waiting
     }
 
+    /// Answers what was answered before, tells a dry run, admits the rest.
+    fn ask(&mut self, ask: Ask, ahead: &mut Desired, pending: &mut Vec<Pending>) {
+        if ask.dry_run {
+            let answer = self.dry_run(&ask);
+            // Nobody is left to answer when the asker went away.
+            let _ = ask.reply.send(answer);
+            return;
+        }
+        let Some(once) = &ask.terms.once else { return self.admit(ask, ahead, pending) };
+        let name = &once.name;
+        let waits = |one: &Pending| one.asked.as_ref()?.terms.once.as_ref().map(|other| other.name == *name);
+        if pending.iter().filter_map(waits).any(|same| same) {
+            // The first one's answer is known after the commit: asked again then.
+            return self.hub.tell(Message::Ask(Box::new(ask)));
+        }
+        match self.answered(once) {
+            None => self.admit(ask, ahead, pending),
+            Some(answer) => {
+                let _ = ask.reply.send(answer);
+            }
+        }
+    }
+
+    /// What was answered under this key, if it still counts.
+    fn answered(&self, once: &Once) -> Option<Result<Answer, AskError>> {
+        let kept = match self.store.answer(&once.name) {
+            Ok(kept) => kept.filter(|kept| Once::counts(kept, now_ms()))?,
+            Err(error) => return Some(Err(AskError::Store(Arc::new(error)))),
+        };
+        if kept.fingerprint != once.fingerprint {
+            return Some(Err(AskError::KeyReused { key: once.name.key.clone() }));
+        }
+        let job = kept.job.map(Arc::new);
+        Some(Ok(Answer::Accepted { job, warnings: kept.warnings, again: true }))
+    }
+
+    /// The thing that a change names must be as its asker saw it, if the asker says so.
+    fn is_unchanged(&self, state: &State, ask: &Ask) -> Result<(), AskError> {
+        let Some(unchanged) = &ask.terms.unchanged else { return Ok(()) };
+        let job = |id| {
+            let kept = || self.store.job(id).ok().flatten().map(|job| JobView::from(&job));
+            self.running.get(&id).map(|job| JobView::from(job.as_ref())).or_else(kept)
+        };
+        match unchanged.holds(state, job) {
+            true => Ok(()),
+            false => Err(AskError::Changed { what: unchanged.in_words() }),
+        }
+    }
+
     /// What a request would change, and by which steps.
-    fn dry_run(&self, request: &Request) -> Result<Answer, AskError> {
-        let change = decide(&self.state, request)?;
+    fn dry_run(&self, ask: &Ask) -> Result<Answer, AskError> {
+        self.is_unchanged(&self.state, ask)?;
+        let change = match &ask.wish {
+            Wish::Change(request) => decide(&self.state, request)?,
+            Wish::Cancel(id) => self.cancelled(&self.state, *id, &ask.principal)?.0.change,
+        };
         let mut after = self.state.desired.clone();
         let mut steps = Vec::new();
         if change.apply(&mut after).is_ok() {
@@ -136,42 +190,47 @@ impl Admission {
     }
 
     /// Decides one request on what the ones before it left.
-    fn admit(
-        &mut self,
-        asked: (Request, String, u32, Reply),
-        ahead: &mut Desired,
-        pending: &mut Vec<Pending>,
-    ) {
-        let (request, principal, ..) = &asked;
+    fn admit(&mut self, ask: Ask, ahead: &mut Desired, pending: &mut Vec<Pending>) {
         let observed = std::mem::take(&mut self.state.observed);
         let working = State { desired: ahead.clone(), observed };
-        let decided = decide(&working, request);
-        let prepared = decided.map(|change| self.prepare(&working, change, request, principal));
+        let prepared = self.prepare(&working, &ask);
         // All of it, so that nothing but `ahead` holds what the change is applied to.
         self.state.observed = working.observed;
         drop(working.desired);
         match prepared {
-            Err(refusal) => {
-                let _ = asked.3.send(Err(refusal.into()));
+            Err(failure) => {
+                let _ = ask.reply.send(Err(failure));
             }
-            Ok(Err(failure)) => {
-                let _ = asked.3.send(Err(failure));
-            }
-            Ok(Ok((commit, warnings, job))) => {
+            Ok((commit, warnings, job)) => {
                 if commit.change.apply(ahead).is_ok() {
-                    pending.push(Pending { commit, asked: Some(asked), warnings, job });
+                    // A report that comes next must not find a cancelled job running.
+                    self.running.extend(
+                        job.iter()
+                            .filter(|_| matches!(ask.wish, Wish::Cancel(_)))
+                            .map(|job| (job.id, Arc::new(job.clone()))),
+                    );
+                    pending.push(Pending { commit, asked: Some(ask), warnings, job });
                 }
             }
         }
     }
 
-    fn prepare(
-        &self,
-        state: &State,
-        change: Change,
-        request: &Request,
-        principal: &str,
-    ) -> Result<(Commit, Vec<Finding>, Option<Job>), AskError> {
+    fn prepare(&self, state: &State, ask: &Ask) -> Result<Prepared, AskError> {
+        self.is_unchanged(state, ask)?;
+        let (mut commit, warnings, job) = match &ask.wish {
+            Wish::Change(request) => self.changed(state, request, &ask.principal)?,
+            Wish::Cancel(id) => {
+                let (commit, job) = self.cancelled(state, *id, &ask.principal)?;
+                (commit, Vec::new(), Some(job))
+            }
+        };
+        let answer = ask.terms.once.as_ref().map(|once| once.answer(now_ms(), job.as_ref(), &warnings));
+        commit.answers.extend(answer);
+        Ok((commit, warnings, job))
+    }
+
+    fn changed(&self, state: &State, request: &Request, principal: &str) -> Result<Prepared, AskError> {
+        let change = decide(state, request)?;
         let warnings = change.warnings.clone();
         if change.is_empty() {
             return Ok((Commit::default(), warnings, None));
@@ -187,7 +246,31 @@ impl Admission {
         let events =
             happenings::of_change(&change, &warnings, principal, job.as_ref().map(|job| job.id), now_ms());
         let jobs = job.iter().cloned().collect();
-        Ok((Commit { change, events, jobs }, warnings, job))
+        Ok((Commit { change, events, jobs, ..Commit::default() }, warnings, job))
+    }
+
+    /// The end of a job and all that takes it back: one change, kept whole or not at all.
+    fn cancelled(&self, state: &State, id: JobId, principal: &str) -> Result<(Commit, Job), AskError> {
+        let now = now_ms();
+        let Some(job) = self.running.get(&id) else {
+            let kept = self.store.job(id).map_err(|error| AskError::Store(Arc::new(error)))?;
+            let why =
+                kept.map_or(Refusal::JobNotFound { name: id.to_string() }, |_| Refusal::JobFinished { id });
+            return Err(why.into());
+        };
+        let (job, requests) = jobs::cancel(job, principal, now)?;
+        let mut after = State { desired: state.desired.clone(), observed: state.observed.clone() };
+        let mut edits = Vec::new();
+        for request in &requests {
+            let one = decide(&after, request)?;
+            if one.apply(&mut after.desired).is_ok() {
+                edits.extend(one.edits);
+            }
+        }
+        let change = Change::of(edits, &state.desired);
+        let mut events = vec![happenings::of_cancelling(&job, principal, now)];
+        events.extend(happenings::of_change(&change, &[], principal, Some(id), now));
+        Ok((Commit { change, events, jobs: vec![job.clone()], ..Commit::default() }, job))
     }
 
     fn take_report(
@@ -238,8 +321,8 @@ impl Admission {
         let (again, kept): (Vec<Pending>, Vec<Pending>) =
             pending.into_iter().partition(|_| refused.next() == Some(true));
         self.answer(kept);
-        for (request, principal, attempts, reply) in again.into_iter().filter_map(|one| one.asked) {
-            self.ask_again(request, principal, attempts, reply);
+        for ask in again.into_iter().filter_map(|one| one.asked) {
+            self.ask_again(ask);
         }
     }
 
@@ -249,7 +332,7 @@ impl Admission {
         for Pending { asked, warnings, job, .. } in kept {
             let job = job.map(Arc::new);
             self.running.extend(job.iter().map(|job| (job.id, Arc::clone(job))));
-            answers.extend(asked.map(|(.., reply)| (reply, Answer::Accepted { job, warnings })));
+            answers.extend(asked.map(|ask| (ask.reply, Answer::Accepted { job, warnings, again: false })));
         }
         self.running.retain(|_, job| job.finished_ms.is_none());
         let news = self.publish();
@@ -261,11 +344,11 @@ impl Admission {
     }
 
     /// What the request relied on changed under it: decided again on the new state, a few times.
-    fn ask_again(&self, request: Request, principal: String, attempts: u32, reply: Reply) {
-        if attempts + 1 < ATTEMPTS {
-            self.hub.tell(Message::Ask { request, principal, dry_run: false, attempts: attempts + 1, reply });
+    fn ask_again(&self, ask: Ask) {
+        if ask.attempts + 1 < ATTEMPTS {
+            self.hub.tell(Message::Ask(Box::new(Ask { attempts: ask.attempts + 1, ..ask })));
         } else {
-            let _ = reply.send(Err(Refusal::Busy { attempts: ATTEMPTS }.into()));
+            let _ = ask.reply.send(Err(Refusal::Busy { attempts: ATTEMPTS }.into()));
         }
     }
 
@@ -274,8 +357,8 @@ impl Admission {
         let snapshot = self.store.snapshot();
         self.state.desired = snapshot.desired;
         self.running = snapshot.unfinished_jobs.iter().map(|job| (job.id, Arc::clone(job))).collect();
-        for (.., reply) in pending.into_iter().filter_map(|one| one.asked) {
-            let _ = reply.send(Err(AskError::Store(Arc::clone(&error))));
+        for ask in pending.into_iter().filter_map(|one| one.asked) {
+            let _ = ask.reply.send(Err(AskError::Store(Arc::clone(&error))));
         }
         self.publish().tell();
     }
@@ -288,7 +371,7 @@ impl Admission {
 
 fn unasked(events: Vec<Event>, jobs: Vec<Job>) -> Pending {
     Pending {
-        commit: Commit { change: Change::default(), events, jobs },
+        commit: Commit { events, jobs, ..Commit::default() },
         asked: None,
         warnings: Vec::new(),
         job: None,

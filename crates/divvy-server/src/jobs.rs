@@ -11,6 +11,7 @@ use divvy_core::job::{Job, JobId, JobKind, JobTarget, Progress, StepRecord, Want
 use divvy_core::observed::{Failure, GpuHealth};
 use divvy_core::plan::Waiting;
 use divvy_core::progress::{Standing, standing};
+use divvy_core::refusal::Refusal;
 use divvy_core::request::Request;
 use divvy_core::state::State;
 use divvy_core::step::{HostStep, Outcome, Step, VmStep};
@@ -193,6 +194,27 @@ fn take_back(target: &JobTarget) -> Option<Request> {
         }
         Wanted::Unassigned { .. } => None,
     }
+}
+
+/// Ends a job before its time: what it has not reached is taken back. What is being taken back from a VM
+/// already goes on, because a partition that may not be clean is not given again.
+pub fn cancel(job: &Job, by: &str, now_ms: u64) -> Result<(Job, Vec<Request>), Refusal> {
+    if job.finished_ms.is_some() {
+        return Err(Refusal::JobFinished { id: job.id });
+    }
+    if job.kind == JobKind::Unassign {
+        return Err(Refusal::JobNotCancellable { id: job.id });
+    }
+    let mut job = job.clone();
+    let mut requests = Vec::new();
+    for target in job.targets.iter_mut().filter(|target| target.progress == Progress::Running) {
+        target.progress = Progress::Failed;
+        target.detail = Some(format!("cancelled by {by}"));
+        target.hint = None;
+        requests.extend(take_back(target));
+    }
+    finish(&mut job, now_ms);
+    Ok((job, requests))
 }
 
 /// A GPU that stopped answering after the change was accepted: nobody knows for how long, so the change

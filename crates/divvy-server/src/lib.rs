@@ -20,14 +20,18 @@ pub mod door;
 pub mod happenings;
 pub mod hub;
 pub mod jobs;
+pub mod terms;
 
 pub mod agent;
 pub mod executor;
 pub mod host_side;
 
 pub mod auth;
+pub mod findings;
 pub mod http;
 pub mod views;
+
+pub mod feed;
 
 pub mod daemon;
 pub mod hook;

@@ -11,6 +11,7 @@
 //! then say that all is well. Opening again folds the log into the database, which writes and syncs
 //! every page of it anew. The newest state is kept in memory; the disk is read for history alone.
 
+mod answers;
 mod files;
 mod journal;
 mod read;
@@ -34,7 +35,7 @@ use crate::error::{OpenError, StoreError};
 use crate::head::{Batch, Head};
 use crate::limits::Limits;
 use crate::watch::Watch;
-use crate::{Commit, Outcomes, Snapshot};
+use crate::{AnswerName, Commit, KeptAnswer, Outcomes, Snapshot};
 
 /// Locks are taken in the order of the fields, so they cannot wait for one another in a circle.
 pub struct Embedded {
@@ -110,6 +111,10 @@ impl Embedded {
         self.read(|connection| read::jobs(connection, after, limit, newer, folded))
     }
 
+    pub(crate) fn answer(&self, name: &AnswerName) -> Result<Option<KeptAnswer>, StoreError> {
+        self.read(|connection| answers::read(connection, name))
+    }
+
     pub(crate) fn append_events(&self, events: Vec<Event>) -> Result<(), StoreError> {
         self.transact(|batch| batch.append(events))
     }
@@ -168,7 +173,8 @@ impl Embedded {
     fn write(&self, writer: &mut Option<Session>, batch: Batch) -> Result<(), StoreError> {
         let session = self.running(writer)?;
         let rows = Rows::of(&batch)?;
-        match session.write(&batch, rows, &self.limits) {
+        let answers = answers::rows_of(&batch)?;
+        match session.write(&batch, rows, &answers, &self.limits) {
             Ok(()) => {
                 self.publish(batch.next);
                 Ok(())

@@ -8,6 +8,7 @@ use divvy_store::Store;
 use tokio::sync::watch;
 
 use crate::auth::Token;
+use crate::feed::Feed;
 use crate::host_side::HostSide;
 use crate::hub::Hub;
 use crate::parts::RoomControl;
@@ -16,6 +17,7 @@ use crate::parts::RoomControl;
 pub struct App {
     pub hub: Hub,
     pub store: Arc<Store>,
+    pub feed: Feed,
     /// The number of the newest event.
     pub newest_event: watch::Receiver<u64>,
     pub name: String,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::{APPLICATION_ID, FORMAT, StateFiles, check_format, inspect_header, lengthen_log};
 use super::journal::{self, Shared};
-use super::{read, rows};
+use super::{answers, read, rows};
 use crate::Revision;
 use crate::error::{Damage, OpenError};
 use crate::head::Head;
@@ -112,6 +112,7 @@ fn fill(path: &Path) -> rusqlite::Result<()> {
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.execute_batch(TABLES)?;
     transaction.execute_batch(JOURNAL)?;
+    transaction.execute_batch(answers::TABLES)?;
     let first = HeadRecord { job_ids_below: 1, ..HeadRecord::default() };
     let record = Record::seal(HEAD, &first).expect("four numbers are writable as JSON");
     rows::put_head(&transaction, &record)?;
@@ -223,9 +224,9 @@ fn check_structure(connection: &Connection, path: &Path, format: i64) -> Result<
             return Err(OpenError::Damaged { path: path.to_owned(), source: Damage::Structure(answer) });
         }
     }
-    let tables = "SELECT count(*) FROM sqlite_schema
-                  WHERE name IN ('record', 'job', 'event', 'job_finished', 'journal')";
-    let expected = if format == 1 { 4 } else { 5 };
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE name IN
+                  ('record', 'job', 'event', 'job_finished', 'journal', 'answer', 'answer_age')";
+    let expected = if format == 1 { 4 } else { 7 };
     match connection.query_row(tables, [], |row| row.get::<_, i64>(0)) {
         Ok(found) if found == expected => Ok(()),
         Ok(_) => Err(OpenError::Damaged { path: path.to_owned(), source: Damage::Tables }),
@@ -237,6 +238,7 @@ fn check_structure(connection: &Connection, path: &Path, format: i64) -> Result<
 fn upgrade(transaction: &Transaction<'_>, format: i64) -> rusqlite::Result<()> {
     if format == 1 {
         transaction.execute_batch(JOURNAL)?;
+        transaction.execute_batch(answers::TABLES)?;
         transaction.pragma_update(None, "user_version", FORMAT)?;
     }
     Ok(())

@@ -4,6 +4,7 @@
 
 use rusqlite::TransactionBehavior;
 
+use super::answers::{self, AnswerRow};
 use super::journal::{self, Pending};
 use super::rows::{EventRow, Rows, put_head};
 use super::session::{HEAD, HeadRecord, Session};
@@ -16,7 +17,13 @@ const JOB_IDS_AHEAD: u64 = 32;
 
 impl Session {
     /// Writes the batch. After an error it is unknown whether it was written, and this session is over.
-    pub fn write(&mut self, batch: &Batch, mut rows: Rows, limits: &Limits) -> rusqlite::Result<()> {
+    pub fn write(
+        &mut self,
+        batch: &Batch,
+        mut rows: Rows,
+        answers: &[AnswerRow],
+        limits: &Limits,
+    ) -> rusqlite::Result<()> {
         let tally = &mut self.tally;
         tally.next_job_id = tally.next_job_id.max(batch.next_job_id());
         if tally.job_ids_below < tally.next_job_id + JOB_IDS_AHEAD / 2 {
@@ -27,22 +34,32 @@ impl Session {
         if self.pending.read().has_room(rows.bytes(), self.journal_entries) {
             let head = self.head_record(&batch.next);
             let number = self.pending.read().last() + 1;
-            journal::append(&self.connection, number, &head, &rows)?;
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            journal::append(&transaction, number, &head, &rows)?;
+            answers::put(&transaction, answers, limits)?;
+            transaction.commit()?;
             #[cfg(test)]
             self.fail_if_told()?;
             self.pending.write().absorb(rows);
             return Ok(());
         }
-        self.fold(&batch.next, &rows)
+        self.fold(&batch.next, &rows, answers, limits)
     }
 
     /// Puts all that waits into the tables, `rows` over it, and empties the journal.
-    pub(super) fn fold(&mut self, head: &Head, rows: &Rows) -> rusqlite::Result<()> {
+    fn fold(
+        &mut self,
+        head: &Head,
+        rows: &Rows,
+        answers: &[AnswerRow],
+        limits: &Limits,
+    ) -> rusqlite::Result<()> {
         let last = self.pending.read().last();
         let mut record = HeadRecord { journal: last, ..self.head_record(head) };
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         self.pending.read().rows.put(&transaction, &mut record.checksums)?;
         rows.put(&transaction, &mut record.checksums)?;
+        answers::put(&transaction, answers, limits)?;
         let sealed = Record::seal(HEAD, &record).expect("five numbers are writable as JSON");
         put_head(&transaction, &sealed)?;
         transaction.prepare_cached("DELETE FROM journal")?.execute([])?;
@@ -60,9 +77,14 @@ impl Session {
         let reserved = self.tally.next_job_id < self.tally.job_ids_below;
         if reserved || self.pending.read().entries > 0 {
             self.tally.job_ids_below = self.tally.next_job_id;
-            self.fold(head, &Rows::default())?;
+            self.fold(head, &Rows::default(), &[], &Limits::default())?;
         }
         Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn fold_now(&mut self, head: &Head) -> rusqlite::Result<()> {
+        self.fold(head, &Rows::default(), &[], &Limits::default())
     }
 
     fn head_record(&self, head: &Head) -> HeadRecord {
