@@ -4,6 +4,7 @@
 use super::damage::{refused_and_left_alone, tamper};
 use super::*;
 use crate::Limits;
+use crate::embedded::journal::ENTRIES;
 use crate::error::RecordError;
 
 /// A store that folds after every third transaction, so that all promises are kept across the seam.
@@ -92,6 +93,51 @@ fn a_large_batch_takes_the_journal_with_it_into_the_tables() {
     store.append_events(vec![event("assigned", 2)]).expect("writes");
     store.append_events(vec![event("assigned", 3); 300]).expect("writes");
     assert_eq!((count(&folder, "journal"), count(&folder, "event")), (0, 302));
+}
+
+#[test]
+fn a_journal_of_many_transactions_or_many_bytes_goes_into_the_tables() {
+    for (events, transactions) in [(1, ENTRIES + 1), (40, 40)] {
+        let folder = filled();
+        let store = open(&folder);
+        for _ in 0..transactions {
+            store.append_events(vec![event("assigned", 2); events]).expect("writes");
+        }
+        let (waiting, kept) = (count(&folder, "journal"), count(&folder, "event"));
+        assert!(waiting < transactions && kept > 1, "{waiting} in the journal, {kept} in the table");
+    }
+}
+
+#[test]
+fn who_reads_while_the_journal_is_folded_sees_each_commit_whole() {
+    const COMMITS: u64 = 100;
+    let folder = filled();
+    let store = open(&folder);
+    with_session(&store, |session| session.journal_entries = 2);
+    let read_all = || loop {
+        let known = store.watch().latest().event;
+        let events = store.events(0, usize::MAX).expect("reads");
+        assert!(events.iter().map(|event| event.number).eq(1..=events.len() as u64));
+        assert!(events.len() as u64 >= known);
+        let jobs = store.jobs(Some(JobId(1)), usize::MAX).expect("reads");
+        assert!(jobs.windows(2).all(|jobs| jobs[0].created_ms == jobs[1].created_ms), "{jobs:?}");
+        if known > COMMITS {
+            break;
+        }
+    };
+    let write_all = || {
+        for version in 1..=COMMITS {
+            let jobs = [2, 3].map(|id| Job { created_ms: version, ..job(id, Progress::Running) });
+            let events = vec![event("assigned", 2)];
+            let kept = Commit { jobs: jobs.to_vec(), events, ..Commit::default() };
+            store.commit(vec![kept]).expect("writes")[0].as_ref().expect("no conflict");
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(read_all);
+        scope.spawn(read_all);
+        write_all();
+    });
 }
 
 #[test]
