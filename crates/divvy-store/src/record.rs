@@ -10,6 +10,7 @@ use divvy_core::assignment::{Assignment, Hold};
 use divvy_core::desired::{Desired, Generation, PartitionSetting};
 use divvy_core::id::{GpuId, PartitionId, ServerId, VmId};
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::error::RecordError;
 
@@ -96,30 +97,30 @@ impl Key {
 }
 
 /// A record as it is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Record {
     pub schema: u32,
-    pub value: String,
+    pub value: Box<RawValue>,
     pub checksum: u32,
 }
 
 impl Record {
     pub fn seal<T: Serialize>(name: &str, value: &T) -> Result<Self, RecordError> {
-        let value = serde_json::to_string(value)
+        let value = to_raw_value(value)
             .map_err(|source| RecordError::Unwritable { record: name.to_owned(), source })?;
         Ok(Self::of_text(name, SCHEMA, value))
     }
 
     /// Of text that is known to be what the schema says.
-    pub fn of_text(name: &str, schema: u32, value: String) -> Self {
-        let checksum = checksum(name, i64::from(schema), value.as_bytes());
+    pub fn of_text(name: &str, schema: u32, value: Box<RawValue>) -> Self {
+        let checksum = checksum(name, i64::from(schema), value.get().as_bytes());
         Self { schema, value, checksum }
     }
 
     pub fn raw(&self) -> RawRecord<'_> {
         RawRecord {
             schema: i64::from(self.schema),
-            value: self.value.as_bytes(),
+            value: self.value.get().as_bytes(),
             checksum: i64::from(self.checksum),
         }
     }

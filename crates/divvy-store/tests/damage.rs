@@ -14,7 +14,8 @@ use tempfile::TempDir;
 
 use crate::model::{Dice, History};
 
-const COMMITS: u64 = 40;
+/// So many that the journal went into the tables once and is half full again.
+const COMMITS: u64 = 100;
 
 /// The two files as a power loss at one moment would leave them, were they written in order.
 #[derive(Clone)]

@@ -1,7 +1,7 @@
 //! The journal: one row for each transaction that is not in the tables yet, and the same rows in memory.
 //!
 //! ```text
-//!   commit ──▶ one row of the journal, synced      … 255 more, or a large batch …
+//!   commit ──▶ one row of the journal, synced      … 63 more, or a large batch …
 //!                                                          │
 //!              record, job, event ◀── all at once ─────────┘  and the journal is empty again
 //! ```
@@ -30,9 +30,9 @@ use crate::head::is_finished;
 use crate::record::{Record, SCHEMA};
 
 /// So many transactions wait in the journal at most …
-pub(super) const ENTRIES: u64 = 256;
+pub(super) const ENTRIES: u64 = 64;
 /// … and so many bytes.
-const BYTES: usize = 512 << 10;
+const BYTES: usize = 256 << 10;
 /// A batch of more bytes is not worth writing twice.
 const LARGE_BYTES: usize = 16 << 10;
 
@@ -122,32 +122,12 @@ pub(super) fn append(
     head: &HeadRecord,
     rows: &Rows,
 ) -> rusqlite::Result<()> {
-    let record = seal(number, head, rows).expect("numbers and texts that are JSON are writable as JSON");
+    let name = entry_name(number);
+    let record = Record::seal(&name, &Entry::of(head, rows)).expect("numbers and JSON are writable as JSON");
     let mut append = connection
         .prepare_cached("INSERT INTO journal (number, schema, value, checksum) VALUES (?1, ?2, ?3, ?4)")?;
-    append.execute(params![number, record.schema, record.value, record.checksum])?;
+    append.execute(params![number, record.schema, record.value.get(), record.checksum])?;
     Ok(())
-}
-
-fn seal(number: u64, head: &HeadRecord, rows: &Rows) -> Result<Record, serde_json::Error> {
-    fn raw(record: &Record) -> Result<&RawValue, serde_json::Error> {
-        serde_json::from_str(&record.value)
-    }
-    let items =
-        rows.items.iter().map(|(key, record)| Ok((Cow::from(key), record.as_ref().map(raw).transpose()?)));
-    let jobs =
-        rows.jobs.iter().map(|(id, job)| Ok((*id, job.as_ref().map(|job| raw(&job.record)).transpose()?)));
-    let events = rows.events.iter().map(|event| Ok((event.number, raw(&event.record)?)));
-    let entry = Entry {
-        revision: head.revision,
-        last_event: head.last_event,
-        job_ids_below: head.job_ids_below,
-        first_event: rows.first_event,
-        items: items.collect::<Result<_, serde_json::Error>>()?,
-        jobs: jobs.collect::<Result<_, serde_json::Error>>()?,
-        events: events.collect::<Result<_, serde_json::Error>>()?,
-    };
-    Ok(Record::of_text(&entry_name(number), SCHEMA, serde_json::to_string(&entry)?))
 }
 
 fn entry_name(number: u64) -> String {
@@ -183,9 +163,26 @@ pub(super) fn read(
     Ok(Ok(pending))
 }
 
-impl Entry<'_> {
+impl<'a> Entry<'a> {
+    fn of(head: &HeadRecord, rows: &'a Rows) -> Self {
+        let items = rows.items.iter();
+        let items = items.map(|(key, record)| (Cow::from(key), record.as_ref().map(|r| r.value.as_ref())));
+        let jobs = rows.jobs.iter();
+        let jobs = jobs.map(|(id, job)| (*id, job.as_ref().map(|job| job.record.value.as_ref())));
+        let events = rows.events.iter().map(|event| (event.number, event.record.value.as_ref()));
+        Self {
+            revision: head.revision,
+            last_event: head.last_event,
+            job_ids_below: head.job_ids_below,
+            first_event: rows.first_event,
+            items: items.collect(),
+            jobs: jobs.collect(),
+            events: events.collect(),
+        }
+    }
+
     fn rows(self, schema: u32) -> Result<Rows, RecordError> {
-        let seal = |name: &str, text: &RawValue| Record::of_text(name, schema, text.get().to_owned());
+        let seal = |name: &str, text: &RawValue| Record::of_text(name, schema, text.to_owned());
         let items = self.items.into_iter().map(|(key, text)| {
             let record = text.map(|text| seal(&key, text));
             (key.into_owned(), record)

@@ -72,9 +72,9 @@ impl Rows {
     /// About how many bytes they take.
     pub fn bytes(&self) -> usize {
         let items = self.items.iter();
-        let items = items.map(|(key, record)| key.len() + record.as_ref().map_or(0, |r| r.value.len()));
-        let jobs = self.jobs.values().flatten().map(|job| job.record.value.len());
-        let events = self.events.iter().map(|event| event.record.value.len());
+        let items = items.map(|(key, record)| key.len() + record.as_ref().map_or(0, |r| r.value.get().len()));
+        let jobs = self.jobs.values().flatten().map(|job| job.record.value.get().len());
+        let events = self.events.iter().map(|event| event.record.value.get().len());
         items.chain(jobs).chain(events).sum()
     }
 
@@ -94,7 +94,13 @@ impl Rows {
             "INSERT INTO event (number, at_ms, schema, value, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?;
         for EventRow { number, at_ms, record } in &self.events {
-            put.execute(params![number, clock_column(*at_ms), record.schema, record.value, record.checksum])?;
+            put.execute(params![
+                number,
+                clock_column(*at_ms),
+                record.schema,
+                record.value.get(),
+                record.checksum
+            ])?;
         }
         let mut prune = transaction.prepare_cached("DELETE FROM event WHERE number < ?1")?;
         prune.execute([self.first_event])?;
@@ -112,7 +118,7 @@ fn put_record(connection: &Connection, key: &str, record: &Record) -> rusqlite::
          ON CONFLICT (key) DO UPDATE
          SET schema = excluded.schema, value = excluded.value, checksum = excluded.checksum",
     )?;
-    put.execute(params![key, record.schema, record.value, record.checksum])?;
+    put.execute(params![key, record.schema, record.value.get(), record.checksum])?;
     Ok(())
 }
 
@@ -152,7 +158,7 @@ fn put_job(
          ON CONFLICT (id) DO UPDATE SET finished = excluded.finished, schema = excluded.schema,
          value = excluded.value, checksum = excluded.checksum",
     )?;
-    put.execute(params![id.0, finished, record.schema, record.value, record.checksum])?;
+    put.execute(params![id.0, finished, record.schema, record.value.get(), record.checksum])?;
     Ok(())
 }
 

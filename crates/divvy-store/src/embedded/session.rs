@@ -1,7 +1,7 @@
 //! One stay in the database: set it up, open it, make sure that it keeps its word, close it. A session
 //! that failed once is dropped, so nothing here mends anything. What the records say is not known here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,6 +68,8 @@ pub(super) struct Tally {
     pub checksums: u64,
     /// The oldest event that is kept, or the next one if none is.
     pub first_event: u64,
+    /// The times of that event and of some that follow it, so that most commits need not look them up.
+    pub oldest_ms: VecDeque<u64>,
     pub finished_jobs: BTreeSet<JobId>,
     pub next_job_id: u64,
     pub job_ids_below: u64,

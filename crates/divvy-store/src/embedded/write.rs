@@ -14,6 +14,8 @@ use crate::record::Record;
 
 /// So many job ids are reserved ahead, so that giving one out costs no wait for the disk.
 const JOB_IDS_AHEAD: u64 = 32;
+/// The times of so many of the oldest events are looked up at once.
+const LOOK_AHEAD: u64 = 256;
 
 impl Session {
     /// Writes the batch. After an error it is unknown whether it was written, and this session is over.
@@ -116,40 +118,55 @@ impl Session {
             let kept = (newest.number + 1).saturating_sub(self.tally.first_event);
             let may_age = limits.events_that_may_age(kept, appended);
             let aged = self.count_aged(&rows.events, may_age, newest.at_ms, limits)?;
-            self.tally.first_event += limits.events_over(kept, appended).max(aged);
+            let over = limits.events_over(kept, appended).max(aged);
+            self.tally.first_event += over;
+            let known = self.tally.oldest_ms.len();
+            self.tally.oldest_ms.drain(..known.min(over as usize));
         }
         rows.first_event = self.tally.first_event;
         Ok(())
     }
 
-    /// How many of the oldest events, without a gap and at most `may_age`, are too old. They are in the
-    /// tables, then in the journal, then among the new ones.
+    /// How many of the oldest events, without a gap and at most `may_age`, are too old.
     fn count_aged(
-        &self,
+        &mut self,
         new: &[EventRow],
         may_age: u64,
         newest_ms: u64,
         limits: &Limits,
     ) -> rusqlite::Result<u64> {
-        if may_age == 0 {
-            return Ok(0);
+        let mut aged = 0;
+        while aged < may_age as usize {
+            if aged == self.tally.oldest_ms.len() {
+                self.look_up_oldest(new)?;
+            }
+            match self.tally.oldest_ms.get(aged) {
+                Some(at_ms) if limits.is_aged(*at_ms, newest_ms) => aged += 1,
+                _ => break,
+            }
         }
-        let first = self.tally.first_event;
-        let mut oldest = self
+        Ok(aged as u64)
+    }
+
+    /// Some more times: from the tables, or if those have none from the journal, or from the new events.
+    fn look_up_oldest(&mut self, new: &[EventRow]) -> rusqlite::Result<()> {
+        let oldest_ms = &mut self.tally.oldest_ms;
+        let from = self.tally.first_event + oldest_ms.len() as u64;
+        let mut statement = self
             .connection
             .prepare_cached("SELECT at_ms FROM event WHERE number >= ?1 ORDER BY number LIMIT ?2")?;
-        let mut rows = oldest.query([first, may_age])?;
-        let mut aged = 0;
+        let mut rows = statement.query([from, LOOK_AHEAD])?;
+        let mut found = false;
         while let Some(row) = rows.next()? {
-            if !limits.is_aged(row.get(0)?, newest_ms) {
-                return Ok(aged);
-            }
-            aged += 1;
+            oldest_ms.push_back(row.get(0)?);
+            found = true;
         }
-        let pending = self.pending.read();
-        let events = pending.rows.events.iter().chain(new).filter(|event| event.number >= first);
-        let events = events.take((may_age - aged) as usize);
-        Ok(aged + events.take_while(|event| limits.is_aged(event.at_ms, newest_ms)).count() as u64)
+        if !found {
+            let pending = self.pending.read();
+            let events = pending.rows.events.iter().chain(new).filter(|event| event.number >= from);
+            oldest_ms.extend(events.map(|event| event.at_ms).take(LOOK_AHEAD as usize));
+        }
+        Ok(())
     }
 
     #[cfg(test)]

@@ -4,6 +4,7 @@
 use super::damage::{refused_and_left_alone, tamper};
 use super::*;
 use crate::Limits;
+use crate::embedded::journal::ENTRIES;
 use crate::error::RecordError;
 
 /// A store that folds after every third transaction, so that all promises are kept across the seam.
@@ -92,6 +93,63 @@ fn a_large_batch_takes_the_journal_with_it_into_the_tables() {
     store.append_events(vec![event("assigned", 2)]).expect("writes");
     store.append_events(vec![event("assigned", 3); 300]).expect("writes");
     assert_eq!((count(&folder, "journal"), count(&folder, "event")), (0, 302));
+}
+
+#[test]
+fn a_journal_of_many_transactions_or_many_bytes_goes_into_the_tables() {
+    for (events, transactions) in [(1, ENTRIES + 1), (40, 40)] {
+        let folder = filled();
+        let store = open(&folder);
+        for _ in 0..transactions {
+            store.append_events(vec![event("assigned", 2); events]).expect("writes");
+        }
+        let (waiting, kept) = (count(&folder, "journal"), count(&folder, "event"));
+        assert!(waiting < transactions && kept > 1, "{waiting} in the journal, {kept} in the table");
+    }
+}
+
+#[test]
+fn who_reads_while_the_journal_is_folded_sees_each_commit_whole() {
+    const COMMITS: u64 = 100;
+    let folder = filled();
+    let store = open(&folder);
+    with_session(&store, |session| session.journal_entries = 2);
+    let read_all = || loop {
+        let known = store.watch().latest().event;
+        let events = store.events(0, usize::MAX).expect("reads");
+        assert!(events.iter().map(|event| event.number).eq(1..=events.len() as u64));
+        assert!(events.len() as u64 >= known);
+        let jobs = store.jobs(Some(JobId(1)), usize::MAX).expect("reads");
+        assert!(jobs.windows(2).all(|jobs| jobs[0].created_ms == jobs[1].created_ms), "{jobs:?}");
+        if known > COMMITS {
+            break;
+        }
+    };
+    let write_all = || {
+        for version in 1..=COMMITS {
+            let jobs = [2, 3].map(|id| Job { created_ms: version, ..job(id, Progress::Running) });
+            let events = vec![event("assigned", 2)];
+            let kept = Commit { jobs: jobs.to_vec(), events, ..Commit::default() };
+            store.commit(vec![kept]).expect("writes")[0].as_ref().expect("no conflict");
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(read_all);
+        scope.spawn(read_all);
+        write_all();
+    });
+}
+
+#[test]
+fn a_reader_that_a_fold_overtakes_sees_the_tables_alone() {
+    let folder = filled();
+    let store = open(&folder);
+    store.put_job(job(2, Progress::Running)).expect("writes");
+    let (newer, folded) = embedded(&store).pending.read().jobs_after(None);
+    store.put_job(job(2, Progress::Failed)).expect("writes");
+    fold(&store);
+    let jobs = embedded(&store).read(|connection| read::jobs(connection, None, 9, newer, folded));
+    assert_eq!(jobs.expect("reads"), [job(1, Progress::Running), job(2, Progress::Failed)]);
 }
 
 #[test]
@@ -244,15 +302,15 @@ fn a_row_that_is_missing_from_the_journal_is_noticed() {
 #[test]
 fn a_row_of_the_journal_that_is_in_the_tables_already_is_refused() {
     let folder = killed_with_a_journal();
-    let (journal, other) = (killed(&folder), killed(&folder));
-    drop(open(&folder));
-    let copy = format!(
-        "ATTACH '{}' AS old; INSERT INTO journal SELECT * FROM old.journal",
-        database(&other).display()
-    );
-    drop(journal);
+    let row = |row: &rusqlite::Row<'_>| {
+        Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?, row.get::<_, String>(2)?, row.get::<_, u64>(3)?))
+    };
     let connection = Connection::open(database(&folder)).expect("opens");
-    connection.execute_batch(&copy).expect("copies");
+    let first = connection.query_row("SELECT * FROM journal ORDER BY number", [], row).expect("reads");
+    drop(connection);
+    drop(open(&folder));
+    let connection = Connection::open(database(&folder)).expect("opens");
+    connection.execute("INSERT INTO journal VALUES (?1, ?2, ?3, ?4)", first).expect("writes");
     drop(connection);
     let error = refused_and_left_alone(&folder);
     let damage = matches!(error, OpenError::Damaged { source: Damage::JournalBroken { .. }, .. });
