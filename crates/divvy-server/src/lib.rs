@@ -26,6 +26,7 @@ pub mod executor;
 pub mod host_side;
 
 pub mod auth;
+pub mod console;
 pub mod http;
 pub mod views;
 
