@@ -40,14 +40,50 @@ function problemOf(reply: Reply): Problem {
   };
 }
 
+async function reply(request: Ask): Promise<Reply> {
+  const got = await transport.send({ ...request, headers: { ...credentials(request.method), ...request.headers } });
+  if (got.status === 401 && request.path !== SESSION) signedOut();
+  if (got.status < 200 || got.status >= 300) throw new Refused(problemOf(got), got.retryAfter);
+  return got;
+}
+
 async function ask<T>(request: Ask): Promise<T> {
-  const reply = await transport.send({ ...request, headers: { ...credentials(request.method), ...request.headers } });
-  if (reply.status === 401 && request.path !== SESSION) signedOut();
-  if (reply.status < 200 || reply.status >= 300) throw new Refused(problemOf(reply), reply.retryAfter);
-  return reply.document as T;
+  return (await reply(request)).document as T;
+}
+
+/** A whole list, page by page where the server gives it so. */
+async function list<T>(first: string): Promise<T[]> {
+  let all: T[] = [];
+  for (let path: string | null = first; path !== null;) {
+    const page: Reply = await reply({ method: 'GET', path });
+    all = all.concat(page.document as T[]);
+    path = page.next;
+  }
+  return all;
 }
 
 const SESSION = '/v1/session';
+
+/** The last change that nobody answered: whether it was made is not known. */
+let unanswered: { what: string; key: string } | null = null;
+
+function newKey(): string {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** A change is sent under a key, and the same one again under the same key, so that it is made once. */
+async function change(path: string, body: object): Promise<Accepted> {
+  const what = path + JSON.stringify(body);
+  const key = unanswered?.what === what ? unanswered.key : newKey();
+  try {
+    const accepted = await ask<Accepted>({ method: 'POST', path, body, headers: { 'idempotency-key': key } });
+    unanswered = null;
+    return accepted;
+  } catch (error) {
+    unanswered = error instanceof Unreachable ? { what, key } : null;
+    throw error;
+  }
+}
 
 /** A name as one part of a path; one of dots alone would climb. */
 function part(name: string): string {
@@ -58,12 +94,14 @@ const get = <T>(path: string, signal?: AbortSignal): Promise<T> =>
   ask<T>(signal ? { method: 'GET', path, signal } : { method: 'GET', path });
 
 export const version = (): Promise<Version> => get('/v1/version');
-export const gpus = (): Promise<Gpu[]> => get('/v1/gpus');
-export const partitions = (): Promise<Partition[]> => get('/v1/partitions');
-export const vms = (): Promise<Vm[]> => get('/v1/vms');
-export const findings = (): Promise<Finding[]> => get('/v1/check');
+export const gpus = (): Promise<Gpu[]> => list('/v1/gpus');
+export const partitions = (): Promise<Partition[]> => list('/v1/partitions');
+export const vms = (): Promise<Vm[]> => list('/v1/vms');
+export const findings = (): Promise<Finding[]> => list('/v1/check');
 export const jobs = (): Promise<Job[]> => get('/v1/jobs');
 export const job = (id: number): Promise<Job> => get(`/v1/jobs/${id}`);
+/** Ends a running job where it stands; an older server has no such thing. */
+export const cancelJob = (id: number): Promise<unknown> => ask({ method: 'POST', path: `/v1/jobs/${id}/cancel`, body: {} });
 export const explain = (name: string): Promise<Explanation> => get(`/v1/explain/${part(name)}`);
 export const newestHappenings = (limit: number): Promise<Happening[]> => get(`/v1/events?limit=${limit}`);
 export const happeningsAfter = (after: number, waitMs: number, signal: AbortSignal): Promise<Happening[]> =>
@@ -94,7 +132,6 @@ export const power = (vm: string, on: boolean): Promise<Vm> =>
   ask({ method: 'POST', path: `/v1/sim/vms/${part(vm)}/power`, body: { on } });
 
 const countBody = ({ gpus: ids, wish }: CountRequest) => ({ gpus: ids, ...wish });
-const change = (path: string, body: object): Promise<Accepted> => ask({ method: 'POST', path, body });
 const plan = (path: string, body: object): Promise<Plan> =>
   ask({ method: 'POST', path, body: { ...body, dry_run: true } });
 
@@ -113,7 +150,7 @@ export async function changes(
   const stream = await transport.open({ method: 'GET', path: '/v1/stream', headers, signal });
   if (stream.status === 401) signedOut();
   if (stream.status !== 200) {
-    throw new Refused(problemOf({ status: stream.status, retryAfter: null, document: null }));
+    throw new Refused(problemOf({ status: stream.status, retryAfter: null, next: null, document: null }));
   }
   return sentEvents(stream.text, onPiece);
 }

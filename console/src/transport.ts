@@ -13,6 +13,8 @@ export interface Reply {
   status: number;
   /** Seconds to wait before asking again, where the server says so. */
   retryAfter: number | null;
+  /** Where a list goes on, if it does. */
+  next: string | null;
   /** The document, or null where the answer is none. */
   document: unknown;
 }
@@ -51,6 +53,10 @@ async function fetched(ask: Ask): Promise<Response> {
   }
 }
 
+function nextOf(response: Response): string | null {
+  return /<([^>]+)>\s*;\s*rel="?next"?/.exec(response.headers.get('link') ?? '')?.[1] ?? null;
+}
+
 async function* pieces(response: Response): AsyncIterable<string> {
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   if (!reader) return;
@@ -79,7 +85,12 @@ export const fetchTransport: Transport = {
       // A body that broke off is a lost connection; one that is no JSON is no document.
       if (!(cause instanceof SyntaxError)) throw new Unreachable(cause);
     }
-    return { status: response.status, retryAfter: Number.isFinite(retryAfter) ? retryAfter : null, document };
+    return {
+      status: response.status,
+      retryAfter: Number.isFinite(retryAfter) ? retryAfter : null,
+      next: nextOf(response),
+      document,
+    };
   },
 
   async open(ask) {

@@ -6,7 +6,7 @@ export type PartitionState = 'free' | 'assigned' | 'in_use' | 'releasing' | 'qua
 export type Power = 'off' | 'running' | 'paused' | 'unknown';
 export type Severity = 'info' | 'warning' | 'needs_accept' | 'error' | 'unknown';
 export type SubjectKind = 'cluster' | 'server' | 'gpu' | 'partition' | 'vm' | 'unknown';
-export type Progress = 'running' | 'succeeded' | 'failed';
+export type Progress = 'running' | 'succeeded' | 'failed' | 'cancelled';
 
 export interface Gpu {
   id: string;

@@ -1,9 +1,10 @@
 // What every test of the console needs: a real divvyd on a simulated room, the command line as another
 // client, and a browser that is signed in and remembers what it complained about.
 
+import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -44,13 +45,15 @@ export class Room {
   #folder;
   #child = null;
 
-  static async start(name) {
+  /** `edit` may change the room before it opens: its servers, and their VMs' definitions. */
+  static async start(name, edit = null) {
     const room = new Room();
     room.#name = name;
     room.#folder = await mkdtemp(path.join(tmpdir(), 'dvc-'));
     room.port = await freePort();
     room.url = `http://127.0.0.1:${room.port}`;
     await room.start();
+    if (edit !== null) await room.#edit(edit);
     room.token = (await readFile(path.join(room.#folder, 'state/token'), 'utf8')).trim();
     return room;
   }
@@ -72,6 +75,15 @@ export class Room {
       if (child.exitCode !== null) throw new Error(`divvyd ended: ${said}`);
       return this.divvy('version').then(() => true, () => false);
     });
+  }
+
+  async #edit(edit) {
+    await this.stop();
+    const file = path.join(this.#folder, 'state', `room-${this.#name}.json`);
+    const kept = JSON.parse(await readFile(file, 'utf8'));
+    edit(kept);
+    await writeFile(file, JSON.stringify(kept));
+    await this.start();
   }
 
   async stop() {
@@ -146,6 +158,17 @@ export async function openConsole(room, { viewport = WIDE, theme = 'light', dire
   return { context, page, complaints };
 }
 
+/** Runs a test in a window of its own, and fails when the browser had something to complain about. */
+export async function inConsole(room, options, test) {
+  const { context, page, complaints } = await openConsole(room, options);
+  try {
+    await test(page);
+    assert.deepEqual(complaints, []);
+  } finally {
+    await context.close();
+  }
+}
+
 export async function signInWithToken(page, token) {
   await page.getByLabel('Token', { exact: true }).first().check();
   await page.getByRole('textbox', { name: 'Token' }).fill(token);
@@ -159,3 +182,14 @@ export async function visit(page, address, heading) {
   await page.evaluate((to) => { location.hash = to; }, address);
   await page.getByRole('heading', { level: 1, name: heading }).waitFor();
 }
+
+/** What a dialog is opened by, and the dialog. */
+export async function openDialog(page, button) {
+  await page.getByRole('button', { name: button }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.waitFor();
+  return dialog;
+}
+
+/** One of the numbers of the first page. */
+export const kpi = (page, name) => page.getByRole('list', { name: 'In numbers' }).getByRole('listitem').filter({ hasText: name }).locator('.kpi-value');

@@ -69,7 +69,13 @@ try {
   for (const theme of ['light', 'dark']) {
     for (const [size, viewport] of [['wide', WIDE], ['narrow', NARROW]]) {
       const shot = (page) => async (name) => {
+        // What is far below the window is drawn only when it comes near.
+        if (name === 'overview') {
+          await page.setViewportSize({ ...viewport, height: 1600 });
+          await page.getByText('vm-008').waitFor();
+        }
         await page.screenshot({ path: path.join(folder, `${name}-${theme}-${size}.png`), fullPage: !name.startsWith('dialog') });
+        await page.setViewportSize(viewport);
       };
       const signedOut = await openConsole(room, { viewport, theme, signIn: false });
       await signedOut.page.getByRole('button', { name: 'Sign in' }).waitFor();

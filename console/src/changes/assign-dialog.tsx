@@ -14,7 +14,7 @@ import { Dialog, openDialog } from '../ui/dialog.tsx';
 import { Empty } from '../ui/empty.tsx';
 import { Filter, Select, fits } from '../ui/filter.tsx';
 import { Notice } from '../ui/problem.tsx';
-import { asManyAsFit, tooMany, whyNotVm, type Capacity } from './assign-rules.ts';
+import { asManyAsFit, freeFor, tooMany, whyNotVm, type Capacity } from './assign-rules.ts';
 import { ChangeActions, PlanBox, usePlan, useSending } from './plan.tsx';
 
 /** Nobody scrolls through more; searching narrows the list. */
@@ -53,6 +53,7 @@ function AssignDialog({ start, startGpu }: { start: readonly string[]; startGpu:
         <div class="panel">
           <Combobox label="Partition of" value={gpuId.value} choices={gpuChoices()} onChoose={(id) => { gpuId.value = id; }} />
           <p class="hint">Divvy picks the partition: one that is free and was proved clean.</p>
+          <Room list={list} capacity={capacity} />
           {errors.map((error) => <Notice key={error} tone="danger"><p>{error}</p></Notice>)}
           <PlanBox planned={planned}>
             {(planned.problem?.code === 'not_accepted' || accepted.value.size > 0) && (
@@ -62,6 +63,18 @@ function AssignDialog({ start, startGpu }: { start: readonly string[]; startGpu:
         </div>
       </div>
     </Dialog>
+  );
+}
+
+/** How much of each server the choice takes. */
+function Room({ list, capacity }: { list: readonly Vm[]; capacity: Capacity }) {
+  const concerned = [...new Set(list.map((vm) => vm.server))].sort(naturally);
+  return (
+    <ul class="plain-list" aria-label="What the choice takes">
+      {concerned.map((server) => (
+        <li key={server}><strong>{server}</strong>: {number(list.filter((vm) => vm.server === server).length)} of {count(freeFor(server, capacity), 'free partition')}</li>
+      ))}
+    </ul>
   );
 }
 
@@ -110,7 +123,10 @@ function ChooseVms({ chosen, capacity }: { chosen: Ids; capacity: Capacity }) {
   const server = useSignal('');
   const all = useComputed(() => [...vms.value.values()].sort((one, two) => naturally(`${one.server} ${one.name}`, `${two.server} ${two.name}`)));
   const inServer = (vm: Vm) => (server.value === '' || vm.server === server.value) && (capacity.gpu === null || capacity.gpu.server === vm.server);
-  const fitting = all.value.filter((vm) => inServer(vm) && fits(typed.value, vm.name, vm.server, vm.id));
+  const found = all.value.filter((vm) => inServer(vm) && fits(typed.value, vm.name, vm.server, vm.id));
+  // Those that can get one first: the list is cut, and the others are there for their reasons only.
+  const can = new Set(found.filter((vm) => whyNotVm(vm, capacity) === null));
+  const fitting = [...can, ...found.filter((vm) => !can.has(vm))];
   const choose = (id: string, isOn: boolean) => {
     const next = new Set(chosen.value);
     isOn ? next.add(id) : next.delete(id);

@@ -145,7 +145,7 @@ function OfServer({ server, chosen }: { server: string; chosen: Chosen }) {
           <label key={gpu.id} class={why === null ? 'choose-line inner' : 'choose-line inner barred'}>
             <input type="checkbox" checked={chosen.value.has(gpu.id)} disabled={why !== null} onChange={(event) => set([gpu.id], event.currentTarget.checked)} />
             <span>
-              {gpu.model} <span class="hint">{gpu.pci_address} · {bytes(gpu.memory_bytes)} · {gpu.partition_count ? `split into ${number(gpu.partition_count)}` : words(gpu.mode)}</span>
+              {gpu.model} <span class="hint">{gpu.pci_address} · {bytes(gpu.memory_bytes)} · {gpu.partition_count ? `split into ${number(gpu.partition_count)}` : gpu.mode === 'partitionable' ? 'not split' : words(gpu.mode)}</span>
               {why !== null && <span class="why">{why}</span>}
             </span>
           </label>

@@ -5,8 +5,14 @@ import { effect } from '@preact/signals';
 import { to } from '../router.ts';
 import { jobs, takeJob } from '../store.ts';
 import type { Accepted, Job } from '../types.ts';
-import { toast } from '../ui/toast.tsx';
+import { toast, type Toast } from '../ui/toast.tsx';
 import { jobTitle } from '../jobs/words.ts';
+
+const ENDS: { failed: [Toast['tone'], string]; [progress: string]: [Toast['tone'], string] } = {
+  succeeded: ['good', 'Done'],
+  cancelled: ['calm', 'Cancelled'],
+  failed: ['danger', 'Failed'],
+};
 
 /** Jobs that were started here and have not ended yet. */
 const mine = new Set<number>();
@@ -27,12 +33,14 @@ const linkTo = (job: Job) => ({ to: to('jobs', job.id), text: `Job ${job.id}` })
 /** Tells until the answer is called. */
 export function tellEnds(): () => void {
   return effect(() => {
+    // Read also while there is nothing to look for, or the effect would not be told of the first job.
+    const all = jobs.value;
     for (const id of mine) {
-      const job = jobs.value.get(id);
+      const job = all.get(id);
       if (!job || job.progress === 'running') continue;
       mine.delete(id);
-      const isDone = job.progress === 'succeeded';
-      toast({ tone: isDone ? 'good' : 'danger', text: `${isDone ? 'Done' : 'Failed'}: ${jobTitle(job)}.`, link: linkTo(job) });
+      const [tone, word] = ENDS[job.progress] ?? ENDS['failed'];
+      toast({ tone, text: `${word}: ${jobTitle(job)}.`, link: linkTo(job) });
     }
   });
 }

@@ -14,6 +14,9 @@ import { follow } from './follow.ts';
 /** Nobody types or clicks faster than the server is asked. */
 const PAUSE_MS = 200;
 
+/** So many are shown without being asked for. */
+const FEW_STEPS = 12;
+
 export interface Planned {
   isAsking: boolean;
   plan: Plan | null;
@@ -62,7 +65,7 @@ function Steps({ plan }: { plan: Plan }) {
   if (plan.steps.length === 0) return <p>It is so already; there is nothing to do.</p>;
   const servers = new Set(plan.steps.map((step) => step.server)).size;
   return (
-    <details class="steps">
+    <details class="steps" open={plan.steps.length <= FEW_STEPS}>
       <summary>{count(plan.steps.length, 'step')} on {count(servers, 'server')}</summary>
       <ol>{plan.steps.map((step, nth) => <li key={nth}><span class="hint">{step.server}</span> {step.text}</li>)}</ol>
     </details>

@@ -30,6 +30,17 @@ export function FindingLine({ finding }: { finding: Finding }) {
   );
 }
 
+/** The same in a line, for where the mend is one page away. */
+export function ShortFinding({ finding }: { finding: Finding }) {
+  return (
+    <li class={`finding short severity-${finding.severity}`}>
+      <Badge word={finding.severity} />
+      <SubjectLink subject={finding.subject} />
+      <p>{finding.text}</p>
+    </li>
+  );
+}
+
 /** Findings about one thing and what belongs to it. */
 export function about(findings: readonly Finding[], belongs: (subject: Subject) => boolean): Finding[] {
   return findings.filter((one) => belongs(one.subject));

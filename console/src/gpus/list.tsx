@@ -26,7 +26,6 @@ const COLUMNS: Column<Gpu>[] = [
   { head: 'Memory', cell: (gpu) => bytes(gpu.memory_bytes), by: (gpu) => gpu.memory_bytes ?? -1, isNumber: true, room: 'medium' },
   { head: 'Each partition', cell: (gpu) => bytes(gpu.memory_per_partition_bytes), by: (gpu) => gpu.memory_per_partition_bytes ?? -1, isNumber: true, room: 'wide' },
   { head: 'Valid counts', cell: (gpu) => gpu.valid_partition_counts.map((one) => number(one)).join(', '), room: 'wide' },
-  { head: 'Serial', cell: (gpu) => <span class="mono">{gpu.serial ?? ''}</span>, by: (gpu) => gpu.serial ?? '', room: 'wide' },
   { head: 'Findings', cell: (gpu) => number(gpu.findings), by: (gpu) => gpu.findings, isNumber: true, room: 'medium' },
 ];
 

@@ -1,6 +1,7 @@
 // One job: each GPU or VM that it changes, the steps that were taken, and what it waits for. It goes on
 // whether somebody looks or not.
 
+import { useSignal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import * as api from '../api.ts';
 import * as cli from '../cli.ts';
@@ -11,6 +12,8 @@ import type { JobTarget } from '../types.ts';
 import { Badge } from '../ui/badge.tsx';
 import { Advice, SameOnCli } from '../ui/copy.tsx';
 import { Facts, Gone, Page, Section } from '../ui/page.tsx';
+import { problemOf } from '../ui/problem.tsx';
+import { toast } from '../ui/toast.tsx';
 import { JobProgress, Took } from './line.tsx';
 import { jobTitle, targetName } from './words.ts';
 
@@ -24,7 +27,7 @@ export function JobPage({ id }: { id: string }) {
   }, [id, isRead.value, job === undefined]);
   if (!job) return <Gone what="job" up={UP} />;
   return (
-    <Page title={`Job ${job.id}`} up={UP} subtitle={<>{jobTitle(job)} <JobProgress job={job} /></>}>
+    <Page title={`Job ${job.id}`} up={UP} actions={job.progress === 'running' && <CancelButton id={job.id} />} subtitle={<>{jobTitle(job)} <JobProgress job={job} /></>}>
       {job.progress === 'running' && <p class="hint">It goes on when you leave this page; you find it under Jobs.</p>}
       <Facts
         facts={[
@@ -38,6 +41,22 @@ export function JobPage({ id }: { id: string }) {
       <SameOnCli command={cli.showJob(job.id)} />
     </Page>
   );
+}
+
+/** Ends it where it stands; what was done stays, and the list of targets says what that is. */
+function CancelButton({ id }: { id: number }) {
+  const isAsking = useSignal(false);
+  const press = () => {
+    isAsking.value = true;
+    api.cancelJob(id).then(
+      () => toast({ tone: 'calm', text: `Job ${id} is being ended.` }),
+      (error: unknown) => {
+        const { code, detail } = problemOf(error);
+        toast({ tone: 'danger', text: code === 'no_such_route' ? 'This server cannot cancel jobs.' : detail });
+      },
+    ).finally(() => { isAsking.value = false; });
+  };
+  return <button type="button" class="button" disabled={isAsking.value} onClick={press}>Cancel the job</button>;
 }
 
 function Target({ target }: { target: JobTarget }) {

@@ -12,6 +12,7 @@ function named(names: string[]): string {
   return list.format(more > 0 ? [...names.slice(0, NAMED), `${more} more`] : names);
 }
 
+/** Begins in lower case, for the middle of a sentence. */
 export function jobTitle(job: Job): string {
   const vms = job.targets.map((one) => one.vm_name ?? one.vm).filter((name) => name !== null);
   if (job.kind === 'assign') return `assign a partition to ${named(vms)}`;

@@ -12,7 +12,7 @@ import { SameOnCli } from '../ui/copy.tsx';
 import { Empty } from '../ui/empty.tsx';
 import { Filter, fits } from '../ui/filter.tsx';
 import { Page, Section } from '../ui/page.tsx';
-import { FindingLine } from '../checks/line.tsx';
+import { ShortFinding } from '../checks/line.tsx';
 import { JobLine } from '../jobs/line.tsx';
 import { ServerPicture } from './server.tsx';
 
@@ -83,9 +83,9 @@ function Attention() {
   if (list.length === 0) return null;
   const more = list.length - MOST_FINDINGS;
   return (
-    <Section title="Needs attention" aside={<a href={to('checks')}>All checks</a>}>
+    <Section title="Needs attention" aside={<a href={to('checks')}>All checks, with their mend</a>}>
       <ul class="findings">
-        {list.slice(0, MOST_FINDINGS).map((one, nth) => <FindingLine key={nth} finding={one} />)}
+        {list.slice(0, MOST_FINDINGS).map((one, nth) => <ShortFinding key={nth} finding={one} />)}
       </ul>
       {more > 0 && <p><a href={to('checks')}>{count(more, 'more finding')}</a></p>}
     </Section>

@@ -67,7 +67,7 @@ function ServerName() {
   return (
     <span class="server-name">
       <span>{about.server}</span>
-      {about.room !== null && <span class="room">simulated room {about.room}</span>}
+      {about.room !== null && <span class="room">simulated</span>}
     </span>
   );
 }

@@ -30,6 +30,7 @@ const LOOKS: Record<string, [Tone, IconName, string?]> = {
   // jobs
   succeeded: ['good', 'check'],
   failed: ['danger', 'error'],
+  cancelled: ['muted', 'barred'],
   changed: ['good', 'check'],
   already: ['muted', 'check', 'was so already'],
   // everything

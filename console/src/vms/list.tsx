@@ -7,7 +7,7 @@ import { openUnassign } from '../changes/unassign-dialog.tsx';
 import { count, number, system } from '../format.ts';
 import { naturally } from '../order.ts';
 import { to } from '../router.ts';
-import { servers, vms } from '../store.ts';
+import { gpus, servers, vms } from '../store.ts';
 import type { Vm } from '../types.ts';
 import { Badge } from '../ui/badge.tsx';
 import { SameOnCli } from '../ui/copy.tsx';
@@ -20,7 +20,7 @@ const COLUMNS: Column<Vm>[] = [
   { head: 'VM', cell: (vm) => <a href={to('vms', vm.id)}>{vm.name}</a>, by: (vm) => vm.name },
   { head: 'Server', cell: (vm) => vm.server, by: (vm) => vm.server },
   { head: 'Power', cell: (vm) => <Badge word={vm.power} />, by: (vm) => vm.power },
-  { head: 'Has', cell: (vm) => <Has vm={vm} />, by: (vm) => vm.assignment?.partition ?? vm.assignment?.gpu ?? '' },
+  { head: 'Has partition', cell: (vm) => <Has vm={vm} />, by: (vm) => vm.assignment?.partition ?? vm.assignment?.gpu ?? '' },
   { head: 'Guest OS', cell: (vm) => system(vm.guest_os), by: (vm) => system(vm.guest_os), room: 'medium' },
   { head: 'Findings', cell: (vm) => number(vm.findings), by: (vm) => vm.findings, isNumber: true, room: 'medium' },
   { head: 'Id', cell: (vm) => <span class="mono">{vm.id}</span>, room: 'wide' },
@@ -31,7 +31,7 @@ function Has({ vm }: { vm: Vm }) {
   if (assignment === null) return <span class="hint">nothing</span>;
   return assignment.partition === null
     ? <a class="mono" href={to('gpus', assignment.gpu)}>{assignment.gpu}</a>
-    : <a class="mono" href={to('partitions', assignment.partition)}>{assignment.partition}</a>;
+    : <a href={to('partitions', assignment.partition)}><span class="mono">{gpus.value.get(assignment.gpu)?.pci_address ?? assignment.gpu}</span> / {assignment.partition.split('.').at(-1)}</a>;
 }
 
 const HAVING: [string, string][] = [['', 'all'], ['with', 'with a partition'], ['without', 'without one']];
