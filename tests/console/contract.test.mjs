@@ -171,9 +171,9 @@ test('a change of the stream is shown without reading anything again', async () 
   const reads = front.reads;
   const [first] = await room.json('partition', 'list');
   front.say('partition', 'a-1', { kind: 'put', id: first.id, value: { ...first, state: 'quarantined', reason: 'for the test' } });
-  await page.locator('.segment.state-quarantined').waitFor();
+  await page.locator('[data-partition].state-quarantined').waitFor();
   front.say('partition', 'a-2', { kind: 'gone', id: first.id, value: null });
-  await page.locator('.segment.state-quarantined').waitFor({ state: 'detached' });
+  await page.locator('[data-partition].state-quarantined').waitFor({ state: 'detached' });
   assert.equal(front.reads, reads);
 });
 

@@ -53,7 +53,7 @@ const elements = (page) => page.evaluate(() => document.querySelectorAll('*').le
 test('of the picture of all servers only what is near the window is drawn', async () => {
   const { page } = opened;
   await until('all servers have a heading', async () => (await page.locator('.server').count()) === SERVERS);
-  await page.locator('.segment').first().waitFor();
+  await page.locator('[data-partition]').first().waitFor();
   assert.ok(await elements(page) < MOST_ELEMENTS, `${await elements(page)} elements`);
 });
 
@@ -61,7 +61,7 @@ test('scrolling to the last server draws it', async () => {
   const { page } = opened;
   const last = page.getByRole('article', { name: 'Server server-100', exact: true });
   await last.scrollIntoViewIfNeeded();
-  await last.locator('.segment').first().waitFor();
+  await last.locator('[data-partition]').first().waitFor();
   assert.ok(await elements(page) < MOST_ELEMENTS, `${await elements(page)} elements`);
 });
 
