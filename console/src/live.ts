@@ -1,7 +1,8 @@
 // Keeps the copy of store.ts true while somebody is signed in:
 //
 //   connect ──▶ stream, from the last change that was seen ──▶ apply each change
-//      ▲          │ 404: an older server         │ reset: read everything
+//      ▲          │ 404: an older server,        │ reset: read everything
+//      │          │ 503: too many streams        │
 //      │          ▼                              ▼
 //      │        events by long poll, and read everything after each
 //      └── lost: wait a little longer each time, say so, connect again
@@ -44,7 +45,11 @@ function readFindingsSoon(): void {
 }
 
 async function apply(event: SentEvent): Promise<void> {
-  if (event.type === 'reset') return readEverything();
+  if (event.type === 'reset') {
+    // Said to whoever begins; everything was read after the stream was opened, and so after this was said.
+    const isBeginning = (JSON.parse(event.data) as { reason?: string }).reason === 'beginning';
+    return isBeginning ? undefined : readEverything();
+  }
   const change = JSON.parse(event.data) as { kind: 'put' | 'gone'; id: string | number; value?: unknown };
   if (store.isKept(event.type)) {
     store.change(event.type, change.id, change.kind === 'put' ? change.value : null);
@@ -115,7 +120,7 @@ async function follow(signal: AbortSignal): Promise<void> {
     try {
       await (hasStream ? stream(signal) : poll(signal));
     } catch (error) {
-      if (hasStream && error instanceof api.Refused && error.problem.status === 404) {
+      if (hasStream && error instanceof api.Refused && [404, 503].includes(error.problem.status ?? 0)) {
         hasStream = false;
         continue;
       }

@@ -74,8 +74,9 @@ export function takeHappenings(more: Happening[]): void {
   happenings.value = all.slice(0, KEPT_HAPPENINGS);
 }
 
+/** A job out of an answer; one that is known already may be newer, for the stream goes another way. */
 export function takeJob(job: Job): void {
-  jobs.value = new Map(jobs.value).set(job.id, job);
+  if (!jobs.value.has(job.id)) jobs.value = new Map(jobs.value).set(job.id, job);
 }
 
 const KEPT = { gpu: gpus, partition: partitions, vm: vms, job: jobs } as const;

@@ -20,6 +20,7 @@ class Front {
   changes = [];
   reads = 0;
   hasSession = false;
+  isFull = false;
 
   constructor(room) {
     this.room = room;
@@ -75,8 +76,10 @@ class Front {
 
   #stream(asked, answer) {
     this.resumed.push(asked.headers['last-event-id'] ?? null);
+    if (this.isFull) return problem(answer, 503, 'too_many_streams');
     answer.writeHead(200, { 'content-type': 'text/event-stream' });
-    answer.write(': here\n\n');
+    // To a client that names no place to go on from.
+    answer.write('last-event-id' in asked.headers ? ': here\n\n' : 'id: a-0\nevent: reset\ndata: {"reason":"beginning"}\n\n');
     this.streams.push(answer);
   }
 
@@ -188,11 +191,19 @@ test('a stream that broke goes on after the last change that was seen', async ()
   assert.deepEqual(front.resumed, [null, 'a-7']);
 });
 
+test('where too many follow the stream already, changes are asked for instead', async () => {
+  front.isFull = true;
+  const page = await signedIn();
+  await room.divvy('assign', 'vm-009');
+  await page.locator('[data-partition].state-assigned', { hasText: 'vm-009' }).waitFor();
+  await room.divvy('unassign', 'vm-009');
+});
+
 test('a reset reads everything again', async () => {
   const page = await signedIn();
   const [gpu] = await room.json('gpu', 'list');
   front.say('gpu', 'a-1', { kind: 'gone', id: gpu.id, value: null });
   await page.getByText('No GPU was found.').waitFor();
-  front.say('reset', 'b-1', { reason: 'too_old' });
+  front.say('reset', 'b-1', { reason: 'forgotten' });
   await page.getByText('No GPU was found.').waitFor({ state: 'detached' });
 });

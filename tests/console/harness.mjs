@@ -71,6 +71,10 @@ export class Room {
     let said = '';
     child.stderr.on('data', (text) => { said += text; });
     this.#child = child;
+    // A test that is cut short leaves no divvyd behind.
+    const leave = () => child.kill('SIGKILL');
+    process.once('exit', leave);
+    child.once('exit', () => process.off('exit', leave));
     await until('divvyd answers', async () => {
       if (child.exitCode !== null) throw new Error(`divvyd ended: ${said}`);
       return this.divvy('version').then(() => true, () => false);

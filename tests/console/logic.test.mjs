@@ -71,7 +71,7 @@ test('only counts that all chosen GPUs take are offered', () => {
 test('partitions of VMs stop a choice and name the VMs once each', () => {
   const taken = [{ vm: 'v1', vm_name: 'one' }, { vm: 'v1', vm_name: 'one' }, { vm: null, vm_name: null }];
   const judged = counts.judge([gpu('a')], [gpu('a')], () => taken);
-  assert.match(judged.errors.join(), /Unassign them first: one\./);
+  assert.match(judged.errors.join(), /Unassign first: one\./);
   assert.deepEqual(judged.inTheWay, [{ id: 'v1', name: 'one' }]);
 });
 

@@ -53,8 +53,10 @@ function AssignDialog({ start, startGpu }: { start: readonly string[]; startGpu:
         <div class="panel">
           <Combobox label="Partition of" value={gpuId.value} choices={gpuChoices()} onChoose={(id) => { gpuId.value = id; }} />
           <p class="hint">Divvy picks the partition: one that is free and was proved clean.</p>
-          <Room list={list} capacity={capacity} />
-          {errors.map((error) => <Notice key={error} tone="danger"><p>{error}</p></Notice>)}
+          <div class="panel" aria-live="polite">
+            <Room list={list} capacity={capacity} />
+            {errors.map((error) => <Notice key={error} tone="danger"><p>{error}</p></Notice>)}
+          </div>
           <PlanBox planned={planned}>
             {(planned.problem?.code === 'not_accepted' || accepted.value.size > 0) && (
               <Accept findings={planned.problem?.findings ?? []} accepted={accepted} />

@@ -88,7 +88,7 @@ function Preview({ list, wish }: { list: readonly Gpu[]; wish: api.Wish | null }
 function Judged({ judged, chosen }: { judged: Judgement; chosen: Chosen }) {
   const all = sets([...gpus.value.values()]);
   return (
-    <>
+    <div class="panel" aria-live="polite">
       {judged.errors.map((text) => <Notice key={text} tone="danger"><p><strong>Cannot go on:</strong> {text}</p></Notice>)}
       {judged.inTheWay.length > 0 && (
         <p><button type="button" class="button" onClick={() => openUnassign(judged.inTheWay.map((vm) => vm.id))}>Unassign {count(judged.inTheWay.length, 'VM')} …</button></p>
@@ -103,7 +103,7 @@ function Judged({ judged, chosen }: { judged: Judgement; chosen: Chosen }) {
           ))}
         </div>
       )}
-    </>
+    </div>
   );
 }
 

@@ -49,6 +49,14 @@ export function homogeneousSet(gpus: readonly Gpu[]): Gpu[] | null {
   return all.length === 1 ? (all[0]?.gpus ?? null) : null;
 }
 
+/** So many are named, the others are counted. */
+const NAMED = 8;
+
+function named(vms: readonly { name: string }[]): string {
+  const names = vms.slice(0, NAMED).map((vm) => vm.name).join(', ');
+  return vms.length > NAMED ? `${names} and ${vms.length - NAMED} more` : names;
+}
+
 function commonCounts(chosen: readonly Gpu[]): number[] {
   const [first, ...rest] = chosen;
   return (first?.valid_partition_counts ?? []).filter((one) => rest.every((gpu) => gpu.valid_partition_counts.includes(one)));
@@ -72,7 +80,7 @@ export function judge(
   const inTheWay = [...new Map(taken.map((one) => [one.vm as string, one.vm_name ?? (one.vm as string)]))]
     .map(([id, name]) => ({ id, name }));
   if (inTheWay.length > 0) {
-    errors.push(`${count(inTheWay.length, 'VM')} have partitions of the chosen GPUs. Unassign them first: ${inTheWay.slice(0, 8).map((vm) => vm.name).join(', ')}${inTheWay.length > 8 ? ' …' : ''}.`);
+    errors.push(`${count(inTheWay.length, 'VM')} ${inTheWay.length === 1 ? 'has' : 'have'} partitions of the chosen GPUs. Unassign first: ${named(inTheWay)}.`);
   }
   warnings.push(...warningsOf(chosen, all));
   return { errors, warnings, counts, inTheWay };

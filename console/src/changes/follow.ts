@@ -22,25 +22,27 @@ export function follow({ job, warnings }: Accepted): void {
     toast({ tone: 'good', text: 'It was so already; nothing had to be done.' });
     return;
   }
-  if (job.progress === 'running') mine.add(job.id);
-  takeJob(job);
   const more = warnings.length > 0 ? ` ${warnings.map((one) => one.text).join('; ')}` : '';
-  toast({ tone: 'calm', text: `Accepted: ${jobTitle(job)}.${more}`, link: linkTo(job) });
+  toast({ tone: 'calm', text: `Accepted: ${jobTitle(job)}.${more}`, ...ofJob(job) });
+  mine.add(job.id);
+  takeJob(job);
+  // The stream may have told of its end before this answer came.
+  tell(jobs.peek());
 }
 
-const linkTo = (job: Job) => ({ to: to('jobs', job.id), text: `Job ${job.id}` });
+const ofJob = (job: Job) => ({ about: `job ${job.id}`, link: { to: to('jobs', job.id), text: `Job ${job.id}` } });
+
+function tell(all: ReadonlyMap<number, Job>): void {
+  for (const id of mine) {
+    const job = all.get(id);
+    if (!job || job.progress === 'running') continue;
+    mine.delete(id);
+    const [tone, word] = ENDS[job.progress] ?? ENDS['failed'];
+    toast({ tone, text: `${word}: ${jobTitle(job)}.`, ...ofJob(job) });
+  }
+}
 
 /** Tells until the answer is called. */
 export function tellEnds(): () => void {
-  return effect(() => {
-    // Read also while there is nothing to look for, or the effect would not be told of the first job.
-    const all = jobs.value;
-    for (const id of mine) {
-      const job = all.get(id);
-      if (!job || job.progress === 'running') continue;
-      mine.delete(id);
-      const [tone, word] = ENDS[job.progress] ?? ENDS['failed'];
-      toast({ tone, text: `${word}: ${jobTitle(job)}.`, link: linkTo(job) });
-    }
-  });
+  return effect(() => tell(jobs.value));
 }

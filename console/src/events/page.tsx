@@ -16,7 +16,7 @@ import { Table, type Column } from '../ui/table.tsx';
 const COLUMNS: Column<Happening>[] = [
   { head: 'Number', cell: (one) => number(one.number), by: (one) => one.number, isNumber: true, room: 'wide' },
   { head: 'When', cell: (one) => <time dateTime={isoTime(one.at_ms)}>{moment(one.at_ms)}</time>, by: (one) => one.at_ms },
-  { head: 'What', cell: (one) => one.text },
+  { head: 'What', cell: (one) => one.text, isProse: true },
   { head: 'About', cell: (one) => <SubjectLink subject={one.subject} />, room: 'medium' },
   { head: 'Who', cell: (one) => one.principal ?? 'hardware', by: (one) => one.principal ?? '', room: 'medium' },
   { head: 'Job', cell: (one) => one.job !== null && <a href={to('jobs', one.job)}>{one.job}</a>, isNumber: true, room: 'medium' },

@@ -16,7 +16,7 @@ import { jobTitle, targetName } from './words.ts';
 
 const COLUMNS: Column<Job>[] = [
   { head: 'Job', cell: (job) => <a href={to('jobs', job.id)}>{job.id}</a>, by: (job) => job.id, isNumber: true },
-  { head: 'What', cell: (job) => jobTitle(job), by: jobTitle },
+  { head: 'What', cell: (job) => jobTitle(job), by: jobTitle, isProse: true },
   { head: 'Progress', cell: (job) => <JobProgress job={job} />, by: (job) => job.progress },
   { head: 'Asked by', cell: (job) => job.principal, by: (job) => job.principal, room: 'medium' },
   { head: 'Began', cell: (job) => moment(job.created_ms), by: (job) => job.created_ms, room: 'medium' },

@@ -16,7 +16,7 @@ const OWN: Column<Partition>[] = [
   { head: 'State', cell: (one) => <Badge word={one.state} />, by: (one) => one.state },
   { head: 'VM', cell: (one) => one.vm && <a href={to('vms', one.vm)}>{one.vm_name ?? one.vm}</a>, by: (one) => one.vm_name ?? one.vm ?? '' },
   { head: 'Memory', cell: (one) => bytes(one.memory_bytes), by: (one) => one.memory_bytes ?? -1, isNumber: true, room: 'medium' },
-  { head: 'Reason', cell: (one) => one.reason, room: 'medium' },
+  { head: 'Reason', cell: (one) => one.reason, isProse: true, room: 'medium' },
 ];
 
 export function partitionColumns({ hasGpu }: { hasGpu: boolean }): Column<Partition>[] {

@@ -19,7 +19,14 @@ function columns(many: number): Record<string, string> {
   return { '--wide': fit(16), '--medium': fit(8), '--narrow': fit(4) };
 }
 
-export function PartitionBar({ gpu, list }: { gpu: Gpu; list: readonly Partition[] }) {
+interface BarProps {
+  gpu: Gpu;
+  list: readonly Partition[];
+  /** The partition that the page is about. */
+  current?: string;
+}
+
+export function PartitionBar({ gpu, list, current }: BarProps) {
   if (list.length === 0) {
     const text = gpu.partition_count === 0 && gpu.mode === 'partitionable' ? 'not split' : gpu.reason ?? words(gpu.mode);
     return <div class={`bar whole mode-${gpu.mode}`}>{text}</div>;
@@ -35,7 +42,7 @@ export function PartitionBar({ gpu, list }: { gpu: Gpu; list: readonly Partition
     >
       {list.map((one) => (
         <div
-          key={one.id} class={`segment state-${one.state}`} data-partition={one.id}
+          key={one.id} class={`segment state-${one.state}${one.id === current ? ' current' : ''}`} data-partition={one.id}
           title={[`${one.index}: ${words(one.state)}`, one.vm_name, one.reason].filter(Boolean).join(' · ')}
         >
           <span>{one.vm_name ?? (one.state === 'free' ? '' : words(one.state))}</span>

@@ -18,6 +18,8 @@ export interface Column<T> {
   by?: (row: T) => string | number;
   /** Numbers stand at the end of the line. */
   isNumber?: boolean;
+  /** Sentences may be broken anywhere when there is little room. */
+  isProse?: boolean;
   /** Left out where there is little room: `wide` first, then `medium`. */
   room?: 'wide' | 'medium';
 }
@@ -92,7 +94,7 @@ export function Table<T>({ caption, columns, rows, keyOf, empty, choosing }: Pro
 }
 
 function look<T>(column: Column<T>): string {
-  return [column.isNumber ? 'number' : '', column.room ? `room-${column.room}` : ''].join(' ').trim();
+  return [column.isNumber ? 'number' : '', column.isProse ? 'prose' : '', column.room ? `room-${column.room}` : ''].join(' ').trim();
 }
 
 function Head<T>({ column, order, onSort }: { column: Column<T>; order: boolean | null; onSort: () => void }) {

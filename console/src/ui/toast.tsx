@@ -8,6 +8,8 @@ export interface Toast {
   tone: 'good' | 'calm' | 'danger';
   text: string;
   link?: { to: string; text: string };
+  /** Takes the place of what was said about the same thing before. */
+  about?: string;
 }
 
 const GOES_AFTER_MS = 8000;
@@ -20,7 +22,8 @@ let last = 0;
 export function toast(news: Toast): void {
   last += 1;
   const id = last;
-  shown.value = [...shown.value.slice(1 - MOST), { ...news, id }];
+  const others = shown.peek().filter((one) => news.about === undefined || one.about !== news.about);
+  shown.value = [...others.slice(1 - MOST), { ...news, id }];
   if (news.tone !== 'danger') goLater(id);
 }
 
@@ -34,7 +37,7 @@ function goLater(id: number): void {
 }
 
 function dismiss(id: number): void {
-  shown.value = shown.value.filter((one) => one.id !== id);
+  shown.value = shown.peek().filter((one) => one.id !== id);
 }
 
 export function ToastPlace() {
