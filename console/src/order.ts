@@ -13,7 +13,15 @@ function key(name: string): string {
   return made;
 }
 
-export function naturally(one: string, two: string): number {
-  const [a, b] = [key(one), key(two)];
-  return a < b ? -1 : a > b ? 1 : 0;
+function compare(one: string, two: string): number {
+  return one < two ? -1 : one > two ? 1 : 0;
+}
+
+export const naturally = (one: string, two: string): number => compare(key(one), key(two));
+
+/** A long list in order, with each name looked at once. */
+export function inOrder<T>(list: Iterable<T>, nameOf: (one: T) => string): T[] {
+  const keyed = Array.from(list, (one) => ({ key: key(nameOf(one)), one }));
+  keyed.sort((one, two) => compare(one.key, two.key));
+  return keyed.map(({ one }) => one);
 }

@@ -5,7 +5,7 @@ import { useComputed, useSignal, type Signal } from '@preact/signals';
 import * as api from '../api.ts';
 import * as cli from '../cli.ts';
 import { count, number } from '../format.ts';
-import { naturally } from '../order.ts';
+import { inOrder, naturally } from '../order.ts';
 import { freeOfServer, gpus, servers, vms } from '../store.ts';
 import type { Finding, Vm } from '../types.ts';
 import { Badge } from '../ui/badge.tsx';
@@ -89,7 +89,7 @@ function cliName(vm: Vm): string {
 }
 
 function gpuChoices(): Choice[] {
-  const withFree = [...gpus.value.values()].filter((gpu) => gpu.mode === 'partitioned').sort((one, two) => naturally(one.name, two.name));
+  const withFree = inOrder([...gpus.value.values()].filter((gpu) => gpu.mode === 'partitioned'), (gpu) => gpu.name);
   return [
     { value: ANY, text: 'any GPU of the VM’s server' },
     ...withFree.map((gpu) => ({ value: gpu.id, text: gpu.name, more: `${gpu.model}, ${number(gpu.free_partitions)} free` })),
@@ -123,7 +123,7 @@ function Accept({ findings, accepted }: { findings: readonly Finding[]; accepted
 function ChooseVms({ chosen, capacity }: { chosen: Ids; capacity: Capacity }) {
   const typed = useSignal('');
   const server = useSignal('');
-  const all = useComputed(() => [...vms.value.values()].sort((one, two) => naturally(`${one.server} ${one.name}`, `${two.server} ${two.name}`)));
+  const all = useComputed(() => inOrder(vms.value.values(), (vm) => `${vm.server} ${vm.name}`));
   const inServer = (vm: Vm) => (server.value === '' || vm.server === server.value) && (capacity.gpu === null || capacity.gpu.server === vm.server);
   const found = all.value.filter((vm) => inServer(vm) && fits(typed.value, vm.name, vm.server, vm.id));
   // Those that can get one first: the list is cut, and the others are there for their reasons only.

@@ -4,7 +4,7 @@ import { useComputed, useSignal } from '@preact/signals';
 import * as cli from '../cli.ts';
 import { openCount } from '../changes/count-dialog.tsx';
 import { bytes, count, number } from '../format.ts';
-import { naturally } from '../order.ts';
+import { inOrder } from '../order.ts';
 import { to } from '../router.ts';
 import { gpus } from '../store.ts';
 import type { Gpu } from '../types.ts';
@@ -32,7 +32,7 @@ const COLUMNS: Column<Gpu>[] = [
 export function GpuList() {
   const typed = useSignal('');
   const chosen = useSignal<ReadonlySet<string>>(new Set());
-  const all = useComputed(() => [...gpus.value.values()].sort((one, two) => naturally(one.name, two.name)));
+  const all = useComputed(() => inOrder(gpus.value.values(), (gpu) => gpu.name));
   const fitting = all.value.filter((gpu) => fits(typed.value, gpu.name, gpu.id, gpu.model, gpu.mode, gpu.serial));
   const many = chosen.value.size;
   const open = () => openCount(many > 0 ? [...chosen.value] : undefined);

@@ -6,7 +6,7 @@ import { openAssign } from '../changes/assign-dialog.tsx';
 import { openCount } from '../changes/count-dialog.tsx';
 import { openUnassign } from '../changes/unassign-dialog.tsx';
 import { count, words } from '../format.ts';
-import { naturally } from '../order.ts';
+import { inOrder } from '../order.ts';
 import { route } from '../router.ts';
 import { partitions } from '../store.ts';
 import type { Partition } from '../types.ts';
@@ -32,7 +32,7 @@ export function PartitionList() {
   const typed = useSignal('');
   const state = useSignal(route.value.query.get('state') ?? '');
   const chosen = useSignal<ReadonlySet<string>>(new Set());
-  const all = useComputed(() => [...partitions.value.values()].sort((one, two) => naturally(`${one.server} ${one.id}`, `${two.server} ${two.id}`)));
+  const all = useComputed(() => inOrder(partitions.value.values(), (one) => `${one.server} ${one.id}`));
   const fitting = all.value.filter((one) => hasState(one, state.value) && fits(typed.value, one.id, one.server, one.vm_name, one.vm));
   const withVm = [...new Set([...chosen.value].map((id) => partitions.value.get(id)?.vm).filter((vm) => vm != null))];
   const actions = (

@@ -6,7 +6,7 @@ import { useSignal, type Signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useId } from 'preact/hooks';
 import { count, number } from '../format.ts';
-import { naturally } from '../order.ts';
+import { inOrder } from '../order.ts';
 import { Icon } from './icon.tsx';
 
 export const PAGE_ROWS = 50;
@@ -39,14 +39,14 @@ interface Props<T> {
   choosing?: Choosing<T>;
 }
 
-function inOrder<T>(rows: readonly T[], column: Column<T> | undefined, isDown: boolean): readonly T[] {
+function sortedBy<T>(rows: readonly T[], column: Column<T> | undefined, isDown: boolean): readonly T[] {
   const by = column?.by;
-  if (!by) return rows;
-  const sign = isDown ? -1 : 1;
-  return [...rows].sort((one, two) => {
-    const [a, b] = [by(one), by(two)];
-    return sign * (typeof a === 'number' && typeof b === 'number' ? a - b : naturally(String(a), String(b)));
-  });
+  const [first] = rows;
+  if (!by || first === undefined) return rows;
+  const sorted = typeof by(first) === 'number'
+    ? [...rows].sort((one, two) => Number(by(one)) - Number(by(two)))
+    : inOrder(rows, (row) => String(by(row)));
+  return isDown ? sorted.reverse() : sorted;
 }
 
 export function Table<T>({ caption, columns, rows, keyOf, empty, choosing }: Props<T>) {
@@ -57,7 +57,7 @@ export function Table<T>({ caption, columns, rows, keyOf, empty, choosing }: Pro
 
   const pages = Math.ceil(rows.length / PAGE_ROWS);
   const at = Math.min(page.value, pages - 1);
-  const sorted = inOrder(rows, columns[order.value?.column ?? -1], order.value?.isDown ?? false);
+  const sorted = sortedBy(rows, columns[order.value?.column ?? -1], order.value?.isDown ?? false);
   const seen = sorted.slice(at * PAGE_ROWS, (at + 1) * PAGE_ROWS);
   const sortBy = (column: number) => {
     const isDown = order.value?.column === column && !order.value.isDown;

@@ -5,7 +5,7 @@ import * as cli from '../cli.ts';
 import { openAssign } from '../changes/assign-dialog.tsx';
 import { openUnassign } from '../changes/unassign-dialog.tsx';
 import { count, number, system } from '../format.ts';
-import { naturally } from '../order.ts';
+import { inOrder } from '../order.ts';
 import { to } from '../router.ts';
 import { gpus, servers, vms } from '../store.ts';
 import type { Vm } from '../types.ts';
@@ -41,7 +41,7 @@ export function VmList() {
   const having = useSignal('');
   const server = useSignal('');
   const chosen = useSignal<ReadonlySet<string>>(new Set());
-  const all = useComputed(() => [...vms.value.values()].sort((one, two) => naturally(`${one.server} ${one.name}`, `${two.server} ${two.name}`)));
+  const all = useComputed(() => inOrder(vms.value.values(), (vm) => `${vm.server} ${vm.name}`));
   const fitting = all.value.filter((vm) => (
     (server.value === '' || vm.server === server.value)
     && (having.value === '' || (vm.assignment !== null) === (having.value === 'with'))
