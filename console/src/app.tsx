@@ -3,6 +3,7 @@
 import { useEffect } from 'preact/hooks';
 import { tellEnds } from './changes/follow.ts';
 import { Checks } from './checks/page.tsx';
+import { tellNewFindings } from './checks/tell.ts';
 import { who } from './credentials.ts';
 import { Events } from './events/page.tsx';
 import { GpuList } from './gpus/list.tsx';
@@ -41,6 +42,7 @@ function CurrentPage() {
 function SignedIn() {
   useEffect(startFollowing, []);
   useEffect(tellEnds, []);
+  useEffect(tellNewFindings, []);
   useEffect(() => closeDialog, []);
   return <Shell><CurrentPage /></Shell>;
 }

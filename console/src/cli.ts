@@ -3,7 +3,7 @@
 import type { AssignRequest, CountRequest } from './api.ts';
 
 /** A word as a shell reads it back. */
-export function quoted(word: string): string {
+function quoted(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 

@@ -8,7 +8,6 @@ const decimal = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
 const percents = new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 0 });
 const dateTime = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium' });
 const timeOnly = new Intl.DateTimeFormat(locale, { timeStyle: 'medium' });
-const relative = new Intl.RelativeTimeFormat(locale, { numeric: 'auto' });
 const seconds = new Intl.NumberFormat(locale, { style: 'unit', unit: 'second', maximumFractionDigits: 1 });
 const minutes = new Intl.NumberFormat(locale, { style: 'unit', unit: 'minute', maximumFractionDigits: 0 });
 
@@ -35,17 +34,6 @@ export function bytes(value: number | null | undefined): string {
 
 export const moment = (ms: number): string => dateTime.format(ms);
 export const clock = (ms: number): string => timeOnly.format(ms);
-
-export function ago(ms: number, now: number): string {
-  const passed = (ms - now) / 1000;
-  const steps: [number, Intl.RelativeTimeFormatUnit][] = [[60, 'second'], [3600, 'minute'], [86_400, 'hour']];
-  let size = 1;
-  for (const [limit, unit] of steps) {
-    if (Math.abs(passed) < limit) return relative.format(Math.round(passed / size), unit);
-    size = limit;
-  }
-  return relative.format(Math.round(passed / 86_400), 'day');
-}
 
 export function duration(ms: number): string {
   if (ms < 60_000) return seconds.format(Math.max(0, ms) / 1000);

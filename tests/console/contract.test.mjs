@@ -191,6 +191,15 @@ test('a stream that broke goes on after the last change that was seen', async ()
   assert.deepEqual(front.resumed, [null, 'a-7']);
 });
 
+test('an error that is found is told of on whatever page one is', async () => {
+  const page = await signedIn();
+  await page.evaluate(() => { location.hash = '/settings'; });
+  const finding = { code: 'gpu_lost', severity: 'error', subject: { kind: 'cluster', id: null }, text: 'a GPU does not answer', mend: '' };
+  await page.route('**/v1/check', (route) => route.fulfill({ contentType: 'application/json', body: JSON.stringify([finding]) }));
+  front.say('finding', 'a-1', { kind: 'put', id: 'f', value: finding });
+  await page.getByRole('region', { name: 'News' }).getByText('a GPU does not answer').waitFor();
+});
+
 test('where too many follow the stream already, changes are asked for instead', async () => {
   front.isFull = true;
   const page = await signedIn();

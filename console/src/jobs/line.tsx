@@ -9,7 +9,7 @@ import { Badge } from '../ui/badge.tsx';
 import { howFar, jobTitle } from './words.ts';
 
 /** What the clock says, again each second while something is under way. */
-export function useNow(isMoving: boolean): number {
+function useNow(isMoving: boolean): number {
   const now = useSignal(Date.now());
   useEffect(() => {
     if (!isMoving) return;

@@ -27,7 +27,8 @@ export function Combobox({ label, choices, value, onChoose }: Props) {
   const list = useRef<HTMLUListElement>(null);
   const chosen = choices.find((one) => one.value === value)?.text ?? '';
   const wanted = (typed.value ?? '').trim().toLowerCase();
-  const fitting = choices.filter((one) => `${one.text} ${one.more ?? ''}`.toLowerCase().includes(wanted)).slice(0, MOST_SHOWN);
+  const fits = (one: Choice) => `${one.text} ${one.more ?? ''}`.toLowerCase().includes(wanted);
+  const fitting = choices.filter(fits).slice(0, MOST_SHOWN);
   const isOpen = typed.value !== null;
   const active = Math.min(at.value, fitting.length - 1);
 
@@ -72,16 +73,31 @@ export function Combobox({ label, choices, value, onChoose }: Props) {
       {isOpen && (
         <ul ref={list} id={`${id}-list`} class="combobox-list" role="listbox" aria-label={label}>
           {fitting.map((one, nth) => (
-            <li
-              key={one.value} id={`${id}-${nth}`} role="option" aria-selected={nth === active}
-              onPointerDown={(event) => { event.preventDefault(); choose(one); }}
-            >
-              {one.text}{one.more && <span class="hint"> {one.more}</span>}
-            </li>
+            <Option key={one.value} id={`${id}-${nth}`} choice={one} isActive={nth === active} onChoose={() => choose(one)} />
           ))}
           {fitting.length === 0 && <li role="option" aria-selected={false} aria-disabled="true">nothing fits</li>}
         </ul>
       )}
     </div>
+  );
+}
+
+interface OptionProps {
+  id: string;
+  choice: Choice;
+  isActive: boolean;
+  onChoose: () => void;
+}
+
+function Option({ id, choice, isActive, onChoose }: OptionProps) {
+  // Chosen before the field would lose the focus and close the list.
+  const press = (event: Event) => {
+    event.preventDefault();
+    onChoose();
+  };
+  return (
+    <li id={id} role="option" aria-selected={isActive} onPointerDown={press}>
+      {choice.text}{choice.more && <span class="hint"> {choice.more}</span>}
+    </li>
   );
 }

@@ -13,7 +13,7 @@ async function put(text: string): Promise<boolean> {
   }
 }
 
-export function Copyable({ text, label }: { text: string; label: string }) {
+function Copyable({ text, label }: { text: string; label: string }) {
   const said = useSignal('');
   const copy = async (event: Event) => {
     const code = (event.currentTarget as HTMLElement).previousElementSibling;
