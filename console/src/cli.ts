@@ -11,8 +11,10 @@ function line(...wordsOfLine: string[]): string {
   return ['divvy', ...wordsOfLine].map(quoted).join(' ');
 }
 
-export function setCount({ gpus, wish }: CountRequest): string {
-  return line('gpu', 'partition', ...gpus, ...('off' in wish ? ['--off'] : ['--count', String(wish.count)]));
+/** `isAll`: these are all GPUs that can be partitioned. */
+export function setCount({ gpus, wish }: CountRequest, isAll: boolean): string {
+  const which = isAll && gpus.length > 1 ? ['--all'] : gpus;
+  return line('gpu', 'partition', ...which, ...('off' in wish ? ['--off'] : ['--count', String(wish.count)]));
 }
 
 export function assign({ vms, gpu, accept }: AssignRequest): string {

@@ -143,6 +143,13 @@ export const gpusOfServer = computed(() => {
 
 export const vmsOfServer = computed(() => grouped(vms.value.values(), (one) => one.server));
 
+const vmsOfName = computed(() => grouped(vms.value.values(), (vm) => vm.name));
+
+/** What a command line calls a VM: its name where no other has it, else its id. */
+export function plainName(vm: { id: string; name: string }): string {
+  return vmsOfName.value.get(vm.name)?.length === 1 ? vm.name : vm.id;
+}
+
 /** Every server that has a GPU or a VM, in the order in which people read names. */
 export const servers = computed(() => {
   const names = new Set([...gpusOfServer.value.keys(), ...vmsOfServer.value.keys()]);

@@ -75,3 +75,12 @@ test('on a small screen a dialog is the page', async () => {
     assert.deepEqual([box.x, box.width], [0, NARROW.width]);
   });
 });
+
+test('the buttons of a dialog are in view on a small screen, however much stands above them', async () => {
+  await inConsole(room, { viewport: NARROW }, async (page) => {
+    const dialog = await openDialog(page, 'Set partition count …');
+    await dialog.getByText('Cannot go on').waitFor();
+    const box = await dialog.getByRole('button', { name: 'Cancel' }).boundingBox();
+    assert.ok(box.y + box.height <= NARROW.height, `they end at ${box.y + box.height} px`);
+  });
+});

@@ -6,7 +6,7 @@ import * as api from '../api.ts';
 import * as cli from '../cli.ts';
 import { count, number } from '../format.ts';
 import { inOrder, naturally } from '../order.ts';
-import { freeOfServer, gpus, servers, vms } from '../store.ts';
+import { freeOfServer, gpus, plainName, servers, vms } from '../store.ts';
 import type { Finding, Vm } from '../types.ts';
 import { Badge } from '../ui/badge.tsx';
 import { Combobox, type Choice } from '../ui/combobox.tsx';
@@ -41,7 +41,7 @@ function AssignDialog({ start, startGpu }: { start: readonly string[]; startGpu:
   const planned = usePlan(isReady ? JSON.stringify(request) : null, () => api.planAssign(request));
   const sending = useSending(() => api.assign(request));
   const text = list.length === 0 ? 'Assign' : `Assign a partition to ${count(list.length, 'VM')}`;
-  const named = { ...request, vms: list.map((vm) => cliName(vm)) };
+  const named = { ...request, vms: list.map(plainName) };
 
   return (
     <Dialog
@@ -78,14 +78,6 @@ function Room({ list, capacity }: { list: readonly Vm[]; capacity: Capacity }) {
       ))}
     </ul>
   );
-}
-
-/** The name where it names one VM only, else the id. */
-function cliName(vm: Vm): string {
-  for (const other of vms.value.values()) {
-    if (other.name === vm.name && other.id !== vm.id) return vm.id;
-  }
-  return vm.name;
 }
 
 function gpuChoices(): Choice[] {

@@ -36,6 +36,7 @@ function CountDialog({ start }: { start: readonly string[] }) {
   const isValid = wish !== null && ('off' in wish || judged.value.counts.includes(wish.count));
   const request = wish && list.value.length > 0 ? { gpus: list.value.map((gpu) => gpu.id), wish } : null;
   const isReady = request !== null && isValid && judged.value.errors.length === 0;
+  const isAll = list.value.length === [...gpus.value.values()].filter((gpu) => whyNot(gpu) === null).length;
   const planned = usePlan(isReady ? JSON.stringify(request) : null, () => api.planCounts(request as api.CountRequest));
   const sending = useSending(() => api.setCounts(request as api.CountRequest));
   const many = count(list.value.length, 'GPU');
@@ -44,7 +45,7 @@ function CountDialog({ start }: { start: readonly string[] }) {
   return (
     <Dialog
       title="Set the partition count" wide onSubmit={() => { if (isReady) sending.send(); }}
-      actions={<ChangeActions sending={sending} text={what} command={isReady ? cli.setCount(request) : null} isReady={isReady && planned.problem === null} />}
+      actions={<ChangeActions sending={sending} text={what} command={isReady ? cli.setCount(request, isAll) : null} isReady={isReady && planned.problem === null} />}
     >
       <div class="two-columns">
         <Choose chosen={chosen} />

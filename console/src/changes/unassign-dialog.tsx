@@ -3,7 +3,7 @@
 import * as api from '../api.ts';
 import * as cli from '../cli.ts';
 import { count } from '../format.ts';
-import { vms } from '../store.ts';
+import { plainName, vms } from '../store.ts';
 import { Badge } from '../ui/badge.tsx';
 import { Dialog, openDialog } from '../ui/dialog.tsx';
 import { Notice } from '../ui/problem.tsx';
@@ -25,7 +25,7 @@ function UnassignDialog({ ids }: { ids: readonly string[] }) {
     <Dialog
       title={list.length === 1 ? `Unassign ${list[0]?.name}` : `Unassign ${count(list.length, 'VM')}`}
       onSubmit={() => { if (isReady) sending.send(); }}
-      actions={<ChangeActions sending={sending} text={`Unassign ${count(list.length, 'VM')}`} command={cli.unassign(list.map((vm) => vm.id))} isReady={isReady} />}
+      actions={<ChangeActions sending={sending} text={`Unassign ${count(list.length, 'VM')}`} command={cli.unassign(list.map(plainName))} isReady={isReady} />}
     >
       <p>The VM keeps everything else. A partition is given to another VM only after it was reset and proved clean.</p>
       <ul class="plain-list choose-list">

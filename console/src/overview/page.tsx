@@ -12,6 +12,7 @@ import { SameOnCli } from '../ui/copy.tsx';
 import { Empty } from '../ui/empty.tsx';
 import { Filter, fits } from '../ui/filter.tsx';
 import { Page, Section } from '../ui/page.tsx';
+import { Notice } from '../ui/problem.tsx';
 import { ShortFinding } from '../checks/line.tsx';
 import { JobLine } from '../jobs/line.tsx';
 import { ServerPicture } from './server.tsx';
@@ -21,15 +22,18 @@ const MOST_JOBS = 3;
 
 export function Overview() {
   const hasGpus = gpus.value.size > 0;
+  const hasPartitions = tallyOfAll.value.total > 0;
+  const look = (isNext: boolean) => (isNext ? 'button primary' : 'button');
   const actions = (
     <>
-      <button type="button" class="button primary" disabled={!hasGpus} onClick={() => openAssign()}>Assign partitions …</button>
-      <button type="button" class="button" disabled={!hasGpus} onClick={() => openCount()}>Set partition count …</button>
+      <button type="button" class={look(hasPartitions)} disabled={!hasGpus} onClick={() => openAssign()}>Assign partitions …</button>
+      <button type="button" class={look(!hasPartitions)} disabled={!hasGpus} onClick={() => openCount()}>Set partition count …</button>
     </>
   );
   return (
     <Page title="Overview" actions={actions}>
       <Kpis />
+      {hasGpus && !hasPartitions && <FirstStep />}
       {runningJobs.value.length > 0 && (
         <Section title="Under way" aside={<a href={to('jobs')}>All jobs</a>}>
           {runningJobs.value.slice(0, MOST_JOBS).map((job) => <JobLine key={job.id} job={job} />)}
@@ -75,6 +79,15 @@ function Kpi({ name, value, more, to: address, meter, isBad }: KpiProps) {
       </a>
       {meter && <meter aria-label={`${name} of all`} min={0} max={Math.max(1, meter[1])} value={meter[0]} />}
     </li>
+  );
+}
+
+/** GPUs are there and nothing can be given to a VM yet. */
+function FirstStep() {
+  return (
+    <Notice tone="calm">
+      <p>No GPU is split yet. Set a partition count to make partitions, then assign them to VMs; before, the <a href={to('checks')}>checks</a> say whether the servers are ready.</p>
+    </Notice>
   );
 }
 

@@ -7,7 +7,7 @@ import { openAssign } from '../changes/assign-dialog.tsx';
 import { openUnassign } from '../changes/unassign-dialog.tsx';
 import { system } from '../format.ts';
 import { to } from '../router.ts';
-import { findings, gpus, jobList, version, vms } from '../store.ts';
+import { findings, gpus, jobList, plainName, version, vms } from '../store.ts';
 import type { Vm } from '../types.ts';
 import { about, FindingLine } from '../checks/line.tsx';
 import { JobLine } from '../jobs/line.tsx';
@@ -51,7 +51,7 @@ export function VmPage({ id }: { id: string }) {
         />
       </Section>
       <Section title="Why it is so"><Explained name={vm.id} key={`${vm.power}${assignment?.partition}`} /></Section>
-      <SameOnCli command={cli.showVm(vm.id)} />
+      <SameOnCli command={cli.showVm(plainName(vm))} />
     </Page>
   );
 }
