@@ -193,7 +193,6 @@ fn a_path_that_leads_nowhere_is_refused_and_named() {
         refused(
             daemon,
             &[
-                ("GET", "/", "", 404, "no_such_route"),
                 ("GET", "/v1", "", 404, "no_such_route"),
                 ("GET", "/v1/", "", 404, "no_such_route"),
                 ("GET", "/v1/gpus/", "", 404, "no_such_route"),

@@ -27,6 +27,7 @@ pub mod executor;
 pub mod host_side;
 
 pub mod auth;
+pub mod console;
 pub mod findings;
 pub mod http;
 pub mod views;

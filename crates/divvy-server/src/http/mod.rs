@@ -81,4 +81,5 @@ pub fn router(app: App) -> Router {
         .layer(axum::middleware::from_fn_with_state(app.clone(), peer::admit_peer))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .with_state(app)
+        .merge(crate::console::router())
 }

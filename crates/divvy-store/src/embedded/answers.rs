@@ -41,7 +41,7 @@ pub(super) fn put(connection: &Connection, rows: &[AnswerRow], limits: &Limits) 
          value = excluded.value, checksum = excluded.checksum",
     )?;
     for AnswerRow { name, at_ms, record } in rows {
-        put.execute(params![name, clock_column(*at_ms), record.schema, record.value, record.checksum])?;
+        put.execute(params![name, clock_column(*at_ms), record.schema, record.value.get(), record.checksum])?;
     }
     prune(connection, rows.len() as u64, newest_ms, limits)
 }
