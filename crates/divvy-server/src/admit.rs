@@ -5,7 +5,7 @@
 //!
 //! Reports of agents come through the same door, so that a decision never looks at half a report.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
@@ -54,8 +54,6 @@ pub struct Admission {
     hub: Hub,
     state: State,
     running: BTreeMap<JobId, Arc<Job>>,
-    /// Requests that the daemon makes of itself, before anybody else's.
-    own: VecDeque<Request>,
 }
 
 impl Admission {
@@ -63,7 +61,7 @@ impl Admission {
         let snapshot = store.snapshot();
         let running = snapshot.unfinished_jobs.iter().map(|job| (job.id, Arc::clone(job))).collect();
         let state = State { desired: snapshot.desired, observed: BTreeMap::new() };
-        let admission = Self { store, hub, state, running, own: VecDeque::new() };
+        let admission = Self { store, hub, state, running };
         admission.publish().tell();
         admission
     }
@@ -80,9 +78,6 @@ impl Admission {
             batch.extend(door.try_iter().take(BATCH - 1));
             let stop = batch.iter().any(|message| matches!(message, Message::Stop));
             let waiting = self.serve(batch);
-            while !self.own.is_empty() {
-                self.serve(Vec::new());
-            }
             for told in waiting {
                 // Whoever waited may have given up.
                 let _ = told.send(());
@@ -98,18 +93,12 @@ impl Admission {
         let mut waiting = Vec::new();
         let mut ahead = self.state.desired.clone();
         let mut pending = Vec::new();
-        for request in std::mem::take(&mut self.own) {
-            let (reply, _) = oneshot::channel();
-            let (wish, principal) = (Wish::Change(request), DIVVY.to_owned());
-            let own =
-                Ask { wish, principal, terms: Terms::default(), dry_run: false, attempts: ATTEMPTS, reply };
-            self.admit(own, &mut ahead, &mut pending);
-        }
         for message in batch {
             match message {
                 Message::Ask(ask) => self.ask(*ask, &mut ahead, &mut pending),
                 Message::Report { observed, notes, waiting } => {
-                    self.take_report(*observed, &notes, &waiting, &ahead, &mut pending)
+                    let requests = self.take_report(*observed, &notes, &waiting, &ahead, &mut pending);
+                    self.ask_of_itself(requests, &mut ahead, &mut pending);
                 }
                 Message::Published(told) => waiting.push(told),
                 Message::Stop => {}
@@ -117,6 +106,18 @@ impl Admission {
         }
         self.commit(pending, ahead);
         waiting
+    }
+
+    /// What a report made the daemon ask of itself is kept in the transaction of the report: a target that
+    /// failed and its way back are on disk together or not at all.
+    fn ask_of_itself(&mut self, requests: Vec<Request>, ahead: &mut Desired, pending: &mut Vec<Pending>) {
+        for request in requests {
+            let (reply, _) = oneshot::channel();
+            let (wish, principal) = (Wish::Change(request), DIVVY.to_owned());
+            let own =
+                Ask { wish, principal, terms: Terms::default(), dry_run: false, attempts: ATTEMPTS, reply };
+            self.admit(own, ahead, pending);
+        }
     }
 
     /// Answers what was answered before, tells a dry run, admits the rest.
@@ -280,7 +281,7 @@ impl Admission {
         waiting: &[Waiting],
         ahead: &Desired,
         pending: &mut Vec<Pending>,
-    ) {
+    ) -> Vec<Request> {
         let server = observed.server.clone();
         let before = self.state.observed.insert(server.clone(), Arc::new(observed));
         let now = now_ms();
@@ -293,7 +294,6 @@ impl Admission {
         let state = State { desired: ahead.clone(), observed };
         let advanced = jobs::advance(&self.running, &state, &server, notes, waiting, now);
         self.state.observed = state.observed;
-        self.own.extend(advanced.requests);
         for job in &advanced.changed {
             self.running.insert(job.id, Arc::new(job.clone()));
         }
@@ -303,6 +303,7 @@ impl Admission {
         if !events.is_empty() || !worth_keeping.is_empty() {
             pending.push(unasked(events, worth_keeping));
         }
+        advanced.requests
     }
 
     /// One durable transaction for all of them; only then is anybody answered.

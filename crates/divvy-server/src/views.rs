@@ -70,16 +70,16 @@ fn count_findings(observed: &Observed, about: impl Fn(&Subject) -> bool) -> u32 
 }
 
 pub fn partitions(state: &State) -> Vec<PartitionView> {
-    state.gpus().flat_map(|(server, gpu)| partitions_of(state, server, gpu)).collect()
+    state.observed.keys().flat_map(|server| partitions_of(state, server)).collect()
 }
 
-/// The partitions of one GPU, by index.
-pub fn partitions_of(state: &State, server: &ServerId, gpu: &ObservedGpu) -> Vec<PartitionView> {
+/// The partitions of one server.
+pub fn partitions_of(state: &State, server: &ServerId) -> Vec<PartitionView> {
     let Some(observed) = state.observed.get(server) else { return Vec::new() };
     let desired = state.desired_of(server);
-    let partitions = status::Partitions::of(desired, observed);
-    let view = |one| partition_view(desired, observed, gpu, one, partitions.status(gpu, one));
-    gpu.partitions.iter().map(view).collect()
+    let partitions = &status::Partitions::of(desired, observed);
+    let of_gpu = |gpu| move |one| partition_view(desired, observed, gpu, one, partitions.status(gpu, one));
+    observed.gpus.iter().flat_map(|gpu| gpu.partitions.iter().map(of_gpu(gpu))).collect()
 }
 
 fn partition_view(

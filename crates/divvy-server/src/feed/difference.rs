@@ -107,8 +107,7 @@ fn gpus(state: &State, server: &ServerId) -> Views<impl Serialize + PartialEq + 
 }
 
 fn partitions(state: &State, server: &ServerId) -> Views<impl Serialize + PartialEq + use<>> {
-    let Some(observed) = state.observed.get(server) else { return BTreeMap::new() };
-    let views = observed.gpus.iter().flat_map(|gpu| views::partitions_of(state, server, gpu));
+    let views = views::partitions_of(state, server).into_iter();
     views.map(|view| (view.id.clone(), view)).collect()
 }
 

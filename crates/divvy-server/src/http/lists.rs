@@ -1,6 +1,8 @@
 //! The lists of what is now: GPUs, partitions, VMs, findings. Each is made from one published moment,
 //! narrowed by what was asked for, and answered in pages.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::response::Response;
 use divvy_api::paths;
@@ -59,10 +61,15 @@ pub async fn partitions(
             && has(query.q.as_deref(), &[&partition.id, partition.vm_name.as_deref().unwrap_or_default()])
     };
     let state = app.hub.state();
-    let rows = state.gpus().flat_map(|(server, gpu)| {
-        let gpu_key = gpu_key(server.as_str(), &gpu.address.to_string());
-        let views = views::partitions_of(&state, server, gpu).into_iter().filter(&meant);
-        views.map(move |view| Row { key: format!("{gpu_key}\0{:05}", view.index), view })
+    let keys: BTreeMap<(&str, &str), String> = state
+        .gpus()
+        .map(|(server, gpu)| {
+            ((server.as_str(), gpu.id.as_str()), gpu_key(server.as_str(), &gpu.address.to_string()))
+        })
+        .collect();
+    let rows = views::partitions(&state).into_iter().filter(meant).map(|view| {
+        let gpu_key = keys.get(&(view.server.as_str(), view.gpu.as_str())).map_or("", String::as_str);
+        Row { key: format!("{gpu_key}\0{:05}", view.index), view }
     });
     page(rows.collect(), &query, paths::PARTITIONS)
 }
