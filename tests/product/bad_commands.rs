@@ -57,7 +57,7 @@ fn a_name_with_bytes_that_would_steer_a_terminal_is_escaped() {
 
 #[test]
 fn a_name_that_is_too_long_is_refused() {
-    refused(&[&"x".repeat(LONG)], |_| format!("has {LONG} bytes"));
+    refused(&[&"x".repeat(LONG)], |_| format!("has {LONG} characters"));
 }
 
 #[test]

@@ -75,6 +75,19 @@ fn without_the_token_nothing_is_answered_and_nothing_is_changed() {
 }
 
 #[test]
+fn the_console_is_for_everybody_and_holds_nothing_of_the_server() {
+    with_daemon(|_, _, address, token| {
+        let start = ask(address, "GET", "/", None, "");
+        assert_eq!(start.status, 307);
+        assert!(start.head.contains("location: /console/"), "{}", start.head);
+        let page = ask(address, "GET", "/console/", None, "");
+        assert_eq!(page.status, 200);
+        assert!(page.head.contains("content-security-policy: default-src 'self'"), "{}", page.head);
+        assert!(page.text().contains("<!doctype html>") && !page.text().contains(token));
+    });
+}
+
+#[test]
 fn with_the_token_everything_is_as_over_the_socket() {
     with_daemon(|_, daemon, address, token| {
         let bearer = format!("Bearer {token}");

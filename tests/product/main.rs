@@ -12,6 +12,7 @@ mod exits;
 mod scenario;
 mod scenarios;
 
+mod api;
 mod bad_bodies;
 mod bad_commands;
 mod bad_starts;

@@ -313,13 +313,16 @@ fn every_answer_tells_the_browser_to_be_careful() {
             server.ask("GET", "/nothing", &[bearer], ""),
             server.ask("GET", "/v1/gpus", &[("Host", "evil.example")], ""),
             server.ask("PATCH", "/v1/gpus", &[bearer], ""),
+            server.ask("GET", "/console/", &[], ""),
+            server.ask("GET", "/console/no-such-file", &[], ""),
         ];
         for answer in &answers {
             let told = |name| header(answer, name).unwrap_or_default();
             assert_eq!(told("x-content-type-options"), "nosniff", "{}", answer.head);
             assert_eq!(told("referrer-policy"), "no-referrer");
             let policy = told("content-security-policy");
-            assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"), "{policy}");
+            assert!(policy.contains("default-src") && policy.contains("frame-ancestors 'none'"));
+            assert!(!policy.contains("unsafe"), "{policy}");
             assert_eq!(told("strict-transport-security"), "", "without TLS");
         }
         for answer in [&answers[0], &answers[1], &answers[3], &answers[4]] {

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod console;
 mod install;
 mod libvirt;
 mod product;
@@ -24,6 +25,7 @@ const COMMANDS: &[(&str, &str, Command)] = &[
     ("test", "run everything that has to pass", test::main),
     ("tidy", "check house style: arrows, sizes, words, codes", tidy::main),
     ("transcript", "write the session that README.md shows anew", transcript::main),
+    ("console", "the web console: build, check, try in a browser", console::main),
     ("units", "let systemd look at the unit", units::main),
     ("install", "put programs, unit and hook in place", install::main),
     ("record", "take a fixture of this server's GPUs as the kernel shows them, without names", record::main),

@@ -24,7 +24,7 @@ mod image;
 mod kernel;
 mod live;
 mod machine;
-mod prerequisites;
+pub mod prerequisites;
 mod process;
 mod product;
 mod qemu;

@@ -3,11 +3,16 @@
 //! each other. It keeps connections and nothing else, asks nothing twice, and does not know what an answer
 //! means.
 
+pub mod stream;
+
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderMap, HeaderName, HeaderValue, IF_MATCH, LINK,
+    USER_AGENT,
+};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,16 +22,19 @@ use crate::certificate::Fingerprint;
 use crate::endpoint::Endpoint;
 use crate::paths;
 use crate::problem::Problem;
-use crate::requests::{
-    Assign, AssignOne, DryRunQuery, EventQuery, GpuQuery, JobQuery, SetPartitionCount, SetPartitionCounts,
-    SetPower, Unassign,
+use crate::queries::{
+    DryRunQuery, EventQuery, FindingQuery, GpuQuery, JobListQuery, JobQuery, PartitionQuery, VmQuery,
 };
+use crate::requests::{
+    Assign, AssignOne, IdempotencyKey, SetPartitionCount, SetPartitionCounts, SetPower, Unassign,
+};
+use crate::stream::BadStream;
 use crate::views::{
     Accepted, Answer, EventView, ExplainView, FindingView, GpuView, JobView, PartitionView, PlanView,
     VersionView, VmView,
 };
 
-use connections::Connections;
+use connections::{Connections, Sender};
 
 pub use tls::{InvalidTrust, Trust};
 
@@ -40,6 +48,9 @@ const MAX_ANSWER_BYTES: usize = 512 * 1024 * 1024;
 
 /// Longest path that is asked for. A server refuses a name long before; a path beyond this is no path.
 const MAX_PATH_BYTES: usize = 8 * 1024;
+
+/// Makes a change happen once, however often it is asked for.
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +98,8 @@ pub enum BadAnswer {
     Body(#[source] serde_json::Error),
     #[error("its body has more than {limit_bytes} bytes")]
     TooLong { limit_bytes: usize },
+    #[error("its stream of changes makes no sense")]
+    Stream(#[source] BadStream),
 }
 
 /// A secret that says who asks. It is never printed.
@@ -130,8 +143,23 @@ impl std::fmt::Debug for Token {
 pub struct Client {
     endpoint: Endpoint,
     token: Option<Token>,
+    key: Option<IdempotencyKey>,
+    tag: Option<Tag>,
     answer_timeout_ms: u64,
     connections: Connections,
+}
+
+/// Which version of a thing was read: what the server calls it, not to be understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tag(HeaderValue);
+
+/// An answer with what stands beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told<T> {
+    pub value: T,
+    pub tag: Option<Tag>,
+    /// Where the list goes on, to be read as it is.
+    pub next: Option<String>,
 }
 
 type Asked<T> = Result<T, ClientError>;
@@ -141,6 +169,8 @@ impl Client {
         Self {
             endpoint,
             token: None,
+            key: None,
+            tag: None,
             answer_timeout_ms: ANSWER_TIMEOUT_MS,
             connections: Connections::default(),
         }
@@ -155,6 +185,17 @@ impl Client {
         Self { connections: Connections::with_trust(trust), ..self }
     }
 
+    /// A client whose changes all have this key: asked again with it, a change is answered as it was the
+    /// first time and not made again. For one change each.
+    pub fn with_idempotency_key(self, key: IdempotencyKey) -> Self {
+        Self { key: Some(key), ..self }
+    }
+
+    /// A client whose changes of one thing are refused if that thing is not as it was read.
+    pub fn with_tag(self, tag: Tag) -> Self {
+        Self { tag: Some(tag), ..self }
+    }
+
     pub fn with_answer_timeout_ms(self, answer_timeout_ms: u64) -> Self {
         Self { answer_timeout_ms, ..self }
     }
@@ -163,12 +204,17 @@ impl Client {
         &self.endpoint
     }
 
+    /// Reads one of `paths`, with the tag of what was read and the way to the next page.
+    pub async fn read<T: DeserializeOwned>(&self, path: &str) -> Asked<Told<T>> {
+        self.tell(Question::of(Method::GET, path)).await
+    }
+
     pub async fn version(&self) -> Asked<VersionView> {
         self.get(paths::VERSION).await
     }
 
     pub async fn gpus(&self, query: &GpuQuery) -> Asked<Vec<GpuView>> {
-        self.get(&paths::gpus(query)).await
+        self.get(&paths::list(paths::GPUS, query)).await
     }
 
     pub async fn gpu(&self, gpu: &str) -> Asked<GpuView> {
@@ -185,12 +231,12 @@ impl Client {
         self.change(question, request.dry_run).await
     }
 
-    pub async fn partitions(&self) -> Asked<Vec<PartitionView>> {
-        self.get(paths::PARTITIONS).await
+    pub async fn partitions(&self, query: &PartitionQuery) -> Asked<Vec<PartitionView>> {
+        self.get(&paths::list(paths::PARTITIONS, query)).await
     }
 
-    pub async fn vms(&self) -> Asked<Vec<VmView>> {
-        self.get(paths::VMS).await
+    pub async fn vms(&self, query: &VmQuery) -> Asked<Vec<VmView>> {
+        self.get(&paths::list(paths::VMS, query)).await
     }
 
     pub async fn vm(&self, vm: &str) -> Asked<VmView> {
@@ -217,21 +263,27 @@ impl Client {
         self.change(question, request.dry_run).await
     }
 
-    pub async fn check(&self) -> Asked<Vec<FindingView>> {
-        self.get(paths::CHECK).await
+    pub async fn check(&self, query: &FindingQuery) -> Asked<Vec<FindingView>> {
+        self.get(&paths::list(paths::CHECK, query)).await
     }
 
     pub async fn explain(&self, name: &str) -> Asked<ExplainView> {
         self.get(&paths::explain(name)).await
     }
 
-    pub async fn events(&self, query: EventQuery) -> Asked<Vec<EventView>> {
-        let question = Question::of(Method::GET, paths::events(query)).waiting(query.wait_ms());
+    pub async fn events(&self, query: &EventQuery) -> Asked<Vec<EventView>> {
+        let path = paths::list(paths::EVENTS, query);
+        let question = Question::of(Method::GET, path).waiting(query.wait_ms());
         self.ask(question).await
     }
 
-    pub async fn jobs(&self) -> Asked<Vec<JobView>> {
-        self.get(paths::JOBS).await
+    pub async fn jobs(&self, query: &JobListQuery) -> Asked<Vec<JobView>> {
+        self.get(&paths::list(paths::JOBS, query)).await
+    }
+
+    /// Gives up what a job has not reached yet and takes it back.
+    pub async fn cancel_job(&self, id: u64) -> Asked<JobView> {
+        self.ask(Question::of(Method::POST, paths::job_cancel(id))).await
     }
 
     pub async fn job(&self, id: u64, query: JobQuery) -> Asked<JobView> {
@@ -258,24 +310,39 @@ impl Client {
 
     /// Sends one question and reads its answer.
     async fn ask<T: DeserializeOwned>(&self, question: Question) -> Asked<T> {
+        self.tell(question).await.map(|told| told.value)
+    }
+
+    async fn tell<T: DeserializeOwned>(&self, question: Question) -> Asked<Told<T>> {
         if question.path.len() > MAX_PATH_BYTES {
             return Err(ClientError::LongPath { path_bytes: question.path.len() });
         }
         let name = question.name();
-        let (status, body) = self.send(question).await.map_err(|lost| match lost {
-            Lost::OnTheWay(source) => ClientError::Unreachable { endpoint: self.endpoint.clone(), source },
-            Lost::TooLong { limit_bytes } => self.bad_answer(&name, BadAnswer::TooLong { limit_bytes }),
-        })?;
-        if status.is_success() {
-            return serde_json::from_slice(&body)
-                .map_err(|error| self.bad_answer(&name, BadAnswer::Body(error)));
+        let Answered { status, headers, body } =
+            self.send(question).await.map_err(|lost| self.lost(&name, lost))?;
+        if !status.is_success() {
+            return Err(self.refused(&name, status, &body));
         }
-        match serde_json::from_slice::<Problem>(&body) {
+        let value =
+            serde_json::from_slice(&body).map_err(|error| self.bad_answer(&name, BadAnswer::Body(error)))?;
+        let tag = headers.get(ETAG).cloned().map(Tag);
+        Ok(Told { value, tag, next: headers.get(LINK).and_then(next_page) })
+    }
+
+    fn lost(&self, question: &str, lost: Lost) -> ClientError {
+        match lost {
+            Lost::OnTheWay(source) => ClientError::Unreachable { endpoint: self.endpoint.clone(), source },
+            Lost::TooLong { limit_bytes } => self.bad_answer(question, BadAnswer::TooLong { limit_bytes }),
+        }
+    }
+
+    fn refused(&self, question: &str, status: StatusCode, body: &[u8]) -> ClientError {
+        match serde_json::from_slice::<Problem>(body) {
             // What the status line says counts, also when the document forgets it.
             Ok(problem) if status.as_u16() >= 400 => {
-                Err(ClientError::Problem(Box::new(Problem { status: Some(status.as_u16()), ..problem })))
+                ClientError::Problem(Box::new(Problem { status: Some(status.as_u16()), ..problem }))
             }
-            _ => Err(self.bad_answer(&name, BadAnswer::Status { status: status.as_u16() })),
+            _ => self.bad_answer(question, BadAnswer::Status { status: status.as_u16() }),
         }
     }
 
@@ -283,20 +350,36 @@ impl Client {
         ClientError::BadAnswer { endpoint: self.endpoint.clone(), question: question.to_owned(), source }
     }
 
-    async fn send(&self, question: Question) -> Result<(StatusCode, Vec<u8>), Lost> {
+    async fn send(&self, question: Question) -> Result<Answered, Lost> {
         let timeout_ms = self.answer_timeout_ms.saturating_add(question.wait_ms);
-        let request = question.into_request(&self.endpoint, self.token.as_ref());
         let exchange = async {
-            let (response, connection) = self.connections.send(&self.endpoint, request).await?;
-            let status = response.status();
+            let (response, connection) = self.open(question).await?;
+            let (status, headers) = (response.status(), response.headers().clone());
             let body = read(response, MAX_ANSWER_BYTES).await?;
             self.connections.keep(connection);
-            Ok((status, body))
+            Ok(Answered { status, headers, body })
         };
         timeout(Duration::from_millis(timeout_ms), exchange)
             .await
             .unwrap_or(Err(Lost::OnTheWay(Unreachable::AnswerTimeout { timeout_ms })))
     }
+
+    /// Sends the question and waits for the head of the answer; its body comes on that connection.
+    async fn open(&self, question: Question) -> Result<(Response<Incoming>, Sender), Lost> {
+        self.connections.send(&self.endpoint, question.into_request(self)).await
+    }
+}
+
+struct Answered {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+/// The target of `<…>; rel="next"`.
+fn next_page(link: &HeaderValue) -> Option<String> {
+    let (target, parameters) = link.to_str().ok()?.strip_prefix('<')?.split_once('>')?;
+    parameters.contains("rel=\"next\"").then(|| target.to_owned())
 }
 
 /// Why there is no body.
@@ -318,11 +401,12 @@ struct Question {
     body: Option<Vec<u8>>,
     /// How long the server is asked to keep the answer back.
     wait_ms: u64,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Question {
     fn of(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), body: None, wait_ms: 0 }
+        Self { method, path: path.into(), body: None, wait_ms: 0, headers: Vec::new() }
     }
 
     fn with_body(self, body: &impl Serialize) -> Self {
@@ -338,22 +422,32 @@ impl Question {
         format!("{} {}", self.method, self.path)
     }
 
-    fn into_request(self, endpoint: &Endpoint, token: Option<&Token>) -> Request<Full<Bytes>> {
-        let host = match endpoint {
+    fn into_request(self, client: &Client) -> Request<Full<Bytes>> {
+        let host = match &client.endpoint {
             Endpoint::Unix(_) => "localhost".to_owned(),
             Endpoint::Http(address) | Endpoint::Https(address) => address.to_string(),
         };
+        let is_change = self.method != Method::GET;
         let mut builder = Request::builder()
             .method(self.method)
             .uri(self.path)
             .header(HOST, host)
             .header(ACCEPT, "application/json, application/problem+json")
             .header(USER_AGENT, concat!("divvy/", env!("CARGO_PKG_VERSION")));
-        if let Some(Token(token)) = token {
+        if let Some(Token(token)) = &client.token {
             builder = builder.header(AUTHORIZATION, token);
+        }
+        if let Some(key) = client.key.as_ref().filter(|_| is_change) {
+            builder = builder.header(IDEMPOTENCY_KEY, key.as_str());
+        }
+        if let Some(Tag(tag)) = client.tag.as_ref().filter(|_| is_change) {
+            builder = builder.header(IF_MATCH, tag);
         }
         if self.body.is_some() {
             builder = builder.header(CONTENT_TYPE, "application/json");
+        }
+        for (name, value) in self.headers {
+            builder = builder.header(name, value);
         }
         let body = Full::new(Bytes::from(self.body.unwrap_or_default()));
         builder

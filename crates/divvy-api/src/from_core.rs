@@ -8,6 +8,7 @@ use divvy_core::vm::Power as CorePower;
 
 use divvy_core::event::NumberedEvent;
 
+use crate::fingerprint::Fingerprint;
 use crate::views::{EventView, FindingView, JobStepView, JobTargetView, JobView, SubjectView};
 use crate::words::{JobKind, Mode, Power, Progress, Severity, StepOutcome, SubjectKind};
 
@@ -45,10 +46,14 @@ impl From<&Subject> for SubjectView {
 
 impl From<&Finding> for FindingView {
     fn from(finding: &Finding) -> Self {
+        let subject: SubjectView = (&finding.subject).into();
+        let about = subject.id.as_deref().unwrap_or("-");
+        let text = Fingerprint::of(finding.text.as_bytes());
         Self {
+            id: format!("{}/{}/{about}/{}", finding.code, subject.kind, &text[..16]),
             code: finding.code.to_string(),
             severity: finding.severity.into(),
-            subject: (&finding.subject).into(),
+            subject,
             text: finding.text.clone(),
             mend: finding.mend.clone(),
         }

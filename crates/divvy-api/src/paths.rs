@@ -2,10 +2,12 @@
 //! a client asks for it. A name may hold any character, `/` among them (`srv-a/0000:41:00.0`), so every
 //! name is percent-encoded on its way into a path. What stands behind a path is not known here.
 
-use crate::requests::{DryRunQuery, EventQuery, GpuQuery, JobQuery};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::queries::{DryRunQuery, JobQuery};
 
 pub const VERSION: &str = "/v1/version";
-/// `?server=`
 pub const GPUS: &str = "/v1/gpus";
 pub const GPU: &str = "/v1/gpus/{gpu}";
 /// PUT
@@ -23,18 +25,24 @@ pub const ASSIGNMENTS: &str = "/v1/assignments";
 pub const UNASSIGNMENTS: &str = "/v1/unassignments";
 pub const CHECK: &str = "/v1/check";
 pub const EXPLAIN: &str = "/v1/explain/{name}";
-/// `?after=&limit=&wait_ms=`
 pub const EVENTS: &str = "/v1/events";
 pub const JOBS: &str = "/v1/jobs";
 /// `?wait_ms=`
 pub const JOB: &str = "/v1/jobs/{id}";
 /// POST to sign in; GET; DELETE to sign out
 pub const SESSION: &str = "/v1/session";
+/// POST
+pub const JOB_CANCEL: &str = "/v1/jobs/{id}/cancel";
+/// Server-sent events.
+pub const STREAM: &str = "/v1/stream";
+/// The description of all of this.
+pub const OPENAPI: &str = "/v1/openapi.json";
 /// POST, in a simulated room only
 pub const SIM_POWER: &str = "/v1/sim/vms/{vm}/power";
 
-pub fn gpus(query: &GpuQuery) -> String {
-    with_query(GPUS, &[("server", query.server.clone())])
+/// A list, and which part of it.
+pub fn list(route: &str, query: &impl Serialize) -> String {
+    with_query(route, query)
 }
 
 pub fn gpu(gpu: &str) -> String {
@@ -54,25 +62,19 @@ pub fn assignment(vm: &str) -> String {
 }
 
 pub fn assignment_with(vm: &str, query: DryRunQuery) -> String {
-    with_query(&fill(ASSIGNMENT, vm), &[("dry_run", query.dry_run.then(|| "true".to_owned()))])
+    with_query(&fill(ASSIGNMENT, vm), &query)
 }
 
 pub fn explain(name: &str) -> String {
     fill(EXPLAIN, name)
 }
 
-pub fn events(query: EventQuery) -> String {
-    let EventQuery { after, limit, wait_ms } = query;
-    let members = [
-        ("after", after.map(|number| number.to_string())),
-        ("limit", limit.map(|number| number.to_string())),
-        ("wait_ms", wait_ms.map(|number| number.to_string())),
-    ];
-    with_query(EVENTS, &members)
+pub fn job(id: u64, query: JobQuery) -> String {
+    with_query(&fill(JOB, &id.to_string()), &query)
 }
 
-pub fn job(id: u64, query: JobQuery) -> String {
-    with_query(&fill(JOB, &id.to_string()), &[("wait_ms", query.wait_ms.map(|ms| ms.to_string()))])
+pub fn job_cancel(id: u64) -> String {
+    fill(JOB_CANCEL, &id.to_string())
 }
 
 pub fn sim_power(vm: &str) -> String {
@@ -88,19 +90,22 @@ fn fill(route: &str, name: &str) -> String {
     }
 }
 
-fn with_query(path: &str, members: &[(&str, Option<String>)]) -> String {
-    let mut whole = path.to_owned();
-    let mut joint = '?';
-    for (member, value) in members {
-        if let Some(value) = value {
-            whole.push(joint);
-            whole.push_str(member);
-            whole.push('=');
-            whole.push_str(&encode(value));
-            joint = '&';
-        }
-    }
-    whole
+/// What is not given is left out.
+fn with_query(path: &str, query: &impl Serialize) -> String {
+    let members = match serde_json::to_value(query) {
+        Ok(Value::Object(members)) => members,
+        // Every query is a struct of texts, numbers and flags.
+        _ => serde_json::Map::new(),
+    };
+    let given = members.iter().filter_map(|(member, value)| match value {
+        Value::Null => None,
+        // What every change is unless it is told otherwise.
+        Value::Bool(false) if member == "dry_run" => None,
+        Value::String(text) => Some(format!("{member}={}", encode(text))),
+        value => Some(format!("{member}={}", encode(&value.to_string()))),
+    });
+    let given: Vec<String> = given.collect();
+    if given.is_empty() { path.to_owned() } else { format!("{path}?{}", given.join("&")) }
 }
 
 /// Percent-encodes everything but the characters that mean nothing anywhere in an address. A name of
@@ -122,6 +127,7 @@ fn encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queries::{EventQuery, VmQuery};
 
     #[test]
     fn a_name_with_a_slash_stays_one_part_of_the_path() {
@@ -145,9 +151,15 @@ mod tests {
 
     #[test]
     fn a_query_holds_what_was_given_and_nothing_else() {
-        let query = EventQuery { after: Some(0), limit: None, wait_ms: Some(5) };
-        assert_eq!(events(query), "/v1/events?after=0&wait_ms=5");
-        assert_eq!(events(EventQuery::default()), "/v1/events");
+        let query = EventQuery { after: Some(0), wait_ms: Some(5), ..EventQuery::default() };
+        assert_eq!(list(EVENTS, &query), "/v1/events?after=0&wait_ms=5");
+        assert_eq!(list(EVENTS, &EventQuery::default()), "/v1/events");
+    }
+
+    #[test]
+    fn a_flag_that_is_asked_by_is_given_also_when_it_is_false() {
+        let query = VmQuery { managed: Some(false), ..VmQuery::default() };
+        assert_eq!(list(VMS, &query), "/v1/vms?managed=false");
     }
 
     #[test]

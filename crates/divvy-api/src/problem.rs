@@ -14,6 +14,7 @@ pub const BLANK_TYPE: &str = "about:blank";
 
 /// One problem document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     #[serde(rename = "type", default = "blank_type")]
     pub kind: String,

@@ -7,16 +7,14 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::queries::MAX_LIMIT;
+
 /// Most names in one request.
 pub const MAX_NAMES: usize = 4096;
-/// Longest name, in bytes.
-pub const MAX_NAME_BYTES: usize = 128;
-/// Longest time that a server keeps an answer back for a `wait_ms`.
-pub const MAX_WAIT_MS: u64 = 30_000;
-/// Most events in one answer.
-pub const MAX_EVENTS: u32 = 10_000;
-/// Events in one answer when the asker does not say.
-pub const DEFAULT_EVENTS: u32 = 100;
+/// Longest name, in characters.
+pub const MAX_NAME_CHARS: usize = 128;
+/// Longest key that makes a change happen once, in characters.
+pub const MAX_KEY_CHARS: usize = 64;
 
 /// What is wrong with the shape of a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,12 +23,16 @@ pub enum InvalidRequest {
     TooManyNames { member: &'static str, count: usize },
     #[error("{member} is empty")]
     EmptyName { member: String },
-    #[error("{member} has {bytes} bytes, more than {MAX_NAME_BYTES}")]
-    LongName { member: String, bytes: usize },
+    #[error("{member} has {chars} characters, more than {MAX_NAME_CHARS}")]
+    LongName { member: String, chars: usize },
     #[error("count and off are both given; give one of them")]
     CountAndOff,
     #[error("neither count nor off is given; give one of them")]
     NeitherCountNorOff,
+    #[error("a page has 1 to {MAX_LIMIT} entries, not {limit}")]
+    LimitOutOfRange { limit: u32 },
+    #[error("an Idempotency-Key has 1 to {MAX_KEY_CHARS} visible ASCII characters")]
+    MalformedKey,
 }
 
 impl InvalidRequest {
@@ -41,6 +43,8 @@ impl InvalidRequest {
             Self::EmptyName { .. } => "name_empty",
             Self::LongName { .. } => "name_too_long",
             Self::CountAndOff | Self::NeitherCountNorOff => "count_or_off",
+            Self::LimitOutOfRange { .. } => "limit_out_of_range",
+            Self::MalformedKey => "idempotency_key_malformed",
         }
     }
 }
@@ -92,6 +96,37 @@ impl<'de> de::Visitor<'de> for SelectionVisitor {
     }
 }
 
+/// A number of 16 bits or nothing. `8.0` is the number 8: JSON knows one kind of number.
+fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
+    struct Whole;
+
+    impl<'de> de::Visitor<'de> for Whole {
+        type Value = Option<u16>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a whole number from 0 to 65535")
+        }
+
+        fn visit_unit<E: de::Error>(self) -> Result<Option<u16>, E> {
+            Ok(None)
+        }
+
+        fn visit_u64<E: de::Error>(self, number: u64) -> Result<Option<u16>, E> {
+            let whole = u16::try_from(number);
+            whole.map(Some).map_err(|_| E::invalid_value(de::Unexpected::Unsigned(number), &self))
+        }
+
+        fn visit_f64<E: de::Error>(self, number: f64) -> Result<Option<u16>, E> {
+            match number.fract() == 0.0 && (0.0..=f64::from(u16::MAX)).contains(&number) {
+                true => Ok(Some(number as u16)),
+                false => Err(E::invalid_value(de::Unexpected::Float(number), &self)),
+            }
+        }
+    }
+
+    deserializer.deserialize_any(Whole)
+}
+
 /// What the GPUs of a request shall be, once it is known that one of both was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Setting {
@@ -113,7 +148,7 @@ fn setting(count: Option<u16>, off: bool) -> Result<Setting, InvalidRequest> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SetPartitionCount {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_number")]
     pub count: Option<u16>,
     /// Not partitioned any more.
     #[serde(default)]
@@ -133,7 +168,7 @@ impl SetPartitionCount {
 #[serde(deny_unknown_fields)]
 pub struct SetPartitionCounts {
     pub gpus: GpuSelection,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_number")]
     pub count: Option<u16>,
     /// Not partitioned any more.
     #[serde(default)]
@@ -153,15 +188,19 @@ impl SetPartitionCounts {
 
 /// `POST /v1/vms/{vm}/assignment`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AssignOne {
     /// The GPU that the partition shall be of; null: any of the VM's server.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 128))]
     #[serde(default)]
     pub gpu: Option<String>,
     /// Always refused: which partition is Divvy's choice.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::always_null))]
     #[serde(default)]
     pub partition: Option<String>,
     /// Codes of findings that shall not stop the assignment.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::openapi::Code>, max_items = 4096))]
     #[serde(default)]
     pub accept: Vec<String>,
     #[serde(default)]
@@ -176,16 +215,21 @@ impl AssignOne {
 
 /// `POST /v1/assignments`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Assign {
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::openapi::Name>, min_items = 1, max_items = 4096))]
     pub vms: Vec<String>,
     /// The GPU that the partitions shall be of; null: any of each VM's server.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 128))]
     #[serde(default)]
     pub gpu: Option<String>,
     /// Always refused: which partition is Divvy's choice.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::always_null))]
     #[serde(default)]
     pub partition: Option<String>,
     /// Codes of findings that shall not stop the assignment.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::openapi::Code>, max_items = 4096))]
     #[serde(default)]
     pub accept: Vec<String>,
     #[serde(default)]
@@ -201,8 +245,10 @@ impl Assign {
 
 /// `POST /v1/unassignments`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Unassign {
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::openapi::Name>, min_items = 1, max_items = 4096))]
     pub vms: Vec<String>,
     #[serde(default)]
     pub dry_run: bool,
@@ -216,68 +262,10 @@ impl Unassign {
 
 /// `POST /v1/sim/vms/{vm}/power`, in a simulated room only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SetPower {
     pub on: bool,
-}
-
-/// The query of `GET /v1/gpus`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GpuQuery {
-    /// Only this server's GPUs.
-    #[serde(default)]
-    pub server: Option<String>,
-}
-
-/// The query of `DELETE /v1/vms/{vm}/assignment`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DryRunQuery {
-    #[serde(default)]
-    pub dry_run: bool,
-}
-
-/// The query of `GET /v1/events`: with `after`, the oldest events after that number; without it, the
-/// newest. Both in ascending order.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EventQuery {
-    #[serde(default)]
-    pub after: Option<u64>,
-    #[serde(default)]
-    pub limit: Option<u32>,
-    /// When there is none yet, keep the answer back this long for one to come.
-    #[serde(default)]
-    pub wait_ms: Option<u64>,
-}
-
-impl EventQuery {
-    /// How many events to answer with.
-    pub fn limit(&self) -> u32 {
-        self.limit.unwrap_or(DEFAULT_EVENTS).min(MAX_EVENTS)
-    }
-
-    /// How long to keep the answer back.
-    pub fn wait_ms(&self) -> u64 {
-        self.wait_ms.unwrap_or(0).min(MAX_WAIT_MS)
-    }
-}
-
-/// The query of `GET /v1/jobs/{id}`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct JobQuery {
-    /// While the job is running, keep the answer back this long for it to end.
-    #[serde(default)]
-    pub wait_ms: Option<u64>,
-}
-
-impl JobQuery {
-    /// How long to keep the answer back.
-    pub fn wait_ms(&self) -> u64 {
-        self.wait_ms.unwrap_or(0).min(MAX_WAIT_MS)
-    }
 }
 
 fn check_assign_options(
@@ -302,10 +290,28 @@ fn check_names(member: &'static str, names: &[String]) -> Result<(), InvalidRequ
 
 /// Checks one name that stands in a path, a query or a body. `member` says which.
 pub fn check_name(member: impl FnOnce() -> String, name: &str) -> Result<(), InvalidRequest> {
-    match name.len() {
+    match name.chars().count() {
         0 => Err(InvalidRequest::EmptyName { member: member() }),
-        1..=MAX_NAME_BYTES => Ok(()),
-        bytes => Err(InvalidRequest::LongName { member: member(), bytes }),
+        1..=MAX_NAME_CHARS => Ok(()),
+        chars => Err(InvalidRequest::LongName { member: member(), chars }),
+    }
+}
+
+/// The name that a client gives to one change, so that asking again does not do it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    pub fn new(text: &str) -> Result<Self, InvalidRequest> {
+        let fits = (1..=MAX_KEY_CHARS).contains(&text.len());
+        match fits && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            true => Ok(Self(text.to_owned())),
+            false => Err(InvalidRequest::MalformedKey),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

@@ -10,14 +10,18 @@ pub const CSRF_HEADER: &str = "x-csrf-token";
 /// Either a local account and its password, or the token.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SignIn {
     pub user: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password))]
     pub password: Option<Zeroizing<String>>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password))]
     pub token: Option<Zeroizing<String>>,
 }
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SessionView {
     pub user: String,
     /// What every change in this session has to carry; null for who needs no session.

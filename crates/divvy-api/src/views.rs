@@ -11,6 +11,7 @@ use crate::words::{
 
 /// One GPU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct GpuView {
     pub id: String,
     /// What people call it: no other GPU answers to it now, but it may be another after a boot.
@@ -43,6 +44,7 @@ pub struct GpuView {
 
 /// One partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PartitionView {
     pub id: String,
     /// The GPU's id.
@@ -60,6 +62,7 @@ pub struct PartitionView {
 
 /// One VM.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VmView {
     pub id: String,
     pub name: String,
@@ -76,6 +79,7 @@ pub struct VmView {
 
 /// What a VM has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AssignmentView {
     pub kind: AssignmentKind,
     /// The GPU's id.
@@ -86,6 +90,7 @@ pub struct AssignmentView {
 
 /// What a finding or an event is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SubjectView {
     pub kind: SubjectKind,
     /// Null for the cluster, of which there is one.
@@ -94,7 +99,11 @@ pub struct SubjectView {
 
 /// Something that somebody should know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FindingView {
+    /// Says which finding it is: by code, subject and text.
+    #[serde(default)]
+    pub id: String,
     pub code: String,
     pub severity: Severity,
     pub subject: SubjectView,
@@ -105,6 +114,7 @@ pub struct FindingView {
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventView {
     pub number: u64,
     pub at_ms: u64,
@@ -119,6 +129,7 @@ pub struct EventView {
 
 /// One accepted change, until the hardware has followed it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JobView {
     pub id: u64,
     pub kind: JobKind,
@@ -137,6 +148,7 @@ impl JobView {
 
 /// One GPU or one VM that a job changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JobTargetView {
     pub server: String,
     pub gpu: Option<String>,
@@ -154,6 +166,7 @@ pub struct JobTargetView {
 
 /// One step that was taken for a target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JobStepView {
     pub text: String,
     pub outcome: StepOutcome,
@@ -162,6 +175,7 @@ pub struct JobStepView {
 
 /// Why something is as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ExplainView {
     pub subject: SubjectView,
     /// In reading order, each complete in itself.
@@ -171,6 +185,7 @@ pub struct ExplainView {
 
 /// Which server answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VersionView {
     pub version: String,
     /// The server's name.
@@ -184,6 +199,7 @@ pub struct VersionView {
 
 /// What a change would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PlanView {
     /// In the order in which each server takes them; empty when it is so already.
     pub steps: Vec<PlanStepView>,
@@ -192,6 +208,7 @@ pub struct PlanView {
 
 /// One step that a server would take.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PlanStepView {
     pub server: String,
     pub text: String,
@@ -199,6 +216,7 @@ pub struct PlanStepView {
 
 /// The answer to a change that was not refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Accepted {
     /// Null when it was so already and there is nothing to do.
     pub job: Option<JobView>,

@@ -3,8 +3,17 @@
 //! the words that the rules own too are converted, never shared, so that the rules can change alone.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+/// A text that is none of the words that may stand there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is none of {}", words.join(", "))]
+pub struct NoSuchWord {
+    pub text: String,
+    pub words: &'static [&'static str],
+}
 
 /// Defines an enum whose words are the same in JSON, YAML and tables. A variant with `serde(other)` takes
 /// every word that this version does not know.
@@ -20,6 +29,28 @@ macro_rules! words {
             pub const fn word(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)*
+                }
+            }
+        }
+
+        // By hand: the derive does not see words that come out of a macro.
+        #[cfg(feature = "openapi")]
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                $crate::openapi::one_of_words(&[$($word),*])
+            }
+        }
+
+        #[cfg(feature = "openapi")]
+        impl utoipa::ToSchema for $name {}
+
+        /// Exactly: a word that is not known is not taken for `unknown`.
+        impl FromStr for $name {
+            type Err = NoSuchWord;
+            fn from_str(text: &str) -> Result<Self, NoSuchWord> {
+                match text {
+                    $($word => Ok(Self::$variant),)*
+                    _ => Err(NoSuchWord { text: text.to_owned(), words: &[$($word),*] }),
                 }
             }
         }
@@ -174,6 +205,13 @@ mod tests {
     #[test]
     fn a_word_of_a_newer_server_reads_as_unknown() {
         assert_eq!(serde_json::from_str::<Mode>("\"folded\"").expect("is read"), Mode::Unknown);
+    }
+
+    #[test]
+    fn a_word_that_somebody_asks_by_is_known_or_refused() {
+        assert_eq!("not_assignable".parse(), Ok(Mode::NotAssignable));
+        let refused = "folded".parse::<Power>().expect_err("is no word");
+        assert_eq!(refused.to_string(), "\"folded\" is none of off, running, paused, unknown");
     }
 
     #[test]

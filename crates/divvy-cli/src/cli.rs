@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use divvy_api::client::Client;
+use divvy_api::requests::IdempotencyKey;
 
 use crate::commands::{
     assign, check, completions, events, explain, gpu, job, man, partition, sim, unassign, version, vm,
@@ -89,7 +91,7 @@ pub enum Command {
 }
 
 /// How a change is carried out.
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct ChangeOptions {
     /// Print the steps and the warnings, and change nothing
     #[arg(long)]
@@ -97,6 +99,19 @@ pub struct ChangeOptions {
     /// Do not wait until the hardware has followed; print the job
     #[arg(long, conflicts_with = "dry_run")]
     pub no_wait: bool,
+    /// A name for this change: repeated with it within 24 hours, the command does not make it again
+    #[arg(long, value_name = "KEY", value_parser = IdempotencyKey::new, conflicts_with = "dry_run")]
+    pub idempotency_key: Option<IdempotencyKey>,
+}
+
+impl ChangeOptions {
+    /// The client that asks for this change.
+    pub fn client(&self, client: &Client) -> Client {
+        match &self.idempotency_key {
+            Some(key) => client.clone().with_idempotency_key(key.clone()),
+            None => client.clone(),
+        }
+    }
 }
 
 /// Reads a name: anything but nothing.

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use crate::finding::Finding;
 use crate::gpu::ValidPartitionCounts;
 use crate::id::{GpuId, PartitionId, ServerId};
+use crate::job::JobId;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -60,6 +61,13 @@ pub enum Refusal {
     NoMigration { vm: String, partition: PartitionId },
     #[error("VM {vm} shall not start: {why}")]
     StartRefused { vm: String, why: String, hint: String },
+
+    #[error("there is no job {name:?}")]
+    JobNotFound { name: String },
+    #[error("job {id} has ended already")]
+    JobFinished { id: JobId },
+    #[error("job {id} takes partitions back, and what is being taken back is not given again")]
+    JobNotCancellable { id: JobId },
 
     #[error("what was asked for changed meanwhile; it was tried {attempts} times")]
     Busy { attempts: u32 },
@@ -133,13 +141,16 @@ impl Refusal {
             Self::HypervisorUnavailable { .. } => "hypervisor_unavailable",
             Self::NoMigration { .. } => "no_migration",
             Self::StartRefused { .. } => "start_refused",
+            Self::JobNotFound { .. } => "job_not_found",
+            Self::JobFinished { .. } => "job_finished",
+            Self::JobNotCancellable { .. } => "job_not_cancellable",
             Self::Busy { .. } => "busy",
         }
     }
 
     /// Whether the thing that was named does not exist.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::GpuNotFound { .. } | Self::VmNotFound { .. })
+        matches!(self, Self::GpuNotFound { .. } | Self::VmNotFound { .. } | Self::JobNotFound { .. })
     }
 
     /// Whether the request itself is wrong, whatever the state.
@@ -192,6 +203,9 @@ impl Refusal {
                 format!("shut the VM down and divvy unassign {vm}; it can get a partition where it runs next")
             }
             Self::StartRefused { hint, .. } => hint.clone(),
+            Self::JobNotFound { .. } => "divvy job list shows every job that is kept".to_string(),
+            Self::JobFinished { id } => format!("divvy job show {id} says how it ended; ask for what shall be instead"),
+            Self::JobNotCancellable { .. } => "wait for its end, then assign again".to_string(),
             Self::Busy { .. } => "try again".to_string(),
         }
     }

@@ -15,7 +15,7 @@ use nix::errno::Errno;
 
 use crate::paths;
 use crate::real::RealSysfs;
-use crate::sysfs::Sysfs;
+use crate::sysfs::{Ran, Sysfs};
 
 pub mod recorded;
 
@@ -347,5 +347,9 @@ impl Sysfs for Reacting {
             return Err(io::ErrorKind::TimedOut.into());
         }
         self.read(path)
+    }
+
+    fn run(&self, _program: &str, _args: &[&str], _deadline: Duration) -> io::Result<Ran> {
+        Err(io::ErrorKind::NotFound.into())
     }
 }

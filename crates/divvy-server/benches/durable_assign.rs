@@ -17,7 +17,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use divvy_api::client::Client;
-use divvy_api::requests::{AssignOne, GpuSelection, JobQuery, SetPartitionCounts, Unassign};
+use divvy_api::queries::JobQuery;
+use divvy_api::requests::{AssignOne, GpuSelection, SetPartitionCounts, Unassign};
 use rusqlite::{Connection, OpenFlags};
 use tokio::task::JoinSet;
 
@@ -61,7 +62,7 @@ async fn prepare(client: &Client) -> Vec<String> {
         SetPartitionCounts { gpus: GpuSelection::All, count: Some(COUNT), off: false, dry_run: false };
     let answer = client.set_partition_counts(&request).await.expect("is accepted");
     finish(client, answer).await;
-    let mut vms = client.vms().await.expect("is answered");
+    let mut vms = client.vms(&Default::default()).await.expect("is answered");
     let mut seen = std::collections::BTreeMap::<String, usize>::new();
     vms.sort_by_cached_key(|vm| {
         let nth = seen.entry(vm.server.clone()).or_default();
@@ -107,7 +108,7 @@ async fn take_back(client: &Client, vms: &[String]) {
 }
 
 async fn wait_for_jobs(client: &Client) {
-    for job in client.jobs().await.expect("is answered") {
+    for job in client.jobs(&Default::default()).await.expect("is answered") {
         let mut job = job;
         while !job.is_finished() {
             job = client.job(job.id, JobQuery { wait_ms: Some(30_000) }).await.expect("is answered");

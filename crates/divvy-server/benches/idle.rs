@@ -55,7 +55,7 @@ async fn work(client: &Client) {
     let answer = client.assign(&request).await.expect("is accepted");
     finish(client, answer).await;
     for _ in 0..100 {
-        client.vms().await.expect("is answered");
+        client.vms(&Default::default()).await.expect("is answered");
     }
 }
 

@@ -5,11 +5,12 @@
 //!
 //! Reports of agents come through the same door, so that a decision never looks at half a report.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
+use divvy_api::views::JobView;
 use divvy_core::change::Change;
 use divvy_core::decide::decide;
 use divvy_core::desired::Desired;
@@ -17,7 +18,7 @@ use divvy_core::event::Event;
 use divvy_core::finding::Finding;
 use divvy_core::job::{Job, JobId};
 use divvy_core::observed::Observed;
-use divvy_core::plan::plan;
+use divvy_core::plan::{Waiting, plan};
 use divvy_core::refusal::Refusal;
 use divvy_core::request::Request;
 use divvy_core::state::State;
@@ -25,33 +26,34 @@ use divvy_store::{Commit, Store, StoreError};
 use tokio::sync::oneshot;
 
 use crate::clock::now_ms;
-use crate::door::{Answer, AskError, DIVVY, Message};
+use crate::door::{Answer, Ask, AskError, DIVVY, Message, Wish};
 use crate::happenings;
 use crate::hub::{Hub, News, Published};
 use crate::jobs::{self, StepNote};
+use crate::terms::{Once, Terms};
 
 /// Most requests decided and committed together.
 const BATCH: usize = 256;
 /// How often a request is decided again when what it relied on changed.
 const ATTEMPTS: u32 = 5;
-type Reply = oneshot::Sender<Result<Answer, AskError>>;
 
 /// A decided request on its way to the disk.
 struct Pending {
     commit: Commit,
     /// None: nobody waits for it (a job's progress, an observation).
-    asked: Option<(Request, String, u32, Reply)>,
+    asked: Option<Ask>,
     warnings: Vec<Finding>,
     job: Option<Job>,
 }
+
+/// What to keep, what to warn about, and the job that stands for it.
+type Prepared = (Commit, Vec<Finding>, Option<Job>);
 
 pub struct Admission {
     store: Arc<Store>,
     hub: Hub,
     state: State,
     running: BTreeMap<JobId, Arc<Job>>,
-    /// Requests that the daemon makes of itself, before anybody else's.
-    own: VecDeque<Request>,
 }
 
 impl Admission {
@@ -59,7 +61,7 @@ impl Admission {
         let snapshot = store.snapshot();
         let running = snapshot.unfinished_jobs.iter().map(|job| (job.id, Arc::clone(job))).collect();
         let state = State { desired: snapshot.desired, observed: BTreeMap::new() };
-        let admission = Self { store, hub, state, running, own: VecDeque::new() };
+        let admission = Self { store, hub, state, running };
         admission.publish().tell();
         admission
     }
@@ -76,9 +78,6 @@ impl Admission {
             batch.extend(door.try_iter().take(BATCH - 1));
             let stop = batch.iter().any(|message| matches!(message, Message::Stop));
             let waiting = self.serve(batch);
-            while !self.own.is_empty() {
-                self.serve(Vec::new());
-            }
             for told in waiting {
                 // Whoever waited may have given up.
                 let _ = told.send(());
@@ -94,21 +93,12 @@ impl Admission {
         let mut waiting = Vec::new();
         let mut ahead = self.state.desired.clone();
         let mut pending = Vec::new();
-        for request in std::mem::take(&mut self.own) {
-            let (reply, _) = oneshot::channel();
-            self.admit((request, DIVVY.to_owned(), ATTEMPTS, reply), &mut ahead, &mut pending);
-        }
         for message in batch {
             match message {
-                Message::Ask { request, dry_run: true, reply, .. } => {
-                    // Nobody is left to answer when the asker went away.
-                    let _ = reply.send(self.dry_run(&request));
-                }
-                Message::Ask { request, principal, attempts, reply, .. } => {
-                    self.admit((request, principal, attempts, reply), &mut ahead, &mut pending);
-                }
-                Message::Report { observed, notes } => {
-                    self.take_report(*observed, &notes, &ahead, &mut pending)
+                Message::Ask(ask) => self.ask(*ask, &mut ahead, &mut pending),
+                Message::Report { observed, notes, waiting } => {
+                    let requests = self.take_report(*observed, &notes, &waiting, &ahead, &mut pending);
+                    self.ask_of_itself(requests, &mut ahead, &mut pending);
                 }
                 Message::Published(told) => waiting.push(told),
                 Message::Stop => {}
@@ -118,9 +108,74 @@ impl Admission {
         waiting
     }
 
+    /// What a report made the daemon ask of itself is kept in the transaction of the report: a target that
+    /// failed and its way back are on disk together or not at all.
+    fn ask_of_itself(&mut self, requests: Vec<Request>, ahead: &mut Desired, pending: &mut Vec<Pending>) {
+        for request in requests {
+            let (reply, _) = oneshot::channel();
+            let (wish, principal) = (Wish::Change(request), DIVVY.to_owned());
+            let own =
+                Ask { wish, principal, terms: Terms::default(), dry_run: false, attempts: ATTEMPTS, reply };
+            self.admit(own, ahead, pending);
+        }
+    }
+
+    /// Answers what was answered before, tells a dry run, admits the rest.
+    fn ask(&mut self, ask: Ask, ahead: &mut Desired, pending: &mut Vec<Pending>) {
+        if ask.dry_run {
+            let answer = self.dry_run(&ask);
+            // Nobody is left to answer when the asker went away.
+            let _ = ask.reply.send(answer);
+            return;
+        }
+        let Some(once) = &ask.terms.once else { return self.admit(ask, ahead, pending) };
+        let name = &once.name;
+        let waits = |one: &Pending| one.asked.as_ref()?.terms.once.as_ref().map(|other| other.name == *name);
+        if pending.iter().filter_map(waits).any(|same| same) {
+            // The first one's answer is known after the commit: asked again then.
+            return self.hub.tell(Message::Ask(Box::new(ask)));
+        }
+        match self.answered(once) {
+            None => self.admit(ask, ahead, pending),
+            Some(answer) => {
+                let _ = ask.reply.send(answer);
+            }
+        }
+    }
+
+    /// What was answered under this key, if it still counts.
+    fn answered(&self, once: &Once) -> Option<Result<Answer, AskError>> {
+        let kept = match self.store.answer(&once.name) {
+            Ok(kept) => kept.filter(|kept| Once::counts(kept, now_ms()))?,
+            Err(error) => return Some(Err(AskError::Store(Arc::new(error)))),
+        };
+        if kept.fingerprint != once.fingerprint {
+            return Some(Err(AskError::KeyReused { key: once.name.key.clone() }));
+        }
+        let job = kept.job.map(Arc::new);
+        Some(Ok(Answer::Accepted { job, warnings: kept.warnings, again: true }))
+    }
+
+    /// The thing that a change names must be as its asker saw it, if the asker says so.
+    fn is_unchanged(&self, state: &State, ask: &Ask) -> Result<(), AskError> {
+        let Some(unchanged) = &ask.terms.unchanged else { return Ok(()) };
+        let job = |id| {
+            let kept = || self.store.job(id).ok().flatten().map(|job| JobView::from(&job));
+            self.running.get(&id).map(|job| JobView::from(job.as_ref())).or_else(kept)
+        };
+        match unchanged.holds(state, job) {
+            true => Ok(()),
+            false => Err(AskError::Changed { what: unchanged.in_words() }),
+        }
+    }
+
     /// What a request would change, and by which steps.
-    fn dry_run(&self, request: &Request) -> Result<Answer, AskError> {
-        let change = decide(&self.state, request)?;
+    fn dry_run(&self, ask: &Ask) -> Result<Answer, AskError> {
+        self.is_unchanged(&self.state, ask)?;
+        let change = match &ask.wish {
+            Wish::Change(request) => decide(&self.state, request)?,
+            Wish::Cancel(id) => self.cancelled(&self.state, *id, &ask.principal)?.0.change,
+        };
         let mut after = self.state.desired.clone();
         let mut steps = Vec::new();
         if change.apply(&mut after).is_ok() {
@@ -136,42 +191,47 @@ impl Admission {
     }
 
     /// Decides one request on what the ones before it left.
-    fn admit(
-        &mut self,
-        asked: (Request, String, u32, Reply),
-        ahead: &mut Desired,
-        pending: &mut Vec<Pending>,
-    ) {
-        let (request, principal, ..) = &asked;
+    fn admit(&mut self, ask: Ask, ahead: &mut Desired, pending: &mut Vec<Pending>) {
         let observed = std::mem::take(&mut self.state.observed);
         let working = State { desired: ahead.clone(), observed };
-        let decided = decide(&working, request);
-        let prepared = decided.map(|change| self.prepare(&working, change, request, principal));
+        let prepared = self.prepare(&working, &ask);
         // All of it, so that nothing but `ahead` holds what the change is applied to.
         self.state.observed = working.observed;
         drop(working.desired);
         match prepared {
-            Err(refusal) => {
-                let _ = asked.3.send(Err(refusal.into()));
+            Err(failure) => {
+                let _ = ask.reply.send(Err(failure));
             }
-            Ok(Err(failure)) => {
-                let _ = asked.3.send(Err(failure));
-            }
-            Ok(Ok((commit, warnings, job))) => {
+            Ok((commit, warnings, job)) => {
                 if commit.change.apply(ahead).is_ok() {
-                    pending.push(Pending { commit, asked: Some(asked), warnings, job });
+                    // A report that comes next must not find a cancelled job running.
+                    self.running.extend(
+                        job.iter()
+                            .filter(|_| matches!(ask.wish, Wish::Cancel(_)))
+                            .map(|job| (job.id, Arc::new(job.clone()))),
+                    );
+                    pending.push(Pending { commit, asked: Some(ask), warnings, job });
                 }
             }
         }
     }
 
-    fn prepare(
-        &self,
-        state: &State,
-        change: Change,
-        request: &Request,
-        principal: &str,
-    ) -> Result<(Commit, Vec<Finding>, Option<Job>), AskError> {
+    fn prepare(&self, state: &State, ask: &Ask) -> Result<Prepared, AskError> {
+        self.is_unchanged(state, ask)?;
+        let (mut commit, warnings, job) = match &ask.wish {
+            Wish::Change(request) => self.changed(state, request, &ask.principal)?,
+            Wish::Cancel(id) => {
+                let (commit, job) = self.cancelled(state, *id, &ask.principal)?;
+                (commit, Vec::new(), Some(job))
+            }
+        };
+        let answer = ask.terms.once.as_ref().map(|once| once.answer(now_ms(), job.as_ref(), &warnings));
+        commit.answers.extend(answer);
+        Ok((commit, warnings, job))
+    }
+
+    fn changed(&self, state: &State, request: &Request, principal: &str) -> Result<Prepared, AskError> {
+        let change = decide(state, request)?;
         let warnings = change.warnings.clone();
         if change.is_empty() {
             return Ok((Commit::default(), warnings, None));
@@ -187,16 +247,41 @@ impl Admission {
         let events =
             happenings::of_change(&change, &warnings, principal, job.as_ref().map(|job| job.id), now_ms());
         let jobs = job.iter().cloned().collect();
-        Ok((Commit { change, events, jobs }, warnings, job))
+        Ok((Commit { change, events, jobs, ..Commit::default() }, warnings, job))
+    }
+
+    /// The end of a job and all that takes it back: one change, kept whole or not at all.
+    fn cancelled(&self, state: &State, id: JobId, principal: &str) -> Result<(Commit, Job), AskError> {
+        let now = now_ms();
+        let Some(job) = self.running.get(&id) else {
+            let kept = self.store.job(id).map_err(|error| AskError::Store(Arc::new(error)))?;
+            let why =
+                kept.map_or(Refusal::JobNotFound { name: id.to_string() }, |_| Refusal::JobFinished { id });
+            return Err(why.into());
+        };
+        let (job, requests) = jobs::cancel(job, principal, now)?;
+        let mut after = State { desired: state.desired.clone(), observed: state.observed.clone() };
+        let mut edits = Vec::new();
+        for request in &requests {
+            let one = decide(&after, request)?;
+            if one.apply(&mut after.desired).is_ok() {
+                edits.extend(one.edits);
+            }
+        }
+        let change = Change::of(edits, &state.desired);
+        let mut events = vec![happenings::of_cancelling(&job, principal, now)];
+        events.extend(happenings::of_change(&change, &[], principal, Some(id), now));
+        Ok((Commit { change, events, jobs: vec![job.clone()], ..Commit::default() }, job))
     }
 
     fn take_report(
         &mut self,
         observed: Observed,
         notes: &[StepNote],
+        waiting: &[Waiting],
         ahead: &Desired,
         pending: &mut Vec<Pending>,
-    ) {
+    ) -> Vec<Request> {
         let server = observed.server.clone();
         let before = self.state.observed.insert(server.clone(), Arc::new(observed));
         let now = now_ms();
@@ -207,9 +292,8 @@ impl Admission {
         events.extend(happenings::of_notes(&server, notes, now));
         let observed = std::mem::take(&mut self.state.observed);
         let state = State { desired: ahead.clone(), observed };
-        let advanced = jobs::advance(&self.running, &state, &server, notes, now);
+        let advanced = jobs::advance(&self.running, &state, &server, notes, waiting, now);
         self.state.observed = state.observed;
-        self.own.extend(advanced.requests);
         for job in &advanced.changed {
             self.running.insert(job.id, Arc::new(job.clone()));
         }
@@ -219,6 +303,7 @@ impl Admission {
         if !events.is_empty() || !worth_keeping.is_empty() {
             pending.push(unasked(events, worth_keeping));
         }
+        advanced.requests
     }
 
     /// One durable transaction for all of them; only then is anybody answered.
@@ -237,8 +322,8 @@ impl Admission {
         let (again, kept): (Vec<Pending>, Vec<Pending>) =
             pending.into_iter().partition(|_| refused.next() == Some(true));
         self.answer(kept);
-        for (request, principal, attempts, reply) in again.into_iter().filter_map(|one| one.asked) {
-            self.ask_again(request, principal, attempts, reply);
+        for ask in again.into_iter().filter_map(|one| one.asked) {
+            self.ask_again(ask);
         }
     }
 
@@ -248,7 +333,7 @@ impl Admission {
         for Pending { asked, warnings, job, .. } in kept {
             let job = job.map(Arc::new);
             self.running.extend(job.iter().map(|job| (job.id, Arc::clone(job))));
-            answers.extend(asked.map(|(.., reply)| (reply, Answer::Accepted { job, warnings })));
+            answers.extend(asked.map(|ask| (ask.reply, Answer::Accepted { job, warnings, again: false })));
         }
         self.running.retain(|_, job| job.finished_ms.is_none());
         let news = self.publish();
@@ -260,11 +345,11 @@ impl Admission {
     }
 
     /// What the request relied on changed under it: decided again on the new state, a few times.
-    fn ask_again(&self, request: Request, principal: String, attempts: u32, reply: Reply) {
-        if attempts + 1 < ATTEMPTS {
-            self.hub.tell(Message::Ask { request, principal, dry_run: false, attempts: attempts + 1, reply });
+    fn ask_again(&self, ask: Ask) {
+        if ask.attempts + 1 < ATTEMPTS {
+            self.hub.tell(Message::Ask(Box::new(Ask { attempts: ask.attempts + 1, ..ask })));
         } else {
-            let _ = reply.send(Err(Refusal::Busy { attempts: ATTEMPTS }.into()));
+            let _ = ask.reply.send(Err(Refusal::Busy { attempts: ATTEMPTS }.into()));
         }
     }
 
@@ -273,8 +358,8 @@ impl Admission {
         let snapshot = self.store.snapshot();
         self.state.desired = snapshot.desired;
         self.running = snapshot.unfinished_jobs.iter().map(|job| (job.id, Arc::clone(job))).collect();
-        for (.., reply) in pending.into_iter().filter_map(|one| one.asked) {
-            let _ = reply.send(Err(AskError::Store(Arc::clone(&error))));
+        for ask in pending.into_iter().filter_map(|one| one.asked) {
+            let _ = ask.reply.send(Err(AskError::Store(Arc::clone(&error))));
         }
         self.publish().tell();
     }
@@ -287,7 +372,7 @@ impl Admission {
 
 fn unasked(events: Vec<Event>, jobs: Vec<Job>) -> Pending {
     Pending {
-        commit: Commit { change: Change::default(), events, jobs },
+        commit: Commit { events, jobs, ..Commit::default() },
         asked: None,
         warnings: Vec::new(),
         job: None,

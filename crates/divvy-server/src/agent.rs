@@ -23,7 +23,7 @@ use divvy_core::desired::{DesiredServer, Generation};
 use divvy_core::finding::{Finding, FindingCode, Severity, Subject};
 use divvy_core::id::ServerId;
 use divvy_core::observed::{Failure, GpuHealth, HypervisorHealth, Observed};
-use divvy_core::plan::plan;
+use divvy_core::plan::{Plan, Waiting, plan};
 use divvy_core::request::Request;
 use divvy_core::step::{HostStep, Step};
 use divvy_core::vm::ObservedVm;
@@ -136,13 +136,13 @@ impl Agent {
         for _round in 0..ROUNDS {
             let desired = self.desired();
             let observed = self.look(desired.generation);
-            let steps = plan(&desired, &observed).steps;
+            let Plan { steps, waiting } = plan(&desired, &observed);
             self.note_restarts(&desired, &observed);
             if steps.is_empty() {
-                self.report(observed, std::mem::take(&mut notes));
+                self.report(observed, std::mem::take(&mut notes), waiting);
                 break;
             }
-            self.report_on_the_way(&observed, std::mem::take(&mut notes));
+            self.report_on_the_way(&observed, std::mem::take(&mut notes), waiting);
             notes = executor::execute(&self.host, self.hypervisor.as_mut(), &steps, &desired, &observed);
             // Before it is reported: hardware is never older than what is known of it.
             (self.after_steps)();
@@ -153,8 +153,10 @@ impl Agent {
             }
         }
         if !notes.is_empty() {
-            let observed = self.look(self.desired().generation);
-            self.report(observed, notes);
+            let desired = self.desired();
+            let observed = self.look(desired.generation);
+            let waiting = plan(&desired, &observed).waiting;
+            self.report(observed, notes, waiting);
         }
         self.looked = Some(self.looked.map_or(Looked::AtGpus, |_| Looked::AtVmsToo));
         self.failed_turns = if self.failures.is_empty() { 0 } else { self.failed_turns + 1 };
@@ -255,27 +257,27 @@ impl Agent {
     }
 
     /// Reports what was seen between two rounds, with what was last found about readiness.
-    fn report_on_the_way(&mut self, seen: &Observed, notes: Vec<StepNote>) {
+    fn report_on_the_way(&mut self, seen: &Observed, notes: Vec<StepNote>, waiting: Vec<Waiting>) {
         let mut observed = seen.clone();
         observed.findings.extend(self.readiness.iter().cloned());
-        self.send(observed, notes);
+        self.send(observed, notes, waiting);
     }
 
     /// Reports the end of a turn.
-    fn report(&mut self, mut observed: Observed, notes: Vec<StepNote>) {
+    fn report(&mut self, mut observed: Observed, notes: Vec<StepNote>, waiting: Vec<Waiting>) {
         // A kernel that cannot be read says nothing about readiness either.
         self.readiness = if self.readable { self.host.readiness(&observed.gpus) } else { Vec::new() };
         observed.findings.extend(self.readiness.iter().cloned());
-        self.send(observed, notes);
+        self.send(observed, notes, waiting);
     }
 
     /// A report that says the same again is not sent.
-    fn send(&mut self, observed: Observed, notes: Vec<StepNote>) {
+    fn send(&mut self, observed: Observed, notes: Vec<StepNote>, waiting: Vec<Waiting>) {
         if notes.is_empty() && self.last_sent.as_ref() == Some(&observed) {
             return;
         }
         self.last_sent = Some(observed.clone());
-        self.hub.tell(Message::Report { observed: Box::new(observed), notes });
+        self.hub.tell(Message::Report { observed: Box::new(observed), notes, waiting });
     }
 
     /// VMs that were restarted for their partition and run with it again.

@@ -24,6 +24,7 @@ use crate::admit::Admission;
 use crate::agent::{Agent, Looked};
 use crate::auth::{Peer, Token};
 use crate::door::Message;
+use crate::feed::Feed;
 use crate::http::{App, router};
 use crate::hub::Hub;
 use crate::listen::{ListenError, Listening};
@@ -125,6 +126,7 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
     let newest_event = newest_event(&store);
     let app = App {
         hub: hub.clone(),
+        feed: Feed::new(hub.clone(), Arc::clone(&store), newest_event.clone()),
         store: Arc::clone(&store),
         newest_event,
         name,

@@ -231,6 +231,21 @@ pub fn of_notes(server: &ServerId, notes: &[StepNote], now_ms: u64) -> Vec<Event
         .collect()
 }
 
+/// The end of a job by somebody's order.
+pub fn of_cancelling(job: &Job, principal: &str, now_ms: u64) -> Event {
+    let taken_back = job.targets.iter().filter(|target| target.progress == Progress::Failed);
+    let taken_back: Vec<String> = taken_back.map(|target| progress::in_words(&target.wanted)).collect();
+    Event {
+        at_ms: now_ms,
+        code: "job_cancelled".to_owned(),
+        server: None,
+        subject: Subject::Cluster,
+        text: format!("job {} is cancelled; taken back: {}", job.id, taken_back.join(", ")),
+        principal: Some(principal.to_owned()),
+        job: Some(job.id),
+    }
+}
+
 /// The end of a job.
 pub fn of_job(job: &Job, now_ms: u64) -> Option<Event> {
     job.finished_ms?;

@@ -12,7 +12,8 @@ use divvy_core::request::Request;
 use divvy_core::state::State;
 use tokio::sync::{oneshot, watch};
 
-use crate::door::{Answer, AskError, Message};
+use crate::door::{Answer, Ask, AskError, Message, Wish};
+use crate::terms::Terms;
 
 /// A bell: rings stay until somebody waited for them, so none is lost.
 #[derive(Clone, Default)]
@@ -130,24 +131,35 @@ impl Hub {
         let _ = self.inner.door.send(message);
     }
 
-    /// Asks for a change and waits for the answer.
-    pub async fn ask(&self, request: Request, principal: &str, dry_run: bool) -> Result<Answer, AskError> {
-        let (reply, answer) = oneshot::channel();
-        self.tell(Message::Ask { request, principal: principal.to_owned(), dry_run, attempts: 0, reply });
+    /// Asks and waits for the answer.
+    pub async fn ask(
+        &self,
+        wish: Wish,
+        principal: &str,
+        terms: Terms,
+        dry_run: bool,
+    ) -> Result<Answer, AskError> {
+        let answer = self.put(wish, principal, terms, dry_run);
         answer.await.unwrap_or(Err(AskError::Stopping))
     }
 
-    /// The same for a thread that may block.
+    /// The same for a thread that may block, without terms.
     pub fn ask_blocking(&self, request: Request, principal: &str) -> Result<Answer, AskError> {
-        let (reply, answer) = oneshot::channel();
-        self.tell(Message::Ask {
-            request,
-            principal: principal.to_owned(),
-            dry_run: false,
-            attempts: 0,
-            reply,
-        });
+        let answer = self.put(Wish::Change(request), principal, Terms::default(), false);
         answer.blocking_recv().unwrap_or(Err(AskError::Stopping))
+    }
+
+    fn put(
+        &self,
+        wish: Wish,
+        principal: &str,
+        terms: Terms,
+        dry_run: bool,
+    ) -> oneshot::Receiver<Result<Answer, AskError>> {
+        let (reply, answer) = oneshot::channel();
+        let principal = principal.to_owned();
+        self.tell(Message::Ask(Box::new(Ask { wish, principal, terms, dry_run, attempts: 0, reply })));
+        answer
     }
 }
 

@@ -9,8 +9,9 @@ use divvy_core::desired::PartitionSetting;
 use divvy_core::id::ServerId;
 use divvy_core::job::{Job, JobId, JobKind, JobTarget, Progress, StepRecord, Wanted};
 use divvy_core::observed::{Failure, GpuHealth};
-use divvy_core::plan::plan;
+use divvy_core::plan::Waiting;
 use divvy_core::progress::{Standing, standing};
+use divvy_core::refusal::Refusal;
 use divvy_core::request::Request;
 use divvy_core::state::State;
 use divvy_core::step::{HostStep, Outcome, Step, VmStep};
@@ -100,18 +101,11 @@ pub fn advance(
     state: &State,
     server: &ServerId,
     notes: &[StepNote],
+    waiting: &[Waiting],
     now_ms: u64,
 ) -> Advanced {
     let mut advanced = Advanced::default();
     let concerned = running.values().filter(|job| job.targets.iter().any(|target| target.server == *server));
-    let mut concerned = concerned.peekable();
-    if concerned.peek().is_none() {
-        return advanced;
-    }
-    let waiting = match (state.desired_of(server), state.observed.get(server)) {
-        (Some(desired), Some(observed)) => plan(desired, observed).waiting,
-        _ => Vec::new(),
-    };
     for job in concerned {
         let mut after = Job::clone(job);
         for target in after.targets.iter_mut().filter(|target| target.server == *server) {
@@ -119,7 +113,7 @@ pub fn advance(
                 take_notes(target, notes, &mut advanced.requests);
             }
             if target.progress == Progress::Running {
-                stand(target, standing(state, target, &waiting));
+                stand(target, standing(state, target, waiting));
                 give_up_on_unknown_gpu(target, state, &mut advanced.requests);
             }
         }
@@ -200,6 +194,27 @@ fn take_back(target: &JobTarget) -> Option<Request> {
         }
         Wanted::Unassigned { .. } => None,
     }
+}
+
+/// Ends a job before its time: what it has not reached is taken back. What is being taken back from a VM
+/// already goes on, because a partition that may not be clean is not given again.
+pub fn cancel(job: &Job, by: &str, now_ms: u64) -> Result<(Job, Vec<Request>), Refusal> {
+    if job.finished_ms.is_some() {
+        return Err(Refusal::JobFinished { id: job.id });
+    }
+    if job.kind == JobKind::Unassign {
+        return Err(Refusal::JobNotCancellable { id: job.id });
+    }
+    let mut job = job.clone();
+    let mut requests = Vec::new();
+    for target in job.targets.iter_mut().filter(|target| target.progress == Progress::Running) {
+        target.progress = Progress::Failed;
+        target.detail = Some(format!("cancelled by {by}"));
+        target.hint = None;
+        requests.extend(take_back(target));
+    }
+    finish(&mut job, now_ms);
+    Ok((job, requests))
 }
 
 /// A GPU that stopped answering after the change was accepted: nobody knows for how long, so the change

@@ -19,6 +19,7 @@ pub mod door;
 pub mod happenings;
 pub mod hub;
 pub mod jobs;
+pub mod terms;
 
 pub mod agent;
 pub mod executor;
@@ -28,8 +29,12 @@ pub mod auth;
 pub mod pam;
 pub mod sign_in;
 
+pub mod console;
+pub mod findings;
 pub mod http;
 pub mod views;
+
+pub mod feed;
 
 pub mod listen;
 pub mod notices;

@@ -5,12 +5,12 @@ use divvy_core::id::VmId;
 use divvy_core::job::Progress;
 use divvy_core::status::{self, PartitionState};
 use divvy_core::vm::Power;
-use divvy_sim::fault::Fault;
+use divvy_sim::fault::GpuFault as Fault;
 use divvy_sim::server::Addresses;
 use divvy_sim::vms::DefinedDevice;
 
 use crate::testing::{Daemon, assign, count, unassign};
-use crate::views;
+use crate::{findings, views};
 
 const GPU: &str = "0000:41:00.0";
 
@@ -167,7 +167,11 @@ fn while_the_hypervisor_is_away_nothing_is_assigned_and_nothing_looks_unassigned
     daemon.turn();
     assert_eq!(daemon.refusal(assign(&["vm-002"])), "hypervisor_unavailable");
     assert_eq!(states(&daemon)[0], PartitionState::Assigned);
-    assert!(views::findings(&daemon.state()).iter().any(|finding| finding.code == "hypervisor_unavailable"));
+    assert!(
+        findings::findings(&daemon.state())
+            .iter()
+            .any(|(_, finding)| finding.code.as_str() == "hypervisor_unavailable")
+    );
 }
 
 #[test]

@@ -7,14 +7,11 @@ use divvy_api::views::{
 use divvy_api::words::{AssignmentKind, PartitionState};
 use divvy_core::assignment::Hold;
 use divvy_core::catalogue;
-use divvy_core::check::check;
 use divvy_core::desired::DesiredServer;
 use divvy_core::explain::Explanation;
-use divvy_core::finding::{Finding, FindingCode, Severity, Subject};
+use divvy_core::finding::Subject;
 use divvy_core::id::{PartitionId, ServerId};
 use divvy_core::observed::{Observed, ObservedGpu, ObservedPartition};
-use divvy_core::plan::plan;
-use divvy_core::rules::homogeneous;
 use divvy_core::state::State;
 use divvy_core::status::{self, PartitionState as CorePartitionState, PartitionStatus};
 use divvy_core::step::Step;
@@ -73,18 +70,16 @@ fn count_findings(observed: &Observed, about: impl Fn(&Subject) -> bool) -> u32 
 }
 
 pub fn partitions(state: &State) -> Vec<PartitionView> {
-    let mut views = Vec::new();
-    for (server, observed) in &state.observed {
-        let desired = state.desired_of(server);
-        let partitions = status::Partitions::of(desired, observed);
-        for gpu in &observed.gpus {
-            let all = gpu.partitions.iter();
-            views.extend(
-                all.map(|one| partition_view(desired, observed, gpu, one, partitions.status(gpu, one))),
-            );
-        }
-    }
-    views
+    state.observed.keys().flat_map(|server| partitions_of(state, server)).collect()
+}
+
+/// The partitions of one server.
+pub fn partitions_of(state: &State, server: &ServerId) -> Vec<PartitionView> {
+    let Some(observed) = state.observed.get(server) else { return Vec::new() };
+    let desired = state.desired_of(server);
+    let partitions = &status::Partitions::of(desired, observed);
+    let of_gpu = |gpu| move |one| partition_view(desired, observed, gpu, one, partitions.status(gpu, one));
+    observed.gpus.iter().flat_map(|gpu| gpu.partitions.iter().map(of_gpu(gpu))).collect()
 }
 
 fn partition_view(
@@ -154,83 +149,6 @@ pub fn vm_view(state: &State, server: &ServerId, vm: &ObservedVm) -> VmView {
         guest_os: vm.settings.guest_os.clone(),
         findings: state.observed.get(server).map_or(0, |observed| count_findings(observed, about)),
     }
-}
-
-/// Everything that somebody should know, the worst first.
-pub fn findings(state: &State) -> Vec<FindingView> {
-    let mut all: Vec<Finding> = Vec::new();
-    for violation in check(state) {
-        all.push(Finding {
-            code: FindingCode::of(violation.code()),
-            severity: Severity::Error,
-            subject: Subject::Cluster,
-            text: violation.to_string(),
-            mend: violation.mend(),
-        });
-    }
-    all.extend(homogeneous::findings(state));
-    for (server, observed) in &state.observed {
-        all.extend(observed.findings.iter().cloned());
-        all.extend(failures(observed));
-        all.extend(waiting(state, server, observed));
-        all.extend(gone_vms(state, server, observed));
-    }
-    all.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    all.iter().map(FindingView::from).collect()
-}
-
-fn failures(observed: &Observed) -> Vec<Finding> {
-    let finding = |failure: &divvy_core::observed::Failure| Finding {
-        code: FindingCode::of("step_failed"),
-        severity: Severity::Error,
-        subject: match (&failure.vm, &failure.gpu) {
-            (Some(vm), _) => Subject::Vm(vm.clone()),
-            (None, Some(gpu)) => Subject::Gpu(gpu.clone()),
-            (None, None) => Subject::Server(observed.server.clone()),
-        },
-        text: format!("{}: {}", failure.step, failure.error),
-        mend: failure.hint.clone(),
-    };
-    observed.failures.iter().map(finding).collect()
-}
-
-fn waiting(state: &State, server: &ServerId, observed: &Observed) -> Vec<Finding> {
-    let Some(desired) = state.desired_of(server) else { return Vec::new() };
-    let finding = |one: divvy_core::plan::Waiting| Finding {
-        code: FindingCode::of("not_as_asked_for"),
-        severity: Severity::Warning,
-        text: format!("{} is not as asked for: {}", one.subject, one.why),
-        mend: format!(
-            "divvy explain {}",
-            match &one.subject {
-                Subject::Gpu(id) => id.to_string(),
-                Subject::Partition(id) => id.gpu.to_string(),
-                Subject::Vm(id) => id.to_string(),
-                Subject::Server(_) | Subject::Cluster => String::new(),
-            }
-        ),
-        subject: one.subject,
-    };
-    plan(desired, observed).waiting.into_iter().map(finding).collect()
-}
-
-/// VMs that have a partition and are not there any more.
-fn gone_vms(state: &State, server: &ServerId, observed: &Observed) -> Vec<Finding> {
-    let Some(desired) = state.desired_of(server).filter(|_| observed.hypervisor_is_connected()) else {
-        return Vec::new();
-    };
-    let gone = desired.assignments.values().filter(|assignment| observed.vm(&assignment.vm).is_none());
-    gone.map(|assignment| Finding {
-        code: FindingCode::of("assigned_vm_gone"),
-        severity: Severity::Warning,
-        subject: Subject::Partition(assignment.partition.clone()),
-        text: format!(
-            "partition {} belongs to VM {}, which is not on server {server}",
-            assignment.partition, assignment.vm_name
-        ),
-        mend: format!("divvy unassign {}", assignment.vm),
-    })
-    .collect()
 }
 
 pub fn explanation(subject: &Subject, explanation: Explanation) -> ExplainView {

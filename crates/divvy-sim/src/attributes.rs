@@ -4,6 +4,7 @@
 use divvy_core::pci_address::PciAddress;
 
 use crate::config_space;
+use crate::drivers;
 use crate::errno::{EINVAL, EIO, ENODEV, EPERM, ERANGE, Errno};
 use crate::kernel::{Function, Kernel};
 use crate::kstr;
@@ -44,6 +45,7 @@ impl State {
                     "N\n".to_owned()
                 }
             }
+            Attr::Vendor(address, file) => drivers::read(&self.kernel, *address, file)?,
             Attr::Driver(..) | Attr::DriversProbe => return Err(EIO),
             Attr::CharDevice => return Err(EINVAL),
         };
@@ -63,6 +65,13 @@ impl State {
             Attr::DriversProbe => Ok(Write::Locked(self.kernel.find(text)?, Operation::Probe)),
             Attr::Driver(driver, attr) => self.write_driver(driver, *attr, text),
             Attr::Function(address, attr) => self.write_function(*address, *attr, text),
+            Attr::Vendor(address, file) => {
+                let function = self.kernel.functions.get(address).ok_or(ENODEV)?;
+                let (at, file, text) = (*address, file.clone(), text.to_owned());
+                // A driver has one lock for a GPU and all of its VFs.
+                let pf = function.pf().unwrap_or(at);
+                Ok(Write::Locked(pf, Operation::Vendor { at, file, text }))
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 
 use divvy_core::pci_address::PciAddress;
 
+use crate::drivers;
 use crate::errno::{EBUSY, EEXIST, EINVAL, ENODEV, Errno};
 use crate::kernel::{Driver, Function, Kernel};
 use crate::spec::DriverSpec;
@@ -68,6 +69,7 @@ impl Kernel {
         if vfio && function.sriov().is_some_and(|sriov| !sriov.vfs.is_empty()) {
             return Err(EBUSY);
         }
+        drivers::may_take(self, driver, function)?;
         self.bind_unasked(driver, address);
         Ok(())
     }
@@ -81,23 +83,49 @@ impl Kernel {
         let folder = format!("sys/bus/pci/drivers/{driver}");
         self.tree.link(&format!("{path}/driver"), &folder);
         self.tree.link(&format!("{folder}/{address}"), &path);
-        if let (true, Some(group)) = (vfio, group) {
+        if vfio && group.is_some() {
+            self.show_group(address);
+        }
+        drivers::took(self, address);
+    }
+
+    /// Whoever may open the function's group finds it.
+    pub(crate) fn show_group(&mut self, address: PciAddress) {
+        if let Some(group) = self.group_of(address) {
             self.tree.file(&format!("dev/vfio/{group}"), 0o600, Attr::CharDevice);
+        }
+    }
+
+    /// Its group's file goes, unless another member can be had by a VM.
+    pub(crate) fn hide_group(&mut self, address: PciAddress) {
+        if let Some(group) = self.group_of(address)
+            && !self.has_vfio_member(group)
+        {
+            self.tree.remove(&format!("dev/vfio/{group}"));
         }
     }
 
     /// Takes the driver off. The caller has seen to it that nobody uses the function.
     pub(crate) fn detach_driver(&mut self, address: PciAddress) {
+        drivers::left(self, address);
         let Some(function) = self.functions.get_mut(&address) else { return };
         let Some(driver) = function.driver.take() else { return };
-        let (path, group) = (function.path.clone(), function.group);
+        let path = function.path.clone();
         self.tree.remove(&format!("{path}/driver"));
         self.tree.remove(&format!("sys/bus/pci/drivers/{driver}/{address}"));
-        if let Some(group) = group
-            && !self.has_vfio_member(group)
-        {
-            self.tree.remove(&format!("dev/vfio/{group}"));
+        self.hide_group(address);
+    }
+
+    /// The module goes, off every function and with its driver's folder.
+    pub(crate) fn unload_driver(&mut self, driver: &str) {
+        let has_it = |function: &&Function| function.driver.as_deref() == Some(driver);
+        let addresses = self.functions.values().filter(has_it).map(|function| function.address);
+        for address in addresses.collect::<Vec<_>>() {
+            self.detach_driver(address);
         }
+        let Some(known) = self.drivers.remove(driver) else { return };
+        self.tree.remove(&format!("sys/bus/pci/drivers/{driver}"));
+        self.tree.remove(&format!("sys/module/{}", known.spec.module));
     }
 
     fn has_vfio_member(&self, group: u32) -> bool {
@@ -105,8 +133,9 @@ impl Kernel {
         members.into_iter().any(|member| self.is_on_vfio(*member))
     }
 
+    /// A VM can have it: from a VFIO driver, or from its own that can do the same.
     pub(crate) fn is_on_vfio(&self, address: PciAddress) -> bool {
-        self.driver_of(address).is_some_and(|driver| driver.spec.vfio)
+        self.driver_of(address).is_some_and(|driver| driver.spec.vfio) || drivers::offers_vfio(self, address)
     }
 
     /// Every endpoint of the group is on a VFIO driver or has none.

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use divvy_core::pci_address::PciAddress;
 
+use crate::drivers::{Memory, MigMode};
 use crate::rng::Rng;
-use crate::spec::{DriverSpec, FunctionSpec, Numbers, ServerSpec, SriovSpec};
+use crate::spec::{DriverSpec, FunctionSpec, GpuSpec, Numbers, Scheme, ServerSpec, SriovSpec};
 use crate::tree::{Attr, DriverAttr, Tree};
 
 /// The part of a PF that makes VFs.
@@ -61,6 +62,8 @@ pub(crate) struct Function {
     pub group: Option<u32>,
     /// The VM whose data its memory holds.
     pub residue: Option<divvy_core::id::VmId>,
+    /// Of the GPU that it is, or is a part of.
+    pub gpu: Option<GpuSpec>,
 }
 
 impl Function {
@@ -108,6 +111,10 @@ pub(crate) struct Kernel {
     pub open: BTreeMap<u32, BTreeSet<u32>>,
     pub unsafe_interrupts: bool,
     pub iommu: bool,
+    /// What the drivers of GPUs know.
+    pub memory: Memory,
+    /// GPUs that a program of the server has open, by serial number.
+    pub clients: BTreeSet<u64>,
     /// Where the next memory window goes, below and above 4 GiB.
     next_low_window: u64,
     next_window: u64,
@@ -127,6 +134,8 @@ impl Kernel {
             open: BTreeMap::new(),
             unsafe_interrupts: false,
             iommu: spec.iommu,
+            memory: Memory::default(),
+            clients: BTreeSet::new(),
             next_low_window: 0x9000_0000,
             next_window: 0x2000_0000_0000,
         };
@@ -140,7 +149,19 @@ impl Kernel {
             kernel.plug(function, address_of(function, bus_shift), path.clone());
             paths.push(path);
         }
+        if boot == 1 {
+            kernel.deliver_mig(spec);
+        }
         kernel
+    }
+
+    /// GPUs that are delivered with their MIG mode on.
+    fn deliver_mig(&mut self, spec: &ServerSpec) {
+        let on = MigMode { current: true, pending: true };
+        let with_mig =
+            |function: &&FunctionSpec| function.gpu.is_some_and(|gpu| gpu.scheme == Scheme::NvidiaMig);
+        let serials = spec.functions.iter().filter(with_mig).filter_map(|function| function.serial);
+        self.memory.mig_modes = serials.map(|serial| (serial, on)).collect();
     }
 
     fn make_static_files(&mut self, spec: &ServerSpec) {
@@ -169,13 +190,17 @@ impl Kernel {
         tree.file("dev/vfio/vfio", 0o666, Attr::CharDevice);
         let unsafe_interrupts = "sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts";
         tree.file(unsafe_interrupts, 0o644, Attr::UnsafeInterrupts);
+        if spec.drivers.iter().any(|driver| driver.name == crate::drivers::GIM) {
+            // What the module takes where its parameters say nothing, as it is installed.
+            tree.text("etc/gim_config", "vf_num=1\n");
+        }
         if spec.iommu {
             tree.folder("sys/devices/virtual/iommu/dmar0");
             tree.link("sys/class/iommu/dmar0", "sys/devices/virtual/iommu/dmar0");
         }
     }
 
-    fn load_driver(&mut self, spec: &DriverSpec) {
+    pub(crate) fn load_driver(&mut self, spec: &DriverSpec) {
         let folder = format!("sys/bus/pci/drivers/{}", spec.name);
         let files = [
             ("bind", DriverAttr::Bind),
@@ -198,7 +223,7 @@ impl Kernel {
     fn path_of(&self, paths: &[String], function: &FunctionSpec, bus_shift: u8) -> String {
         let above = match function.parent.and_then(|parent| paths.get(parent)) {
             Some(path) => path.clone(),
-            None => format!("sys/devices/pci0000:{:02x}", function.root_bus),
+            None => format!("sys/devices/pci{:04x}:{:02x}", function.domain, function.root_bus),
         };
         format!("{above}/{}", address_of(function, bus_shift))
     }
@@ -234,6 +259,7 @@ impl Kernel {
             resets: 0,
             group: None,
             residue: None,
+            gpu: spec.gpu,
         };
         self.add_function(function, None);
         if let Some(slot) = spec.slot {
@@ -267,6 +293,17 @@ impl Kernel {
         Some(limit.map_or(total, |limit| limit.min(total)))
     }
 
+    /// By index.
+    pub fn vfs_of(&self, pf: PciAddress) -> Vec<PciAddress> {
+        self.functions.get(&pf).and_then(Function::sriov).map_or(Vec::new(), |sriov| sriov.vfs.clone())
+    }
+
+    /// The lowest number that no group has.
+    pub fn free_group(&self) -> u32 {
+        let is_free = |number: &u32| !self.groups.contains_key(number) && !self.has_mdev_group(*number);
+        (0..u32::MAX).find(is_free).unwrap_or(u32::MAX)
+    }
+
     pub fn group_of(&self, address: PciAddress) -> Option<u32> {
         self.functions.get(&address)?.group
     }
@@ -293,5 +330,5 @@ impl Kernel {
 fn address_of(spec: &FunctionSpec, bus_shift: u8) -> PciAddress {
     let shift = if spec.bus == spec.root_bus { 0 } else { bus_shift };
     let bus = spec.bus.saturating_add(shift);
-    PciAddress { domain: 0, bus, device: spec.device, function: spec.function }
+    PciAddress { domain: spec.domain, bus, device: spec.device, function: spec.function }
 }

@@ -9,6 +9,7 @@
 //!  Room ── SimServer ──┬── SimSysfs ──────┐
 //!                      └── SimHypervisor ─┴── Machine: one lock around State
 //!                                              ├── Kernel: tree, functions, drivers, groups
+//!                                              │     └── what each vendor's driver adds (drivers/)
 //!                                              ├── Vms: definitions and running VMs
 //!                                              ├── Faults: per GPU
 //!                                              └── Queue: device locks and what sleeps under them
@@ -30,6 +31,10 @@ mod driver;
 mod kernel;
 mod topology;
 
+pub mod models;
+
+mod drivers;
+
 mod attributes;
 pub mod fault;
 mod operation;
@@ -37,14 +42,18 @@ mod operation;
 pub mod vms;
 
 pub mod machine;
+mod programs;
 pub mod sysfs;
 
 pub mod hypervisor;
 
+mod saved;
 pub mod server;
 
 pub mod hardware;
 pub mod room;
+
+mod blows;
 
 pub mod ops;
 

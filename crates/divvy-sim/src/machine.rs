@@ -107,7 +107,9 @@ impl State {
         self.faults.values_mut().for_each(Faults::reboot);
         self.boots += 1;
         self.bus_shift = bus_shift;
+        let mig_modes = self.kernel.mig_modes_kept();
         self.kernel = Kernel::boot(&self.spec, self.boots, bus_shift);
+        self.kernel.memory.mig_modes = mig_modes;
         self.wake = true;
     }
 

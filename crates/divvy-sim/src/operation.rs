@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use divvy_core::pci_address::PciAddress;
 
+use crate::drivers;
 use crate::errno::{EBUSY, EINVAL, EIO, ENODEV, ENOENT, ENOMEM, ENOTTY, EOPNOTSUPP, Errno};
 use crate::fault::Faults;
 use crate::kernel::{Function, Sriov};
@@ -28,6 +29,12 @@ pub(crate) enum Operation {
     Reset,
     ResetMethod(String),
     VfMsixCount,
+    /// A write to a file of the GPU's driver.
+    Vendor {
+        at: PciAddress,
+        file: String,
+        text: String,
+    },
 }
 
 #[derive(Debug)]
@@ -62,6 +69,7 @@ impl State {
             }
             Operation::ResetMethod(text) => Begin::Done(self.set_reset_methods(address, text)),
             Operation::VfMsixCount => Begin::Done(Err(EOPNOTSUPP)),
+            Operation::Vendor { .. } => Begin::Sleeps(self.faults_of(address).slow),
         }
     }
 
@@ -80,6 +88,7 @@ impl State {
                 }
             }
             Operation::Reset => return self.reset_function(address),
+            Operation::Vendor { at, file, text } => return self.write_vendor(*at, file, text),
             _ => {}
         }
         Ok(())
@@ -93,7 +102,7 @@ impl State {
             return Ok(Begin::Done(Ok(())));
         }
         let driver = self.kernel.driver_of(pf).ok_or(ENOENT)?;
-        if driver.spec.sriov == SriovSupport::None {
+        if matches!(driver.spec.sriov, SriovSupport::None | SriovSupport::OnlyRemoves) {
             return Err(ENOENT);
         }
         if count > 0 && sriov.count > 0 {
@@ -104,9 +113,22 @@ impl State {
         }
         if count > 0 {
             can_enable(sriov, pf, count, &faults)?;
-            return Ok(Begin::Sleeps(self.delays.enable));
+            if let Some(driver) = drivers::at(&self.kernel, pf) {
+                driver.may_make_vfs(&self.kernel, pf, count)?;
+            }
+            return Ok(Begin::Sleeps(self.delays.enable + faults.slow));
         }
         Ok(self.begin_removal(pf))
+    }
+
+    fn write_vendor(&mut self, at: PciAddress, file: &str, text: &str) -> Result<(), Errno> {
+        let faults = self.faults_of(at);
+        match faults.write_errno {
+            // The lock is no change of the GPU.
+            Some(errno) if file != drivers::UNBIND_LOCK => Err(Errno(errno)),
+            _ if faults.lost => Err(EIO),
+            _ => drivers::write(&mut self.kernel, at, file, text),
+        }
     }
 
     fn begin_removal(&mut self, pf: PciAddress) -> Begin {
@@ -117,7 +139,8 @@ impl State {
         for vf in &vfs {
             self.ask_for_device(*vf);
         }
-        if vfs.iter().any(|vf| self.kernel.is_on_vfio(*vf) && self.kernel.is_open(*vf)) {
+        let is_held = |vf: &PciAddress| self.kernel.is_on_vfio(*vf) && self.kernel.is_open(*vf);
+        if vfs.iter().any(is_held) || drivers::users(&self.kernel, pf) > 0 {
             return Begin::Blocked;
         }
         self.kernel.drop_vfs(pf);
@@ -132,7 +155,7 @@ impl State {
 
     fn driver_removes_vfs(&self, address: PciAddress) -> bool {
         let support = self.kernel.driver_of(address).map(|driver| driver.spec.sriov);
-        support == Some(SriovSupport::RemovesOnUnbind)
+        matches!(support, Some(SriovSupport::RemovesOnUnbind | SriovSupport::OnlyRemoves))
     }
 
     fn begin_unbind(&mut self, address: PciAddress, driver: &str) -> Result<Begin, Errno> {
@@ -141,6 +164,10 @@ impl State {
             return Err(ENODEV);
         }
         let has_vfs = function.sriov().is_some_and(|sriov| sriov.count > 0);
+        // The driver waits in its removal until the last user of the GPU has gone.
+        if function.pf().is_none() && drivers::users(&self.kernel, address) > 0 {
+            return Ok(Begin::Blocked);
+        }
         if self.kernel.is_on_vfio(address) {
             self.ask_for_device(address);
             if self.kernel.is_open(address) {
@@ -164,8 +191,9 @@ impl State {
     /// Resets a function at once; its memory is clean after it.
     pub(crate) fn reset_function(&mut self, address: PciAddress) -> Result<(), Errno> {
         let faults = self.faults_of(address);
+        let is_wedged = self.kernel.memory.wedged.contains(&address);
         let function = self.kernel.functions.get_mut(&address).ok_or(ENODEV)?;
-        if faults.lost || faults.reset_fails || function.reset_methods.is_empty() {
+        if faults.lost || faults.reset_fails || is_wedged || function.reset_methods.is_empty() {
             return Err(ENOTTY);
         }
         function.resets += 1;

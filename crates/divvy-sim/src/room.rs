@@ -7,19 +7,24 @@
 //! | `a16-pair` | `a16-1`, `a16-2` | 1 board of 4 A16 | 68 |
 //! | `a10-trio` | `a10-1` … `a10-3` | 2 A10 | 52 |
 //! | `a40-rack` | `a40-1` … `a40-8` | 4 A40 | 132 |
+//! | `mixed-lab` | `lab-1` | one for each scheme, 9 in all | 204 |
+//! | `h200-mig` | `h200-1` | 2 H200 with MIG on | 68 |
+//! | `a16-meets-a40` | `a16-1`, `a16-2`; `a40-1` | 1 board of 4 A16; 1 A40 | 68; 36 |
 
-use divvy_core::catalogue::{self, CatalogueEntry};
 use divvy_core::id::{ServerId, VmId};
 use divvy_core::vm::{Firmware, Machine, VmSettings};
 use serde::Deserialize;
 
 use crate::hardware;
+use crate::models::{self, Model};
 use crate::rng::Rng;
-use crate::server::{SavedServer, SimServer};
-use crate::spec::{Delays, ServerSpec};
+use crate::saved::SavedServer;
+use crate::server::SimServer;
+use crate::spec::{Delays, Scheme, ServerSpec, TypeText};
 use crate::vms::VmDefinition;
 
-pub const NAMES: [&str; 4] = ["a2-edge", "a16-pair", "a10-trio", "a40-rack"];
+pub const NAMES: [&str; 7] =
+    ["a2-edge", "a16-pair", "a10-trio", "a40-rack", "mixed-lab", "h200-mig", "a16-meets-a40"];
 
 const SAVED_VERSION: u32 = 1;
 const GIB: u64 = 1 << 30;
@@ -50,35 +55,76 @@ pub enum RoomError {
 /// What a room is made of.
 pub(crate) struct Plan {
     pub name: &'static str,
-    /// Servers are named by it and a number from 1.
-    pub prefix: &'static str,
-    pub servers: usize,
-    pub vendor_id: u16,
-    pub device_id: u16,
-    pub subsystem_id: u16,
-    pub gpus: usize,
-    pub total_vfs: u16,
+    groups: &'static [Group],
+}
+
+/// Servers that are alike, named by a word and a number from 1.
+pub(crate) struct Group {
+    prefix: &'static str,
+    servers: usize,
+    pub gpus: &'static [GpuPlan],
     /// All GPUs of a server sit on one board, behind a switch, in one slot.
     pub one_board: bool,
 }
 
-const fn plan(
-    name: &'static str,
-    prefix: &'static str,
-    (servers, gpus): (usize, usize),
-    (device_id, subsystem_id, total_vfs): (u16, u16, u16),
-    one_board: bool,
-) -> Plan {
-    Plan { name, prefix, servers, vendor_id: 0x10de, device_id, subsystem_id, gpus, total_vfs, one_board }
+/// One GPU.
+pub(crate) struct GpuPlan {
+    pub model: &'static Model,
+    pub scheme: Scheme,
+    pub type_text: TypeText,
+    /// PCI domain of the slot.
+    pub domain: u32,
+}
+
+const fn gpu(model: &'static Model, scheme: Scheme) -> GpuPlan {
+    GpuPlan { model, scheme, type_text: TypeText::IdFirst, domain: 0 }
+}
+
+/// Rooms of one model are split by plain SR-IOV until Divvy knows the schemes that these GPUs really have.
+const TRUE_SCHEMES: bool = false;
+const OWN_SCHEME: Scheme = if TRUE_SCHEMES { Scheme::NvidiaVfio } else { Scheme::Sriov };
+
+const A2: GpuPlan = gpu(&models::A2, OWN_SCHEME);
+const A10: GpuPlan = gpu(&models::A10, OWN_SCHEME);
+const A16: GpuPlan = gpu(&models::A16, OWN_SCHEME);
+const A40: GpuPlan = gpu(&models::A40, OWN_SCHEME);
+const H200: GpuPlan = gpu(&models::H200, Scheme::NvidiaMig);
+
+/// One GPU for each scheme. The one of the newest generation is in another PCI domain, as on real servers.
+const LAB: &[GpuPlan] = &[
+    gpu(&models::A2, Scheme::Sriov),
+    gpu(&models::ARC_PRO_B50, Scheme::IntelXe),
+    gpu(&models::FLEX_170, Scheme::IntelI915),
+    GpuPlan { type_text: TypeText::NameFirst, ..gpu(&models::A40, Scheme::NvidiaVfio) },
+    gpu(&models::A10, Scheme::NvidiaMdev),
+    gpu(&models::T4, Scheme::NvidiaMdevPf),
+    gpu(&models::H200, Scheme::NvidiaMig),
+    gpu(&models::MI300X, Scheme::AmdGim),
+    GpuPlan { domain: 1, ..gpu(&models::RTX_PRO_6000, Scheme::NvidiaVfio) },
+];
+
+const fn group(prefix: &'static str, servers: usize, gpus: &'static [GpuPlan]) -> Group {
+    Group { prefix, servers, gpus, one_board: false }
+}
+
+/// A board of A16 has four GPUs.
+const fn board(prefix: &'static str, servers: usize, gpus: &'static [GpuPlan]) -> Group {
+    Group { prefix, servers, gpus, one_board: true }
 }
 
 /// The last one is for measuring, not for people: it is in no list.
-static PLANS: [Plan; 5] = [
-    plan("a2-edge", "edge", (1, 1), (0x25b6, 0x157e, 16), false),
-    plan("a16-pair", "a16", (2, 4), (0x25b6, 0x14a9, 16), true),
-    plan("a10-trio", "a10", (3, 2), (0x2236, 0x1482, 32), false),
-    plan("a40-rack", "a40", (8, 4), (0x2235, 0x145a, 32), false),
-    plan("a16-octet", "octet", (1, 8), (0x25b6, 0x14a9, 16), true),
+static PLANS: [Plan; 8] = [
+    Plan { name: "a2-edge", groups: &[group("edge", 1, &[A2])] },
+    Plan { name: "a16-pair", groups: &[board("a16", 2, &[A16, A16, A16, A16])] },
+    Plan { name: "a10-trio", groups: &[group("a10", 3, &[A10, A10])] },
+    Plan { name: "a40-rack", groups: &[group("a40", 8, &[A40, A40, A40, A40])] },
+    Plan { name: "mixed-lab", groups: &[group("lab", 1, LAB)] },
+    Plan { name: "h200-mig", groups: &[group("h200", 1, &[H200, H200])] },
+    Plan {
+        name: "a16-meets-a40",
+        groups: &[board("a16", 2, &[A16, A16, A16, A16]), group("a40", 1, &[A40])],
+    },
+    Plan { name: "a16-octet", groups: &[board("octet", 1, &[A16, A16, A16, A16, A16, A16, A16, A16])] },
 ];
 
 /// A machine room.
@@ -160,30 +206,34 @@ impl Room {
 /// The servers of a room as data, for rooms that differ from it.
 pub fn specs(name: &str, seed: u64) -> Result<Vec<ServerSpec>, RoomError> {
     let plan = find(name)?;
-    Ok((0..plan.servers).map(|nth| server(plan, nth, seed)).collect())
+    let mut specs: Vec<ServerSpec> = Vec::new();
+    let mut first = 1;
+    for group in plan.groups {
+        for number in 1..=group.servers {
+            let name = format!("{}-{number}", group.prefix);
+            let spec = server(plan, group, &name, (specs.len(), first), seed);
+            first += spec.vms.len();
+            specs.push(spec);
+        }
+    }
+    Ok(specs)
 }
 
 fn find(name: &str) -> Result<&'static Plan, RoomError> {
     PLANS.iter().find(|plan| plan.name == name).ok_or_else(|| RoomError::Unknown { name: name.to_owned() })
 }
 
-fn entry(plan: &Plan) -> &'static CatalogueEntry {
-    catalogue::find(plan.vendor_id, plan.device_id, plan.subsystem_id)
-        .expect("a room is planned with models of the catalogue, as its tests check")
-}
-
-fn server(plan: &Plan, nth: usize, seed: u64) -> ServerSpec {
-    let most = entry(plan).counts.last().copied().unwrap_or(0);
-    let vms = usize::from(most) * plan.gpus + SPARE_VMS;
-    let first = nth * vms + 1;
-    let name = format!("{}-{}", plan.prefix, nth + 1);
+/// The room's server number `nth`; its VMs are numbered from `first`.
+fn server(plan: &Plan, group: &Group, name: &str, (nth, first): (usize, usize), seed: u64) -> ServerSpec {
+    let most: usize = group.gpus.iter().map(|gpu| usize::from(gpu.model.most_partitions)).sum();
+    let vms = most + SPARE_VMS;
     ServerSpec {
-        id: ServerId::new(&name).expect("letters, a hyphen and digits are a name"),
+        id: ServerId::new(name).expect("letters, a hyphen and digits are a name"),
         seed,
         memory_bytes: vms as u64 * VM_MEMORY_BYTES + 64 * GIB,
         iommu: true,
-        functions: hardware::functions(plan, entry(plan), nth, seed),
-        drivers: hardware::drivers(plan),
+        functions: hardware::functions(plan.name, group, nth, seed),
+        drivers: hardware::drivers(group),
         vms: (first..first + vms).map(|number| vm(plan.name, number)).collect(),
     }
 }

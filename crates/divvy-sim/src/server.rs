@@ -2,18 +2,17 @@
 //! administrator with virsh. Divvy itself sees only [`SimServer::sysfs`] and
 //! [`SimServer::hypervisor`].
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use divvy_core::id::{ServerId, VmId};
 use divvy_core::pci_address::PciAddress;
 use divvy_core::vm::ObservedVm;
-use serde::{Deserialize, Serialize};
 
-use crate::fault::Fault;
+use crate::fault::GpuFault;
 use crate::hypervisor::SimHypervisor;
-use crate::kernel::{Function, Kernel};
-use crate::machine::{Connection, Machine, State};
+use crate::kernel::Function;
+use crate::machine::{Connection, Machine};
+use crate::saved::SavedServer;
 use crate::spec::{Delays, ServerSpec};
 use crate::sysfs::SimSysfs;
 use crate::vms::{DefinedDevice, LibvirtError, Manners, Vm, VmDefinition};
@@ -37,7 +36,7 @@ pub struct GpuPlace {
 #[derive(Clone)]
 pub struct SimServer {
     id: ServerId,
-    machine: Arc<Machine>,
+    pub(crate) machine: Arc<Machine>,
 }
 
 impl SimServer {
@@ -59,7 +58,7 @@ impl SimServer {
 
     /// GPUs by address. The serial number stays with a GPU, the address need not.
     pub fn gpus(&self) -> Vec<GpuPlace> {
-        let is_gpu = |function: &Function| function.class >> 16 == 0x03;
+        let is_gpu = |function: &Function| matches!(function.class >> 8, 0x0300 | 0x0302 | 0x0380 | 0x1200);
         let place =
             |function: &Function| Some((function.serial.filter(|_| is_gpu(function))?, function.address));
         let places = self.machine.with(|state| {
@@ -192,13 +191,21 @@ impl SimServer {
         });
     }
 
-    pub fn set_fault(&self, serial: u64, fault: Fault) {
-        self.machine.with(|state| state.faults.entry(serial).or_default().set(fault));
+    pub fn set_fault(&self, serial: u64, fault: GpuFault) {
+        self.machine.with(|state| {
+            if fault == GpuFault::Busy {
+                state.kernel.clients.insert(serial);
+            }
+            state.faults.entry(serial).or_default().set(fault);
+        });
     }
 
     /// The GPU is well again; what hung goes on.
     pub fn clear_faults(&self, serial: u64) {
-        self.machine.with(|state| state.faults.remove(&serial));
+        self.machine.with(|state| {
+            state.kernel.clients.remove(&serial);
+            state.faults.remove(&serial);
+        });
     }
 
     /// How many writes and resets wait in the kernel now, with somebody waiting for them.
@@ -231,109 +238,6 @@ impl SimServer {
 
     pub(crate) fn load(&self, saved: SavedServer) {
         self.machine.with(|state| saved.into_state(state));
-    }
-}
-
-/// What a server is beyond its hardware: enough to find it again as it was left.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SavedServer {
-    pub id: ServerId,
-    boots: u64,
-    bus_shift: u8,
-    next_pid: u32,
-    functions: Vec<SavedFunction>,
-    vms: Vec<Vm>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct SavedFunction {
-    address: PciAddress,
-    driver: Option<String>,
-    driver_override: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    group: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    residue: Option<VmId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    autoprobe: Option<bool>,
-    #[serde(default, skip_serializing_if = "is_zero")]
-    count: u16,
-}
-
-fn is_zero(count: &u16) -> bool {
-    *count == 0
-}
-
-impl SavedServer {
-    fn of(state: &State) -> Self {
-        let function = |function: &Function| SavedFunction {
-            address: function.address,
-            driver: function.driver.clone(),
-            driver_override: function.driver_override.clone(),
-            group: function.pf().and(function.group),
-            residue: function.residue.clone(),
-            autoprobe: function.sriov().map(|sriov| sriov.autoprobe),
-            count: function.sriov().map_or(0, |sriov| sriov.vfs.len() as u16),
-        };
-        Self {
-            id: state.spec.id.clone(),
-            boots: state.boots,
-            bus_shift: state.bus_shift,
-            next_pid: state.next_pid,
-            functions: state.kernel.functions.values().map(function).collect(),
-            vms: state.vms.values().cloned().collect(),
-        }
-    }
-
-    fn into_state(self, state: &mut State) {
-        let mut kernel = Kernel::boot(&state.spec, self.boots, self.bus_shift);
-        let groups: BTreeMap<PciAddress, u32> =
-            self.functions.iter().filter_map(|saved| Some((saved.address, saved.group?))).collect();
-        for saved in &self.functions {
-            if saved.count > 0 {
-                let groups = vf_groups(&kernel, saved, &groups);
-                kernel.make_vfs(saved.address, saved.count, &groups);
-            }
-        }
-        for saved in &self.functions {
-            saved.restore(&mut kernel);
-        }
-        for live in self.vms.iter().filter_map(|vm| vm.live.as_ref()) {
-            for device in &live.devices {
-                kernel.open_group(device.group, live.pid);
-            }
-        }
-        state.boots = self.boots;
-        state.bus_shift = self.bus_shift;
-        state.next_pid = self.next_pid;
-        state.kernel = kernel;
-        state.vms = self.vms.into_iter().map(|vm| (vm.definition.id.clone(), vm)).collect();
-        state.wake = true;
-    }
-}
-
-fn vf_groups(kernel: &Kernel, saved: &SavedFunction, groups: &BTreeMap<PciAddress, u32>) -> Vec<Option<u32>> {
-    let sriov = kernel.functions.get(&saved.address).and_then(Function::sriov);
-    let address = |index| crate::topology::vf_address(sriov?, saved.address, index);
-    (0..saved.count).map(|index| groups.get(&address(index)?).copied()).collect()
-}
-
-impl SavedFunction {
-    /// Puts driver and override where they were. The override stands while the driver binds, as it did.
-    fn restore(&self, kernel: &mut Kernel) {
-        kernel.detach_driver(self.address);
-        if let Some(function) = kernel.functions.get_mut(&self.address) {
-            function.driver_override = self.driver_override.clone();
-            function.residue = self.residue.clone();
-        }
-        if let Some(driver) = &self.driver {
-            kernel.bind_unasked(driver, self.address);
-        }
-        if let (Some(on), Some(sriov)) =
-            (self.autoprobe, kernel.functions.get_mut(&self.address).and_then(Function::sriov_mut))
-        {
-            sriov.autoprobe = on;
-        }
     }
 }
 

@@ -55,6 +55,55 @@ pub enum SriovSupport {
     RemovesOnUnbind,
     /// Leaves them there (`pci-pf-stub`).
     LeavesOnUnbind,
+    /// No function for it, and what was made by other ways goes with it (nvidia, gim).
+    OnlyRemoves,
+}
+
+/// How a GPU's driver splits it: which of [`crate::drivers`] it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scheme {
+    /// A number written to `sriov_numvfs`, and nothing else.
+    Sriov,
+    IntelXe,
+    IntelI915,
+    /// Types written into files of each VF.
+    NvidiaVfio,
+    /// Mediated devices, one on each VF.
+    NvidiaMdev,
+    /// Mediated devices on the GPU itself.
+    NvidiaMdevPf,
+    /// As [`Scheme::NvidiaVfio`], on a GPU that is delivered with its MIG mode on.
+    NvidiaMig,
+    AmdGim,
+}
+
+impl Scheme {
+    /// The driver that splits by it.
+    pub fn driver(self) -> &'static str {
+        match self {
+            Self::Sriov => crate::hardware::GPU_DRIVER,
+            Self::IntelXe => "xe",
+            Self::IntelI915 => "i915",
+            Self::NvidiaVfio | Self::NvidiaMdev | Self::NvidiaMdevPf | Self::NvidiaMig => "nvidia",
+            Self::AmdGim => "gim",
+        }
+    }
+}
+
+/// How `creatable_vgpu_types` is written: real servers and the vendor's guide differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TypeText {
+    /// A head line, then `1145  : NVIDIA L40S-1B`.
+    IdFirst,
+    /// `NVIDIA A40-1Q 557`, no head line.
+    NameFirst,
+}
+
+/// What only a GPU has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GpuSpec {
+    pub scheme: Scheme,
+    pub type_text: TypeText,
 }
 
 #[derive(Debug, Clone)]
@@ -91,6 +140,7 @@ pub type Numbers = (u16, u16, u16, u16);
 pub struct FunctionSpec {
     /// Index of the bridge above it; None: on the root bus.
     pub parent: Option<usize>,
+    pub domain: u32,
     pub root_bus: u8,
     pub bus: u8,
     pub device: u8,
@@ -112,6 +162,7 @@ pub struct FunctionSpec {
     pub slot: Option<u32>,
     /// Best first.
     pub reset_methods: Vec<&'static str>,
+    pub gpu: Option<GpuSpec>,
 }
 
 #[derive(Debug, Clone)]

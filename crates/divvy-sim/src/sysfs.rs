@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use divvy_core::pci_address::PciAddress;
-use divvy_host::sysfs::Sysfs;
+use divvy_host::sysfs::{Ran, Sysfs};
 
 use crate::attributes::Write;
 use crate::errno::{EACCES, EINVAL, EIO, EISDIR, ENOTDIR, Errno};
 use crate::machine::{Machine, State};
+use crate::programs;
 use crate::tree::{Attr, Entry, File, FunctionAttr};
 
 const MAY_READ: u16 = 0o444;
@@ -93,6 +94,10 @@ impl Sysfs for SimSysfs {
 
     fn read_within(&self, path: &str, deadline: Duration) -> io::Result<Vec<u8>> {
         self.read_by(path, Some(deadline))
+    }
+
+    fn run(&self, program: &str, args: &[&str], deadline: Duration) -> io::Result<Ran> {
+        programs::run(self, &self.machine, program, args, deadline)
     }
 }
 

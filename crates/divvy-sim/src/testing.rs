@@ -1,5 +1,7 @@
 //! What the tests of this crate share: one small server, short names for its files.
 
+pub(crate) mod lab;
+
 use std::io;
 use std::time::Duration;
 
@@ -9,9 +11,10 @@ use divvy_core::pci_address::PciAddress;
 use divvy_core::readiness::{Ready, prove};
 use divvy_host::sysfs::Sysfs;
 
+use crate::hardware::GPU_DRIVER_VERSION;
 use crate::room;
 use crate::server::SimServer;
-use crate::spec::{Delays, ServerSpec};
+use crate::spec::{Delays, DriverSpec, Scheme, ServerSpec, SriovSupport};
 use crate::sysfs::SimSysfs;
 
 pub(crate) const GPU: &str = "0000:41:00.0";
@@ -31,8 +34,21 @@ pub(crate) fn server_with(change: impl FnOnce(&mut ServerSpec)) -> SimServer {
 
 pub(crate) fn server_like(room: &str, delays: Delays, change: impl FnOnce(&mut ServerSpec)) -> SimServer {
     let mut spec = room::specs(room, 1).expect("a room").swap_remove(0);
+    make_plain(&mut spec);
     change(&mut spec);
     SimServer::new(spec, delays)
+}
+
+/// GPUs that split when a number is written, whichever scheme the room has for them.
+fn make_plain(spec: &mut ServerSpec) {
+    for gpu in spec.functions.iter_mut().filter_map(|function| function.gpu.as_mut()) {
+        gpu.scheme = Scheme::Sriov;
+    }
+    if let Some(driver) = spec.drivers.iter_mut().find(|driver| driver.name == "nvidia") {
+        let (name, sriov) = (Scheme::Sriov.driver().to_owned(), SriovSupport::RemovesOnUnbind);
+        let version = Some(GPU_DRIVER_VERSION.to_owned());
+        *driver = DriverSpec { module: name.clone(), name, version, sriov, ..driver.clone() };
+    }
 }
 
 pub(crate) fn at(text: &str) -> PciAddress {

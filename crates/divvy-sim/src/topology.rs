@@ -3,6 +3,7 @@
 
 use divvy_core::pci_address::PciAddress;
 
+use crate::drivers;
 use crate::kernel::{Function, Kernel, Role, Sriov, Window};
 use crate::tree::{Attr, FunctionAttr};
 
@@ -35,6 +36,7 @@ impl Kernel {
     /// Takes a function off the bus, with all that points to it.
     pub(crate) fn remove_function(&mut self, address: PciAddress) {
         self.detach_driver(address);
+        self.memory.forget(address);
         let Some(function) = self.functions.remove(&address) else { return };
         self.tree.remove(&format!("sys/bus/pci/devices/{address}"));
         self.tree.remove(&function.path);
@@ -63,6 +65,7 @@ impl Kernel {
             sriov.count = made.len() as u16;
             sriov.vfs = made;
         }
+        drivers::vfs_changed(self, pf);
     }
 
     pub(crate) fn drop_vfs(&mut self, pf: PciAddress) {
@@ -73,6 +76,7 @@ impl Kernel {
         for address in vfs {
             self.remove_function(address);
         }
+        drivers::vfs_changed(self, pf);
     }
 
     /// A group of its own, or without isolation the one of its PF or of the bridge above it.
@@ -90,7 +94,7 @@ impl Kernel {
         {
             return group;
         }
-        (0..u32::MAX).find(|number| !self.groups.contains_key(number)).unwrap_or(u32::MAX)
+        self.free_group()
     }
 
     fn join_group(&mut self, function: &Function, group: u32) {
@@ -202,6 +206,7 @@ fn virtual_function(parent: &Function, sriov: &Sriov, address: PciAddress, index
         resets: 0,
         group: None,
         residue: None,
+        gpu: parent.gpu,
     }
 }
 

@@ -48,6 +48,8 @@ pub(crate) enum Attr {
     Driver(String, DriverAttr),
     DriversProbe,
     UnsafeInterrupts,
+    /// A file of the driver that splits this GPU, or whose VF it is, by its path below the function.
+    Vendor(PciAddress, String),
     /// A character device: it is there, and plain reads and writes of it make no sense.
     CharDevice,
 }
@@ -110,6 +112,14 @@ impl Tree {
 
     pub fn exists(&self, path: &str) -> bool {
         self.resolve(path, false).is_ok()
+    }
+
+    /// The names in a folder; none where there is no folder.
+    pub fn names(&self, path: &str) -> Vec<String> {
+        match self.resolve(path, true) {
+            Ok(Entry::Folder(names)) => names.keys().cloned().collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// Puts an entry at a real path (no links in it), with the folders above it.

@@ -70,7 +70,7 @@ impl Bench {
         };
         let assigned = bench.batch(VMS as usize);
         bench.store_commit(assigned);
-        let Commit { change, events, jobs } = commit(1, &Desired::default());
+        let Commit { change, events, jobs, .. } = commit(1, &Desired::default());
         bench.bytes = [
             serde_json::to_vec(&change.edits).expect("is JSON"),
             serde_json::to_vec(&events).expect("is JSON"),
@@ -154,7 +154,12 @@ fn commit(turn: u64, desired: &Desired) -> Commit {
         job: Some(JobId(turn)),
     };
     let job = job(turn, server, Wanted::Assigned { vm, vm_name, partition });
-    Commit { change: Change::of(vec![edit], desired), events: vec![event], jobs: vec![job] }
+    Commit {
+        change: Change::of(vec![edit], desired),
+        events: vec![event],
+        jobs: vec![job],
+        answers: Vec::new(),
+    }
 }
 
 fn job(turn: u64, server: ServerId, wanted: Wanted) -> Job {

@@ -1,6 +1,7 @@
 //! What every store promises, as one suite. [`suite!`] makes one test of each promise for one kind of
 //! store; a promise gets a way to make an empty store and knows nothing else about it.
 
+mod answers;
 mod history;
 mod model;
 mod samples;
@@ -16,9 +17,10 @@ use divvy_core::job::{JobId, Progress};
 use self::samples::{server, unassign};
 use crate::{Commit, Latest, Limits, Revision, Store};
 
+pub(crate) use self::answers::*;
 pub(crate) use self::history::*;
 pub(crate) use self::model::{Model, on_random_histories, random_commits_leave_what_the_model_says};
-pub(crate) use self::samples::{assign, event, job};
+pub(crate) use self::samples::{answer, assign, event, job, name};
 
 /// Makes an empty store.
 pub(crate) type Make<'a> = &'a dyn Fn(Limits) -> Store;
@@ -50,6 +52,11 @@ macro_rules! suite {
             finished_jobs_are_pruned_and_unfinished_ones_never
             job_ids_ascend_past_every_job_there_is
             a_job_id_too_large_to_keep_is_refused
+            an_answer_is_kept_with_its_change_and_under_its_askers_name_alone
+            an_answer_alone_is_kept
+            a_later_answer_under_the_same_name_replaces_the_first
+            beyond_their_number_the_oldest_answers_go
+            answers_that_are_too_old_go
             a_commit_wakes_who_waits_for_a_revision
             an_event_wakes_who_waits_for_events
             a_wait_that_sees_nothing_new_ends
@@ -102,12 +109,17 @@ pub(crate) fn a_refused_commit_leaves_no_trace(make: Make) {
     let stale = assign(2, 1, &store.snapshot().desired);
     commit(&store, assign(1, 0, &store.snapshot().desired));
     let before = store.snapshot();
-    let refused =
-        Commit { change: stale, events: vec![event("assigned", 1)], jobs: vec![job(7, Progress::Running)] };
+    let refused = Commit {
+        change: stale,
+        events: vec![event("assigned", 1)],
+        jobs: vec![job(7, Progress::Running)],
+        answers: vec![answer("a-key", 1)],
+    };
     store.commit(vec![refused]).expect("answers")[0].as_ref().expect_err("is stale");
     assert_eq!(store.snapshot(), before);
     assert_eq!(store.events(0, 10).expect("reads"), []);
     assert_eq!(store.jobs(None, 10).expect("reads"), []);
+    assert_eq!(store.answer(&name("a-key")).expect("reads"), None);
 }
 
 pub(crate) fn a_batch_is_guarded_in_its_order(make: Make) {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   commit ──▶ Batch (pure) ──▶ one transaction, synced ──▶ head ──▶ watch
-//!                                      │ error
+//!                                      │ error         (a row of the journal; see journal.rs)
 //!                                      ▼
 //!              drop the handles, open again, load what is really there
 //! ```
@@ -11,8 +11,11 @@
 //! then say that all is well. Opening again folds the log into the database, which writes and syncs
 //! every page of it anew. The newest state is kept in memory; the disk is read for history alone.
 
+mod answers;
 mod files;
+mod journal;
 mod read;
+mod rows;
 mod session;
 mod write;
 
@@ -24,14 +27,15 @@ use divvy_core::job::{Job, JobId};
 use rusqlite::Connection;
 
 use self::files::StateFiles;
+use self::journal::Shared;
 use self::read::ReadError;
+use self::rows::Rows;
 use self::session::{LeftOverLog, Session};
-use self::write::Rows;
 use crate::error::{OpenError, StoreError};
 use crate::head::{Batch, Head};
 use crate::limits::Limits;
 use crate::watch::Watch;
-use crate::{Commit, Outcomes, Snapshot};
+use crate::{AnswerName, Commit, KeptAnswer, Outcomes, Snapshot};
 
 /// Locks are taken in the order of the fields, so they cannot wait for one another in a circle.
 pub struct Embedded {
@@ -40,6 +44,8 @@ pub struct Embedded {
     /// None: opened by the next one who reads.
     reader: Mutex<Option<Connection>>,
     head: RwLock<Arc<Head>>,
+    /// What the disk has in the journal alone.
+    pending: Arc<Shared>,
     watch: Watch,
     limits: Limits,
     files: StateFiles,
@@ -51,13 +57,15 @@ impl Embedded {
         if !files.database_exists()? {
             session::create(&files)?;
         }
-        let (session, head) = Session::open(&files.database(), LeftOverLog::FoldIfFree)?;
+        let pending = Arc::default();
+        let (session, head) = Session::open(&files.database(), LeftOverLog::FoldIfFree, &pending)?;
         let watch = Watch::default();
         watch.announce(head.latest());
         Ok(Self {
             writer: Mutex::new(Some(session)),
             reader: Mutex::new(None),
             head: RwLock::new(Arc::new(head)),
+            pending,
             watch,
             limits,
             files,
@@ -90,11 +98,21 @@ impl Embedded {
     }
 
     pub(crate) fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
+        if let Some(row) = self.pending.read().rows.jobs.get(&id) {
+            let job = row.as_ref().map(|row| read::unseal_job(id, &row.record.raw()));
+            return Ok(job.transpose()?);
+        }
         self.read(|connection| read::job(connection, id))
     }
 
     pub(crate) fn jobs(&self, after: Option<JobId>, limit: usize) -> Result<Vec<Job>, StoreError> {
-        self.read(|connection| read::jobs(connection, after, limit))
+        // Before the tables are read: what is folded meanwhile is then in both, not in neither.
+        let (newer, folded) = self.pending.read().jobs_after(after);
+        self.read(|connection| read::jobs(connection, after, limit, newer, folded))
+    }
+
+    pub(crate) fn answer(&self, name: &AnswerName) -> Result<Option<KeptAnswer>, StoreError> {
+        self.read(|connection| answers::read(connection, name))
     }
 
     pub(crate) fn append_events(&self, events: Vec<Event>) -> Result<(), StoreError> {
@@ -102,7 +120,8 @@ impl Embedded {
     }
 
     pub(crate) fn events(&self, after: u64, limit: usize) -> Result<Vec<NumberedEvent>, StoreError> {
-        self.read(|connection| read::events(connection, after, limit))
+        let (after, newer) = self.pending.read().events_after(after, limit);
+        self.read(|connection| read::events(connection, after, limit, &newer))
     }
 
     pub(crate) fn watch(&self) -> Watch {
@@ -146,7 +165,7 @@ impl Embedded {
         // No handle of this process may be open meanwhile: closing a file drops all locks on it.
         let mut reader = lock(&self.reader);
         *reader = None;
-        let (session, head) = Session::open(&self.files.database(), LeftOverLog::Fold)?;
+        let (session, head) = Session::open(&self.files.database(), LeftOverLog::Fold, &self.pending)?;
         self.publish(head);
         Ok(session)
     }
@@ -154,7 +173,8 @@ impl Embedded {
     fn write(&self, writer: &mut Option<Session>, batch: Batch) -> Result<(), StoreError> {
         let session = self.running(writer)?;
         let rows = Rows::of(&batch)?;
-        match session.write(&batch, &rows, &self.limits) {
+        let answers = answers::rows_of(&batch)?;
+        match session.write(&batch, rows, &answers, &self.limits) {
             Ok(()) => {
                 self.publish(batch.next);
                 Ok(())

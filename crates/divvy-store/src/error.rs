@@ -78,6 +78,8 @@ pub enum Damage {
     Missing(&'static str),
     #[error("its records do not belong to one and the same revision")]
     Mixed,
+    #[error("its journal is broken: transaction {expected} is to come, and {found} is there")]
+    JournalBroken { expected: u64, found: u64 },
     #[error("events are missing: {found} of {expected} are there")]
     EventsMissing { expected: u64, found: u64 },
     #[error(transparent)]

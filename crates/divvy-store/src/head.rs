@@ -14,7 +14,7 @@ use divvy_core::job::{Job, JobId, Progress};
 use crate::error::StoreError;
 use crate::record::Key;
 use crate::watch::Latest;
-use crate::{Commit, Revision, Snapshot};
+use crate::{AnswerName, Commit, KeptAnswer, Revision, Snapshot};
 
 /// Numbers stay exact in JSON readers that know only floating point.
 const MAX_NUMBER: u64 = 1 << 53;
@@ -50,11 +50,18 @@ pub(crate) struct Batch {
     pub touched: BTreeSet<Key>,
     pub jobs: BTreeMap<JobId, Arc<Job>>,
     pub events: Vec<NumberedEvent>,
+    pub answers: BTreeMap<AnswerName, KeptAnswer>,
 }
 
 impl Batch {
     pub fn on(head: &Head) -> Self {
-        Self { next: head.clone(), touched: BTreeSet::new(), jobs: BTreeMap::new(), events: Vec::new() }
+        Self {
+            next: head.clone(),
+            touched: BTreeSet::new(),
+            jobs: BTreeMap::new(),
+            events: Vec::new(),
+            answers: BTreeMap::new(),
+        }
     }
 
     /// Takes the whole commit in, or nothing of it.
@@ -71,6 +78,7 @@ impl Batch {
             self.put_job(job);
         }
         self.append(commit.events);
+        self.answers.extend(commit.answers.into_iter().map(|answer| (answer.name.clone(), answer)));
         self.next.revision.0 += 1;
         Ok(self.next.revision)
     }

@@ -1,5 +1,5 @@
 //! Where what was asked for is kept: the desired state, the jobs that bring it about, the events that
-//! tell of it.
+//! tell of it, the answers to changes that have a key.
 //!
 //! One [`Store`], several places to keep things, one behaviour: `conformance.rs` is the suite that each
 //! of them passes. Every call blocks until the answer is final; after `Ok` the data survives a kill and
@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
 mod head;
 mod limits;
 mod watch;
@@ -31,6 +32,7 @@ use divvy_core::event::{Event, NumberedEvent};
 use divvy_core::job::{Job, JobId};
 use serde::{Deserialize, Serialize};
 
+pub use crate::answer::{AnswerName, KeptAnswer};
 pub use crate::embedded::Embedded;
 pub use crate::error::{OpenError, StoreError};
 pub use crate::limits::Limits;
@@ -42,12 +44,13 @@ pub use crate::watch::{Latest, Watch};
 #[serde(transparent)]
 pub struct Revision(pub u64);
 
-/// What goes in together or not at all. The jobs replace those of the same id.
+/// What goes in together or not at all. Jobs replace those of the same id, answers those of the same name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Commit {
     pub change: Change,
     pub events: Vec<Event>,
     pub jobs: Vec<Job>,
+    pub answers: Vec<KeptAnswer>,
 }
 
 /// What was asked for, at one revision, and the jobs that were not finished then, by id.
@@ -129,6 +132,11 @@ impl Store {
     /// Jobs with a higher id than `after`, ascending, at most `limit`.
     pub fn jobs(&self, after: Option<JobId>, limit: usize) -> Result<Vec<Job>, StoreError> {
         each!(self, store => store.jobs(after, limit))
+    }
+
+    /// What was answered under this name, if it was not forgotten yet.
+    pub fn answer(&self, name: &AnswerName) -> Result<Option<KeptAnswer>, StoreError> {
+        each!(self, store => store.answer(name))
     }
 
     /// Numbers the events and keeps them.

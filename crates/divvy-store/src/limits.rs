@@ -17,6 +17,10 @@ pub struct Limits {
     pub events_always_kept: u64,
     /// The newest so many finished jobs are kept.
     pub finished_jobs: u64,
+    /// Answers older than the newest one by more than this go …
+    pub answer_age_ms: u64,
+    /// … and beyond so many the oldest.
+    pub answers: u64,
 }
 
 impl Default for Limits {
@@ -26,6 +30,8 @@ impl Default for Limits {
             event_age_ms: 400 * 24 * 60 * 60 * 1000,
             events_always_kept: 1_000,
             finished_jobs: 1_000,
+            answer_age_ms: 24 * 60 * 60 * 1000,
+            answers: 10_000,
         }
     }
 }
@@ -49,6 +55,17 @@ impl Limits {
     /// How many of `kept` finished jobs are too many, as far as a transaction of `put` jobs should care.
     pub(crate) fn jobs_over(&self, kept: u64, put: u64) -> u64 {
         kept.saturating_sub(self.finished_jobs).min(bound(put))
+    }
+
+    /// How many of `kept` answers are too many, as far as a transaction of `put` answers should care.
+    pub(crate) fn answers_over(&self, kept: u64, put: u64) -> u64 {
+        kept.saturating_sub(self.answers.max(1)).min(bound(put))
+    }
+
+    /// Of a transaction of `put` answers, the newest from `newest_ms`: how many old ones may go for their
+    /// age, and the time before which they are too old.
+    pub(crate) fn answers_that_age(&self, put: u64, newest_ms: u64) -> (u64, u64) {
+        (bound(put), newest_ms.saturating_sub(self.answer_age_ms))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The store that forgets: for the simulator, for tests, and as the model that the others must equal.
 //! It knows no disk and no records.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +12,7 @@ use crate::error::StoreError;
 use crate::head::{Batch, Head, is_finished};
 use crate::limits::Limits;
 use crate::watch::Watch;
-use crate::{Commit, Outcomes, Snapshot};
+use crate::{AnswerName, Commit, KeptAnswer, Outcomes, Snapshot};
 
 pub struct Memory {
     limits: Limits,
@@ -26,6 +26,9 @@ struct Kept {
     last_job_id: u64,
     jobs: BTreeMap<JobId, Arc<Job>>,
     events: VecDeque<NumberedEvent>,
+    answers: BTreeMap<AnswerName, KeptAnswer>,
+    /// The oldest first.
+    answers_by_age: BTreeSet<(u64, AnswerName)>,
 }
 
 impl Memory {
@@ -60,6 +63,10 @@ impl Memory {
         let kept = self.kept();
         let jobs = kept.jobs.range((from, Bound::Unbounded));
         Ok(jobs.take(limit).map(|(_, job)| Job::clone(job)).collect())
+    }
+
+    pub(crate) fn answer(&self, name: &AnswerName) -> Result<Option<KeptAnswer>, StoreError> {
+        Ok(self.kept().answers.get(name).cloned())
     }
 
     pub(crate) fn append_events(&self, events: Vec<Event>) -> Result<(), StoreError> {
@@ -99,6 +106,7 @@ impl Kept {
         self.head = batch.next;
         self.jobs.extend(batch.jobs);
         self.events.extend(batch.events);
+        self.put_answers(batch.answers, limits);
         if appended > 0 {
             self.prune_events(limits, appended);
         }
@@ -115,6 +123,27 @@ impl Kept {
         let aged = aged.take_while(|event| limits.is_aged(event.event.at_ms, newest_ms)).count();
         let over = limits.events_over(kept, appended) as usize;
         self.events.drain(..over.max(aged));
+    }
+
+    fn put_answers(&mut self, answers: BTreeMap<AnswerName, KeptAnswer>, limits: &Limits) {
+        let put = answers.len() as u64;
+        let Some(newest_ms) = answers.values().map(|answer| answer.at_ms).max() else { return };
+        for (name, answer) in answers {
+            let at_ms = answer.at_ms;
+            if let Some(old) = self.answers.insert(name.clone(), answer) {
+                self.answers_by_age.remove(&(old.at_ms, name.clone()));
+            }
+            self.answers_by_age.insert((at_ms, name));
+        }
+        let (may_age, aged_before_ms) = limits.answers_that_age(put, newest_ms);
+        let aged = self.answers_by_age.iter().take(may_age as usize);
+        let aged = aged.take_while(|(at_ms, _)| *at_ms < aged_before_ms).count();
+        let over = limits.answers_over(self.answers.len() as u64, put) as usize;
+        for _ in 0..over.max(aged) {
+            if let Some((_, name)) = self.answers_by_age.pop_first() {
+                self.answers.remove(&name);
+            }
+        }
     }
 
     fn prune_jobs(&mut self, limits: &Limits, put: u64) {

@@ -9,8 +9,8 @@ use std::fmt;
 use divvy_core::assignment::{Assignment, Hold};
 use divvy_core::desired::{Desired, Generation, PartitionSetting};
 use divvy_core::id::{GpuId, PartitionId, ServerId, VmId};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::error::RecordError;
 
@@ -97,19 +97,32 @@ impl Key {
 }
 
 /// A record as it is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Record {
     pub schema: u32,
-    pub value: String,
+    pub value: Box<RawValue>,
     pub checksum: u32,
 }
 
 impl Record {
     pub fn seal<T: Serialize>(name: &str, value: &T) -> Result<Self, RecordError> {
-        let value = serde_json::to_string(value)
+        let value = to_raw_value(value)
             .map_err(|source| RecordError::Unwritable { record: name.to_owned(), source })?;
-        let checksum = checksum(name, i64::from(SCHEMA), value.as_bytes());
-        Ok(Self { schema: SCHEMA, value, checksum })
+        Ok(Self::of_text(name, SCHEMA, value))
+    }
+
+    /// Of text that is known to be what the schema says.
+    pub fn of_text(name: &str, schema: u32, value: Box<RawValue>) -> Self {
+        let checksum = checksum(name, i64::from(schema), value.get().as_bytes());
+        Self { schema, value, checksum }
+    }
+
+    pub fn raw(&self) -> RawRecord<'_> {
+        RawRecord {
+            schema: i64::from(self.schema),
+            value: self.value.get().as_bytes(),
+            checksum: i64::from(self.checksum),
+        }
     }
 }
 
@@ -121,8 +134,8 @@ pub(crate) struct RawRecord<'a> {
     pub checksum: i64,
 }
 
-impl RawRecord<'_> {
-    pub fn unseal<T: DeserializeOwned>(&self, name: &str) -> Result<T, RecordError> {
+impl<'a> RawRecord<'a> {
+    pub fn unseal<T: Deserialize<'a>>(&self, name: &str) -> Result<T, RecordError> {
         if i64::from(checksum(name, self.schema, self.value)) != self.checksum {
             return Err(RecordError::Checksum { record: name.to_owned() });
         }

@@ -8,13 +8,14 @@ use std::path::Path;
 
 use divvy_core::job::{Job, JobId, Progress};
 use divvy_store::error::Damage;
-use divvy_store::{OpenError, Store};
+use divvy_store::{Commit, OpenError, Store};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::model::{Dice, History};
 
-const COMMITS: u64 = 40;
+/// So many that the journal went into the tables once and is half full again.
+const COMMITS: u64 = 100;
 
 /// The two files as a power loss at one moment would leave them, were they written in order.
 #[derive(Clone)]
@@ -103,11 +104,14 @@ fn a_log_that_ends_in_zeroes_or_noise_leaves_an_older_state_whole() {
     }
 }
 
-/// Two jobs on different pages, put one after the other, many times each.
+/// Two jobs on different pages, put one after the other, many times each, with so many events that they
+/// go straight into the tables.
 fn put_two_jobs(store: &Store, times: u64) {
     for id in [1, 200] {
         for version in 1..=times {
-            store.put_job(job(id, version)).expect("writes");
+            let events = vec![model::event(version); 200];
+            let kept = Commit { jobs: vec![job(id, version)], events, ..Commit::default() };
+            store.commit(vec![kept]).expect("writes")[0].as_ref().expect("no conflict");
         }
     }
 }
@@ -138,6 +142,10 @@ fn a_log_that_is_damaged_after_it_was_folded_in_makes_no_mixture() {
                 assert!(second == Some(0) || first == Some(10), "{first:?} together with {second:?}");
             }
             Err(OpenError::Damaged { source: Damage::Mixed, .. }) => refused += 1,
+            // Other tables were caught too.
+            Err(OpenError::Damaged {
+                source: Damage::Structure(_) | Damage::EventsMissing { .. }, ..
+            }) => {}
             Err(other) => panic!("refused, but not as a mixture: {other:?}"),
         }
     }

@@ -150,6 +150,7 @@ fn plain(device: u8) -> FunctionSpec {
 fn bridge(device: u8) -> FunctionSpec {
     FunctionSpec {
         parent: None,
+        domain: 0,
         root_bus: 0,
         bus: 0,
         device,
@@ -165,6 +166,7 @@ fn bridge(device: u8) -> FunctionSpec {
         isolated: true,
         slot: None,
         reset_methods: vec!["pm"],
+        gpu: None,
     }
 }
 

@@ -72,8 +72,9 @@ fn missing_packages() -> Vec<&'static str> {
     missing
 }
 
-fn install(packages: &[&str]) -> Result<()> {
-    eprintln!("rig: installing {}", packages.join(" "));
+/// From the distribution; needs root.
+pub fn install(packages: &[&str]) -> Result<()> {
+    eprintln!("installing {}", packages.join(" "));
     process::output(Command::new("apt-get").arg("update"))?;
     process::output(
         Command::new("apt-get")
@@ -90,7 +91,7 @@ pub fn is_root() -> Result<bool> {
 }
 
 /// Administration programs stand in sbin, which not every PATH names.
-fn find_program(name: &str) -> Option<std::path::PathBuf> {
+pub fn find_program(name: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])

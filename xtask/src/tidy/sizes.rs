@@ -22,7 +22,24 @@ pub fn findings(sources: &Sources) -> Result<Vec<Finding>> {
         }
         found.extend(functions(source));
     }
+    found.extend(sources.all().filter(|source| is_of_console(&source.path)).flat_map(of_console));
     Ok(found)
+}
+
+/// Written by hand, and not in Rust.
+fn is_of_console(path: &str) -> bool {
+    let is_there = path.starts_with("console/src/") || path.starts_with("tests/console/");
+    is_there && [".ts", ".tsx", ".mjs", ".css"].iter().any(|end| path.ends_with(end))
+}
+
+fn of_console(source: &Source) -> Vec<Finding> {
+    let lines = source.text.lines().count();
+    let finding = |rule, text| Finding { file: source.path.clone(), line: 1, rule, text };
+    let too_long =
+        (lines > FILE_LINES).then(|| finding("file-length", format!("{lines} lines, at most {FILE_LINES}")));
+    let has_essay = source.text.starts_with("//") || source.text.starts_with("/*");
+    let no_essay = (!has_essay).then(|| finding("essay", "does not open with what it is for".to_owned()));
+    too_long.into_iter().chain(no_essay).collect()
 }
 
 fn functions(source: &Source) -> Vec<Finding> {
@@ -96,6 +113,17 @@ mod tests {
         let file = |lines: usize| format!("//! For a test.\n{}", "//\n".repeat(lines - 1));
         assert_eq!(rules(&file(500)), [""; 0]);
         assert_eq!(rules(&file(501)), ["file-length"]);
+    }
+
+    #[test]
+    fn files_of_the_console_are_short_and_say_what_they_are_for_too() {
+        let of = |path: &str, text: &str| {
+            let found = findings(&Sources::of(&[(path, text)])).expect("no I/O");
+            found.iter().map(|finding| finding.rule).collect::<Vec<_>>()
+        };
+        assert_eq!(of("console/src/a.tsx", "let a;\n"), ["essay"]);
+        assert_eq!(of("console/src/a.css", &"/* For a test. */\n".repeat(501)), ["file-length"]);
+        assert_eq!(of("console/dist/assets/a.js", "let a;\n"), [""; 0]);
     }
 
     #[test]

@@ -25,7 +25,7 @@ const CONNECT_TIMEOUT_MS: u64 = 5_000;
 /// So many are kept while nobody asks.
 const KEPT: usize = 64;
 
-type Sender = SendRequest<Full<Bytes>>;
+pub(super) type Sender = SendRequest<Full<Bytes>>;
 
 /// The idle connections of a client and its clones.
 #[derive(Debug, Clone, Default)]

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::requests::GpuSelection;
+use crate::stream::{Message, ResetReason};
 
 /// A path for a socket that no other test has. The file is removed when the test ends.
 struct SocketPath(PathBuf);
@@ -124,7 +125,7 @@ async fn a_refusal_comes_out_as_its_problem_document() {
     let body =
         r#"{"type":"about:blank","title":"Conflict","code":"busy","detail":"it changed","hint":"try again"}"#;
     serve_once(&path, http("409 Conflict", body));
-    let error = path.client().vms().await.expect_err("is refused");
+    let error = path.client().vms(&VmQuery::default()).await.expect_err("is refused");
     assert_eq!(error.to_string(), "it changed");
     let ClientError::Problem(problem) = error else { panic!("not a problem: {error:?}") };
     assert_eq!((problem.code.as_str(), problem.status), ("busy", Some(409)));
@@ -180,6 +181,58 @@ async fn an_answer_of_another_program_is_a_bad_answer() {
 async fn a_name_that_no_path_can_hold_is_not_asked_about() {
     let error = SocketPath::new().client().vm(&"x".repeat(100_000)).await.expect_err("is too long");
     assert!(matches!(error, ClientError::LongPath { path_bytes: 100_008 }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_change_goes_with_its_key_and_the_version_it_is_about() {
+    let path = SocketPath::new();
+    let list = "HTTP/1.1 200 OK\r\netag: \"v7\"\r\nlink: </v1/vms?cursor=61&limit=1>; rel=\"next\"\r\n\
+                content-length: 2\r\nconnection: close\r\n\r\n[]";
+    let served = serve_once(&path, list.to_owned());
+    let told: Told<Vec<VmView>> = path.client().read("/v1/vms?limit=1").await.expect("answers");
+    assert_eq!(told.next.as_deref(), Some("/v1/vms?cursor=61&limit=1"));
+    served.await.expect("ends");
+
+    let path = SocketPath::new();
+    let served = serve_once(&path, http("202 Accepted", JOB));
+    let key = IdempotencyKey::new("key-1").expect("is a key");
+    let client = path.client().with_idempotency_key(key).with_tag(told.tag.expect("has one"));
+    client.unassign_one("vm-001", DryRunQuery::default()).await.expect("answers");
+    let sent = served.await.expect("ends");
+    assert!(sent.contains("\r\nidempotency-key: key-1\r\n"), "{sent}");
+    assert!(sent.contains("\r\nif-match: \"v7\"\r\n"), "{sent}");
+}
+
+#[tokio::test]
+async fn what_only_looks_has_no_key() {
+    let path = SocketPath::new();
+    let served = serve_once(&path, http("200 OK", VERSION));
+    let key = IdempotencyKey::new("key-1").expect("is a key");
+    path.client().with_idempotency_key(key).version().await.expect("answers");
+    let sent = served.await.expect("ends");
+    assert!(!sent.contains("idempotency-key"), "{sent}");
+}
+
+#[tokio::test]
+async fn changes_come_as_messages_until_the_server_ends_them() {
+    let path = SocketPath::new();
+    let stream = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n\
+                  :\n\nevent: reset\nid: 1-2\ndata: {\"reason\":\"beginning\"}\n\n";
+    let served = serve_once(&path, stream.to_owned());
+    let mut changes = path.client().changes(Some("1-1")).await.expect("opens");
+    let message = changes.next().await.expect("is understood");
+    assert_eq!(message, Some(Message::Reset(ResetReason::Beginning)));
+    assert_eq!(changes.last_id(), Some("1-2"));
+    assert_eq!(changes.next().await.expect("ends well"), None);
+    assert!(served.await.expect("ends").contains("\r\nlast-event-id: 1-1\r\n"));
+}
+
+#[tokio::test]
+async fn a_stream_that_is_refused_is_a_problem() {
+    let path = SocketPath::new();
+    serve_once(&path, http("503 Service Unavailable", r#"{"code":"too_many_streams","detail":"full"}"#));
+    let error = path.client().changes(None).await.expect_err("is refused");
+    assert!(matches!(error, ClientError::Problem(problem) if problem.code == "too_many_streams"));
 }
 
 #[test]

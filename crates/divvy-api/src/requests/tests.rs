@@ -48,22 +48,32 @@ fn exactly_one_of_count_and_off_is_accepted() {
 
 #[test]
 fn a_count_that_is_not_a_number_of_16_bits_is_not_read() {
-    for text in ["65536", "-1", "4.5", "\"4\"", "true"] {
+    for text in ["65536", "-1", "-1.0", "4.5", "65536.0", "1e99", "\"4\"", "true"] {
         let body = format!("{{\"count\":{text}}}");
         assert!(serde_json::from_str::<SetPartitionCount>(&body).is_err(), "{body} was read");
     }
 }
 
 #[test]
-fn a_name_that_is_too_long_is_blamed_on_its_member() {
-    let request = assign(vec!["vm-001".to_owned(), "x".repeat(MAX_NAME_BYTES + 1)]);
-    let wrong = request.validate().expect_err("is refused");
-    assert_eq!(wrong, InvalidRequest::LongName { member: "vms[1]".to_owned(), bytes: 129 });
+fn a_whole_number_is_read_however_it_is_written() {
+    for text in ["4", "4.0", "4e0", "40e-1"] {
+        let body: SetPartitionCount = serde_json::from_str(&format!("{{\"count\":{text}}}")).expect(text);
+        assert_eq!(body.count, Some(4), "{text}");
+    }
 }
 
 #[test]
-fn the_longest_name_is_accepted() {
-    assert_eq!(assign(vec!["x".repeat(MAX_NAME_BYTES)]).validate(), Ok(()));
+fn a_name_that_is_too_long_is_blamed_on_its_member() {
+    let request = assign(vec!["vm-001".to_owned(), "x".repeat(MAX_NAME_CHARS + 1)]);
+    let wrong = request.validate().expect_err("is refused");
+    assert_eq!(wrong, InvalidRequest::LongName { member: "vms[1]".to_owned(), chars: 129 });
+}
+
+#[test]
+fn the_longest_name_is_accepted_in_any_script() {
+    for letter in ["x", "ü", "界"] {
+        assert_eq!(assign(vec![letter.repeat(MAX_NAME_CHARS)]).validate(), Ok(()));
+    }
 }
 
 #[test]
@@ -87,13 +97,9 @@ fn too_many_names_are_refused_and_the_most_are_not() {
 }
 
 #[test]
-fn a_wait_is_bounded() {
-    assert_eq!(JobQuery { wait_ms: Some(u64::MAX) }.wait_ms(), MAX_WAIT_MS);
-    assert_eq!(EventQuery::default().wait_ms(), 0);
-}
-
-#[test]
-fn the_number_of_events_is_bounded() {
-    assert_eq!(EventQuery { limit: Some(u32::MAX), ..EventQuery::default() }.limit(), MAX_EVENTS);
-    assert_eq!(EventQuery::default().limit(), DEFAULT_EVENTS);
+fn a_key_is_short_and_visible() {
+    assert!(IdempotencyKey::new(&"k".repeat(MAX_KEY_CHARS)).is_ok());
+    for text in ["", "two words", "tab\t", "schlüssel", &"k".repeat(MAX_KEY_CHARS + 1)] {
+        assert_eq!(IdempotencyKey::new(text), Err(InvalidRequest::MalformedKey), "{text:?}");
+    }
 }

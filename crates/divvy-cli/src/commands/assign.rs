@@ -32,16 +32,15 @@ impl Assign {
     pub async fn run(&self, cx: &mut Context) -> Result<Exit, Failure> {
         let (gpu, partition, accept) = (self.gpu.clone(), self.partition.clone(), self.accept.clone());
         let dry_run = self.options.dry_run;
+        let client = self.options.client(&cx.client);
         let answer = match self.vms.as_slice() {
-            [vm] => {
-                cx.client.assign_one(vm, &requests::AssignOne { gpu, partition, accept, dry_run }).await?
-            }
+            [vm] => client.assign_one(vm, &requests::AssignOne { gpu, partition, accept, dry_run }).await?,
             vms => {
                 let vms = vms.to_vec();
-                cx.client.assign(&requests::Assign { vms, gpu, partition, accept, dry_run }).await?
+                client.assign(&requests::Assign { vms, gpu, partition, accept, dry_run }).await?
             }
         };
-        match follow(cx, answer, self.options).await? {
+        match follow(cx, answer, &self.options).await? {
             Followed::Printed => {}
             Followed::ToItsEnd(_) => vm::print_after(cx, &self.vms).await?,
         }

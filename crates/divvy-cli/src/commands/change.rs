@@ -1,7 +1,7 @@
 //! What every change has in common once the server has answered: a plan is printed, an accepted change
 //! is waited for. What the changed things look like afterwards is the command's own business.
 
-use divvy_api::requests::JobQuery;
+use divvy_api::queries::JobQuery;
 use divvy_api::views::{Accepted, Answer, FindingView, JobView, PlanView};
 use divvy_api::words::Progress;
 
@@ -19,7 +19,7 @@ pub enum Followed {
 }
 
 /// Follows a change as far as the options say.
-pub async fn follow(cx: &mut Context, answer: Answer, options: ChangeOptions) -> Result<Followed, Failure> {
+pub async fn follow(cx: &mut Context, answer: Answer, options: &ChangeOptions) -> Result<Followed, Failure> {
     match answer {
         Answer::Plan(plan) => print_plan(cx, &plan),
         Answer::Accepted(accepted) if options.no_wait => print_job(cx, &accepted),
@@ -66,7 +66,7 @@ async fn wait(cx: &mut Context, accepted: Accepted) -> Result<Followed, Failure>
     Ok(Followed::ToItsEnd(job))
 }
 
-async fn wait_for_job(cx: &Context, job: JobView, warnings: &[FindingView]) -> Result<JobView, Failure> {
+pub async fn wait_for_job(cx: &Context, job: JobView, warnings: &[FindingView]) -> Result<JobView, Failure> {
     let watched = cx.print.is_for_people() && tell::is_watched();
     let ask = async |id, wait_ms| cx.client.job(id, JobQuery { wait_ms: Some(wait_ms) }).await;
     let report = |line: &str| {

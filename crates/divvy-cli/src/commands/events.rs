@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use divvy_api::requests::{EventQuery, MAX_WAIT_MS};
+use divvy_api::queries::{EventQuery, MAX_LIMIT, MAX_WAIT_MS};
 use divvy_api::views::EventView;
 use tokio::time::{Instant, sleep};
 
+use crate::cli::name;
 use crate::commands::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -25,14 +26,30 @@ pub struct Events {
     #[arg(long, value_name = "N")]
     after: Option<u64>,
     /// At most this many at once; the newest ones unless --after is given
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_LIMIT)))]
     limit: Option<u32>,
+    /// Only events of this server
+    #[arg(long, value_name = "SERVER", value_parser = name())]
+    on: Option<String>,
+    /// Only events of this kind, by its code
+    #[arg(long, value_name = "CODE", value_parser = name())]
+    code: Option<String>,
+    /// Only events of this job
+    #[arg(long, value_name = "ID")]
+    job: Option<u64>,
 }
 
 impl Events {
     pub async fn run(&self, cx: &mut Context) -> Result<Exit, Failure> {
-        let query = EventQuery { after: self.after, limit: self.limit, wait_ms: None };
-        let events = cx.client.events(query).await?;
+        let first = EventQuery {
+            after: self.after,
+            limit: self.limit,
+            server: self.on.clone(),
+            code: self.code.clone(),
+            job: self.job,
+            ..EventQuery::default()
+        };
+        let events = cx.client.events(&first).await?;
         if !self.follow {
             return cx.list(&events, tables::events, "nothing has happened yet");
         }
@@ -40,8 +57,8 @@ impl Events {
         print_each(cx, &events, &mut last)?;
         while !cx.print.is_closed() {
             let asked = Instant::now();
-            let query = EventQuery { after: Some(last), limit: self.limit, wait_ms: Some(MAX_WAIT_MS) };
-            let events = cx.client.events(query).await?;
+            let query = EventQuery { after: Some(last), wait_ms: Some(MAX_WAIT_MS), ..first.clone() };
+            let events = cx.client.events(&query).await?;
             print_each(cx, &events, &mut last)?;
             if events.is_empty() {
                 sleep(PAUSE.saturating_sub(asked.elapsed())).await;

@@ -1,6 +1,7 @@
 //! `divvy gpu`: which GPUs there are, what one of them is, and into how many partitions it is split.
 
-use divvy_api::requests::{GpuQuery, GpuSelection, SetPartitionCount, SetPartitionCounts};
+use divvy_api::queries::GpuQuery;
+use divvy_api::requests::{GpuSelection, SetPartitionCount, SetPartitionCounts};
 use divvy_api::views::{GpuView, JobView};
 use divvy_api::words::Mode;
 
@@ -15,7 +16,17 @@ use crate::tables;
 #[derive(Debug, clap::Subcommand)]
 pub enum Gpu {
     /// List every GPU of every server
-    List,
+    List {
+        /// Only GPUs of this server
+        #[arg(long, value_name = "SERVER", value_parser = name())]
+        on: Option<String>,
+        /// Only GPUs in this mode
+        #[arg(long, value_name = "MODE")]
+        mode: Option<Mode>,
+        /// Only GPUs with this text in id, name, model or serial number
+        #[arg(long, value_name = "TEXT", value_parser = name())]
+        find: Option<String>,
+    },
     /// Show one GPU
     Show {
         /// Id, name or address
@@ -51,8 +62,10 @@ pub struct Split {
 impl Gpu {
     pub async fn run(&self, cx: &mut Context) -> Result<Exit, Failure> {
         match self {
-            Self::List => {
-                let gpus = cx.client.gpus(&GpuQuery::default()).await?;
+            Self::List { on, mode, find } => {
+                let query =
+                    GpuQuery { server: on.clone(), mode: *mode, q: find.clone(), ..GpuQuery::default() };
+                let gpus = cx.client.gpus(&query).await?;
                 cx.list(&gpus, tables::gpus, "no server reports a GPU: divvy check says what to look at")
             }
             Self::Show { gpu } => {
@@ -68,18 +81,19 @@ impl Gpu {
 impl Split {
     async fn run(&self, cx: &mut Context) -> Result<Exit, Failure> {
         let dry_run = self.options.dry_run;
+        let client = self.options.client(&cx.client);
         let answer = match self.gpus.as_slice() {
             [gpu] => {
                 let request = SetPartitionCount { count: self.count, off: self.off, dry_run };
-                cx.client.set_partition_count(gpu, &request).await?
+                client.set_partition_count(gpu, &request).await?
             }
             _ => {
                 let gpus = if self.all { GpuSelection::All } else { GpuSelection::Named(self.gpus.clone()) };
                 let request = SetPartitionCounts { gpus, count: self.count, off: self.off, dry_run };
-                cx.client.set_partition_counts(&request).await?
+                client.set_partition_counts(&request).await?
             }
         };
-        match follow(cx, answer, self.options).await? {
+        match follow(cx, answer, &self.options).await? {
             Followed::Printed => {}
             Followed::ToItsEnd(job) => self.print_after(cx, job).await?,
         }

@@ -1,6 +1,7 @@
 //! `divvy unassign`: takes the partitions of VMs back. When another VM may have one is not known here.
 
-use divvy_api::requests::{self, DryRunQuery};
+use divvy_api::queries::DryRunQuery;
+use divvy_api::requests;
 
 use crate::cli::{ChangeOptions, name};
 use crate::commands::change::{Followed, follow};
@@ -21,11 +22,12 @@ pub struct Unassign {
 impl Unassign {
     pub async fn run(&self, cx: &mut Context) -> Result<Exit, Failure> {
         let dry_run = self.options.dry_run;
+        let client = self.options.client(&cx.client);
         let answer = match self.vms.as_slice() {
-            [vm] => cx.client.unassign_one(vm, DryRunQuery { dry_run }).await?,
-            vms => cx.client.unassign(&requests::Unassign { vms: vms.to_vec(), dry_run }).await?,
+            [vm] => client.unassign_one(vm, DryRunQuery { dry_run }).await?,
+            vms => client.unassign(&requests::Unassign { vms: vms.to_vec(), dry_run }).await?,
         };
-        match follow(cx, answer, self.options).await? {
+        match follow(cx, answer, &self.options).await? {
             Followed::Printed => {}
             Followed::ToItsEnd(_) => vm::print_after(cx, &self.vms).await?,
         }

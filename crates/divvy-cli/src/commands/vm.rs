@@ -1,5 +1,8 @@
 //! `divvy vm`: which VMs there are and what they have of a GPU. VMs are made and removed by other tools.
 
+use divvy_api::queries::VmQuery;
+use divvy_api::words::Power;
+
 use crate::cli::name;
 use crate::commands::Context;
 use crate::exit::Exit;
@@ -10,7 +13,20 @@ use crate::tables;
 #[derive(Debug, clap::Subcommand)]
 pub enum Vm {
     /// List every VM of every server
-    List,
+    List {
+        /// Only VMs of this server
+        #[arg(long, value_name = "SERVER", value_parser = name())]
+        on: Option<String>,
+        /// Only VMs in this state
+        #[arg(long, value_name = "POWER")]
+        power: Option<Power>,
+        /// Only VMs to which Divvy has given something (true), or only the others (false)
+        #[arg(long, value_name = "FLAG")]
+        managed: Option<bool>,
+        /// Only VMs with this text in id or name
+        #[arg(long, value_name = "TEXT", value_parser = name())]
+        find: Option<String>,
+    },
     /// Show one VM
     Show {
         /// Id or name
@@ -22,8 +38,10 @@ pub enum Vm {
 impl Vm {
     pub async fn run(&self, cx: &mut Context) -> Result<Exit, Failure> {
         match self {
-            Self::List => {
-                let vms = cx.client.vms().await?;
+            Self::List { on, power, managed, find } => {
+                let (server, q) = (on.clone(), find.clone());
+                let query = VmQuery { server, power: *power, managed: *managed, q, ..VmQuery::default() };
+                let vms = cx.client.vms(&query).await?;
                 let when_empty = "no server reports a VM: define one with any libvirt tool; \
                                   divvy check says whether libvirt can be reached";
                 cx.list(&vms, tables::vms, when_empty)

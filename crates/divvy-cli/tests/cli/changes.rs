@@ -158,3 +158,40 @@ fn a_simulated_power_button_says_which_way() {
     server.divvy(&["sim", "power", "007", "off"]);
     assert_eq!(body(&server.asked(), "POST /v1/sim/vms/007/power"), json!({ "on": false }));
 }
+
+#[test]
+fn a_change_with_a_key_sends_it_and_what_only_looks_does_not() {
+    let server = changing(SET_COUNT, "succeeded", &[]);
+    let ran = server.divvy(&[PARTITION.as_slice(), &["--idempotency-key", "from-a-script-1"]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let keys: Vec<(String, Option<String>)> =
+        server.asked().into_iter().map(|asked| (asked.line, asked.idempotency_key)).collect();
+    let sent = Some("from-a-script-1".to_owned());
+    assert!(keys.iter().all(|(line, key)| *key == sent.clone().filter(|_| line == SET_COUNT)), "{keys:?}");
+}
+
+#[test]
+fn a_key_that_cannot_be_sent_is_a_usage_error() {
+    let ran = room::server().divvy(&[PARTITION.as_slice(), &["--idempotency-key", "two words"]].concat());
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("visible ASCII"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_cancelled_job_is_printed() {
+    let server = room::server().answer("POST /v1/jobs/8/cancel", 200, &room::count_job("failed"));
+    let ran = server.divvy(&["job", "cancel", "8", "-o", "json"]);
+    assert_eq!((ran.code, &ran.json()["progress"]), (0, &json!("failed")), "{}", ran.stderr);
+}
+
+#[test]
+fn a_job_is_waited_for_and_its_failure_is_the_commands() {
+    let ended = |end: &str| {
+        room::server()
+            .answer("GET /v1/jobs/9", 200, &room::count_job("running"))
+            .answer("GET /v1/jobs/7?wait_ms=10000", 200, &room::count_job(end))
+            .divvy(&["job", "wait", "9"])
+            .code
+    };
+    assert_eq!((ended("succeeded"), ended("failed")), (0, 3));
+}

@@ -201,3 +201,30 @@ fn the_manual_goes_to_stdout_without_a_folder() {
     let ran = alone(&["man"]);
     assert!(ran.stdout.contains(".TH divvy 1"), "{}", ran.stdout);
 }
+
+#[test]
+fn a_list_is_narrowed_by_the_server_and_not_here() {
+    for (command, asked) in [
+        (
+            &["gpu", "list", "--on", "srv-a", "--mode", "partitioned"][..],
+            "/v1/gpus?mode=partitioned&server=srv-a",
+        ),
+        (&["partition", "list", "--state", "free", "--vm", "vm-001"], "/v1/partitions?state=free&vm=vm-001"),
+        (&["vm", "list", "--power", "off", "--managed", "false"], "/v1/vms?managed=false&power=off"),
+        (&["job", "list", "--progress", "running", "--limit", "5"], "/v1/jobs?limit=5&progress=running"),
+        (&["check", "--on", "srv-b", "--severity", "error"], "/v1/check?server=srv-b&severity=error"),
+        (&["events", "--code", "assigned", "--job", "7"], "/v1/events?code=assigned&job=7"),
+    ] {
+        let server = room::server().answer(&format!("GET {asked}"), 200, &json!([]));
+        let ran = server.divvy(command);
+        assert_eq!(ran.code, 0, "{command:?}: {}", ran.stderr);
+        assert_eq!(server.asked()[0].line, format!("GET {asked}"));
+    }
+}
+
+#[test]
+fn a_word_that_a_list_does_not_know_is_a_usage_error_that_names_those_it_does() {
+    let ran = room::server().divvy(&["vm", "list", "--power", "on"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("off, running, paused, unknown"), "{}", ran.stderr);
+}

@@ -51,6 +51,13 @@ pub fn partitions() -> Value {
     ])
 }
 
+/// The same without the one of another GPU.
+fn partitions_of_one() -> Value {
+    let mut all = partitions();
+    all.as_array_mut().expect("a list").pop();
+    all
+}
+
 pub fn vm_1() -> Value {
     json!({
         "id": VM_1, "name": "vm-001", "server": "srv-a", "power": "running", "managed": true,
@@ -77,7 +84,7 @@ pub fn vm_whole() -> Value {
 
 pub fn warning() -> Value {
     json!({
-        "code": "uneven", "severity": "warning", "subject": { "kind": "cluster", "id": null },
+        "id": "uneven/cluster/-/9d1c0f3a7e5b2468", "code": "uneven", "severity": "warning", "subject": { "kind": "cluster", "id": null },
         "text": "GPUs of the model A16 have different partition counts: 4 and 8",
         "mend": "divvy gpu partition --all --count 4"
     })
@@ -85,7 +92,7 @@ pub fn warning() -> Value {
 
 pub fn error_finding() -> Value {
     json!({
-        "code": "iommu_off", "severity": "error", "subject": { "kind": "server", "id": "srv-b" },
+        "id": "iommu_off/server/srv-b/0123456789abcdef", "code": "iommu_off", "severity": "error", "subject": { "kind": "server", "id": "srv-b" },
         "text": "the IOMMU is off", "mend": "switch on VT-d or AMD-Vi in the firmware setup"
     })
 }
@@ -170,6 +177,7 @@ pub fn server() -> Server {
         .answer("GET /v1/gpus/srv-a%2F0000%3A41%3A00.0", 200, &gpu_1())
         .answer("GET /v1/gpus/gpu-a2-slot-3", 200, &gpu_2())
         .answer("GET /v1/partitions", 200, &partitions())
+        .answer("GET /v1/partitions?gpu=gpu-48b02d0a41c7", 200, &partitions_of_one())
         .answer("GET /v1/vms", 200, &json!([vm_1(), vm_7(), vm_whole()]))
         .answer("GET /v1/vms/vm-001", 200, &vm_1())
         .answer("GET /v1/vms/007", 200, &vm_7())

@@ -25,6 +25,7 @@ pub struct Asked {
     /// `GET /v1/gpus`
     pub line: String,
     pub authorization: Option<String>,
+    pub idempotency_key: Option<String>,
     pub body: String,
 }
 
@@ -150,6 +151,7 @@ fn serve_one(stream: impl Read + Write, script: &Mutex<Script>) -> std::io::Resu
     let asked = Asked {
         line: line.to_owned(),
         authorization: header("authorization"),
+        idempotency_key: header("idempotency-key"),
         body: String::from_utf8_lossy(&body).into_owned(),
     };
     let answer = next_answer(script, asked);

@@ -13,7 +13,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use serde_json::Value;
 
-use crate::sysfs::Sysfs;
+use crate::sysfs::{Ran, Sysfs};
 
 /// Links that are followed for one path, as many as the kernel follows.
 const MOST_LINKS: usize = 40;
@@ -181,6 +181,10 @@ impl Sysfs for Recorded {
 
     fn read_within(&self, path: &str, _deadline: Duration) -> io::Result<Vec<u8>> {
         self.read(path)
+    }
+
+    fn run(&self, _program: &str, _args: &[&str], _deadline: Duration) -> io::Result<Ran> {
+        Err(io::ErrorKind::NotFound.into())
     }
 }
 

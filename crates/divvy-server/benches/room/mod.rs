@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use divvy_api::client::Client;
 use divvy_api::endpoint::Endpoint;
-use divvy_api::requests::JobQuery;
+use divvy_api::queries::JobQuery;
 use divvy_api::views::{Answer, JobView};
 use divvy_api::words::Progress;
 use tempfile::TempDir;

@@ -7,6 +7,7 @@ use divvy_core::id::ServerId;
 use divvy_store::Store;
 use tokio::sync::watch;
 
+use crate::feed::Feed;
 use crate::host_side::HostSide;
 use crate::hub::Hub;
 use crate::parts::RoomControl;
@@ -19,6 +20,7 @@ use super::origin::Names;
 pub struct App {
     pub hub: Hub,
     pub store: Arc<Store>,
+    pub feed: Feed,
     /// The number of the newest event.
     pub newest_event: watch::Receiver<u64>,
     pub name: String,

@@ -31,14 +31,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
                 "send Content-Type: application/json",
             ));
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection: BytesRejection| {
-            let code = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                "body_too_large"
-            } else {
-                "body_unreadable"
-            };
-            Failed::new(rejection.status(), code, rejection.body_text(), "")
-        })?;
+        let bytes =
+            Bytes::from_request(request, state).await.map_err(|rejection: BytesRejection| match rejection
+                .status()
+            {
+                status @ StatusCode::PAYLOAD_TOO_LARGE => {
+                    Failed::new(status, "body_too_large", rejection.body_text(), "name fewer things at once")
+                }
+                status => Failed::new(status, "body_unreadable", rejection.body_text(), ""),
+            })?;
         parse(&bytes).map(Self)
     }
 }
@@ -68,13 +69,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failed> {
         let Query(query) =
             Query::from_request_parts(parts, state).await.map_err(|rejection: QueryRejection| {
-                Failed::new(StatusCode::BAD_REQUEST, "query_malformed", rejection.body_text(), "")
+                Failed::new(StatusCode::UNPROCESSABLE_ENTITY, "query_malformed", rejection.body_text(), "")
             })?;
         Ok(Self(query))
     }
 }
 
 /// One name in the path.
+#[derive(utoipa::ToSchema)]
+#[schema(min_length = 1, max_length = 128)]
 pub struct Name(pub String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Name {

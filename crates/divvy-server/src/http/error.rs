@@ -89,6 +89,18 @@ impl From<AskError> for Failed {
     fn from(error: AskError) -> Self {
         match error {
             AskError::Refused(refusal) => refusal.into(),
+            AskError::Changed { .. } => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "changed_since_read",
+                error.to_string(),
+                "read it again, and ask again if the change still makes sense",
+            ),
+            AskError::KeyReused { .. } => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                error.to_string(),
+                "give every change a key of its own",
+            ),
             AskError::Store(_) => Self::internal(&error),
             AskError::Stopping => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,

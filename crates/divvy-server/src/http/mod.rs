@@ -5,19 +5,26 @@ mod app;
 mod body;
 mod changes;
 mod error;
+mod etag;
+mod events;
 mod headers;
 mod hook;
 mod jobs;
+mod lists;
+mod openapi;
 mod origin;
+mod page;
 mod peer;
 mod reads;
 mod session;
 mod sim;
+mod stated;
+mod stream;
 mod until;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post, put};
+use axum::routing::{MethodRouter, post};
 use divvy_api::paths;
 
 pub use app::App;
@@ -26,34 +33,60 @@ pub use origin::Names;
 /// Largest request body, bytes.
 const BODY_BYTES: usize = 1 << 20;
 
+/// Makes the routes, and in tests the list of them, so that none goes without its description.
+macro_rules! routes {
+    ($name:ident, $list:ident: $($path:path { $($method:ident $handler:path),+ })+) => {
+        fn $name() -> Router<App> {
+            Router::new()$(.route($path, MethodRouter::new()$(.$method($handler))+))+
+        }
+
+        #[cfg(test)]
+        const $list: &[(&str, &[&str])] = &[$(($path, &[$(stringify!($method)),+])),+];
+    };
+}
+
+// Everything that every daemon can be asked.
+routes! { api, API:
+    paths::VERSION { get reads::version }
+    paths::OPENAPI { get openapi::description }
+    paths::GPUS { get lists::gpus }
+    paths::GPU { get reads::gpu }
+    paths::PARTITION_COUNT { put changes::set_count }
+    paths::PARTITION_COUNTS { post changes::set_counts }
+    paths::PARTITIONS { get lists::partitions }
+    paths::VMS { get lists::vms }
+    paths::VM { get reads::vm }
+    paths::ASSIGNMENT { post changes::assign_one, delete changes::unassign_one }
+    paths::ASSIGNMENTS { post changes::assign }
+    paths::UNASSIGNMENTS { post changes::unassign }
+    paths::CHECK { get lists::check }
+    paths::EXPLAIN { get reads::explain }
+    paths::EVENTS { get events::events }
+    paths::STREAM { get stream::stream }
+    paths::JOBS { get jobs::list }
+    paths::JOB { get jobs::show }
+    paths::JOB_CANCEL { post jobs::cancel }
+    paths::SESSION { get session::show, post session::open, delete session::end }
+}
+
+// What only a simulated room can be told.
+routes! { of_room, OF_ROOM:
+    paths::SIM_POWER { post sim::power }
+}
+
 pub fn router(app: App) -> Router {
-    let mut routes = Router::new()
-        .route(paths::VERSION, get(reads::version))
-        .route(paths::GPUS, get(reads::gpus))
-        .route(paths::GPU, get(reads::gpu))
-        .route(paths::PARTITIONS, get(reads::partitions))
-        .route(paths::VMS, get(reads::vms))
-        .route(paths::VM, get(reads::vm))
-        .route(paths::CHECK, get(reads::check))
-        .route(paths::EXPLAIN, get(reads::explain))
-        .route(paths::EVENTS, get(reads::events))
-        .route(paths::JOBS, get(jobs::list))
-        .route(paths::JOB, get(jobs::show))
-        .route(paths::PARTITION_COUNT, put(changes::set_count))
-        .route(paths::PARTITION_COUNTS, post(changes::set_counts))
-        .route(paths::ASSIGNMENT, post(changes::assign_one).delete(changes::unassign_one))
-        .route(paths::ASSIGNMENTS, post(changes::assign))
-        .route(paths::UNASSIGNMENTS, post(changes::unassign))
-        .route(paths::SESSION, post(session::open).get(session::show).delete(session::end))
-        .route(crate::hook::PATH, post(hook::may_start));
+    // The hypervisor's hook is of this machine and of this version, and no part of the API.
+    let mut routes = api().route(crate::hook::PATH, post(hook::may_start));
     if app.room.is_some() {
-        routes = routes.route(paths::SIM_POWER, post(sim::power));
+        routes = routes.merge(of_room());
     }
     routes
         .fallback(error::no_such_route)
         .method_not_allowed_fallback(error::no_such_method)
+        .layer(axum::middleware::from_fn(etag::tag))
         .layer(axum::middleware::from_fn_with_state(app.clone(), peer::admit_peer))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .with_state(app)
+        .merge(crate::console::router())
         .layer(axum::middleware::from_fn(headers::secure))
 }

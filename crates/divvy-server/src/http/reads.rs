@@ -1,20 +1,21 @@
-//! Everything that only looks.
-
-use std::time::Duration;
+//! One thing at a time: looked at, changed by nobody.
 
 use axum::Json;
 use axum::extract::State;
-use divvy_api::requests::{EventQuery, GpuQuery};
-use divvy_api::views::{EventView, ExplainView, FindingView, GpuView, PartitionView, VersionView, VmView};
+use divvy_api::paths;
+use divvy_api::views::{ExplainView, GpuView, VersionView, VmView};
 use divvy_core::finding::Subject;
 use divvy_core::refusal::Refusal;
 use divvy_core::{explain as explaining, resolve};
 
 use super::app::App;
-use super::body::{Asked, Name};
+use super::body::Name;
 use super::error::Failed;
 use crate::views;
 
+/// Which server answers
+#[utoipa::path(get, path = paths::VERSION, tag = "Server",
+    responses((status = 200, description = "The server and its version.", body = VersionView)))]
 pub async fn version(State(app): State<App>) -> Json<VersionView> {
     Json(VersionView {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -24,14 +25,11 @@ pub async fn version(State(app): State<App>) -> Json<VersionView> {
     })
 }
 
-pub async fn gpus(State(app): State<App>, Asked(query): Asked<GpuQuery>) -> Json<Vec<GpuView>> {
-    let mut views = views::gpus(&app.hub.state());
-    if let Some(server) = query.server {
-        views.retain(|gpu| gpu.server == server);
-    }
-    Json(views)
-}
-
+/// One GPU
+#[utoipa::path(get, path = paths::GPU, tag = "GPUs",
+    params(("gpu" = Name, Path, description = "Id, name or address of the GPU.")),
+    responses((status = 200, description = "The GPU.", body = GpuView),
+        (status = 404, description = "`gpu_not_found`"), (status = 409, description = "`gpu_ambiguous`")))]
 pub async fn gpu(State(app): State<App>, Name(name): Name) -> Result<Json<GpuView>, Failed> {
     let state = app.hub.state();
     let (server, gpu) = resolve::gpu(&state, &name)?;
@@ -39,25 +37,25 @@ pub async fn gpu(State(app): State<App>, Name(name): Name) -> Result<Json<GpuVie
     Ok(Json(view))
 }
 
-pub async fn partitions(State(app): State<App>) -> Json<Vec<PartitionView>> {
-    Json(views::partitions(&app.hub.state()))
-}
-
-pub async fn vms(State(app): State<App>) -> Json<Vec<VmView>> {
-    Json(views::vms(&app.hub.state()))
-}
-
+/// One VM
+#[utoipa::path(get, path = paths::VM, tag = "VMs",
+    params(("vm" = Name, Path, description = "Id or name of the VM.")),
+    responses((status = 200, description = "The VM.", body = VmView),
+        (status = 404, description = "`vm_not_found`"), (status = 409, description = "`vm_ambiguous`")))]
 pub async fn vm(State(app): State<App>, Name(name): Name) -> Result<Json<VmView>, Failed> {
     let state = app.hub.state();
     let (server, vm) = resolve::vm(&state, &name)?;
     Ok(Json(views::vm_view(&state, server, vm)))
 }
 
-pub async fn check(State(app): State<App>) -> Json<Vec<FindingView>> {
-    Json(views::findings(&app.hub.state()))
-}
-
+/// Why something is as it is
+///
 /// A VM or a GPU by this name; a VM first, because people ask about VMs.
+#[utoipa::path(get, path = paths::EXPLAIN, tag = "Findings",
+    params(("name" = Name, Path, description = "Id, name or address of a VM or a GPU.")),
+    responses((status = 200, description = "The explanation.", body = ExplainView),
+        (status = 404, description = "`not_found`"),
+        (status = 409, description = "`vm_ambiguous`, `gpu_ambiguous`")))]
 pub async fn explain(State(app): State<App>, Name(name): Name) -> Result<Json<ExplainView>, Failed> {
     let state = app.hub.state();
     match (resolve::vm(&state, &name), resolve::gpu(&state, &name)) {
@@ -77,24 +75,4 @@ pub async fn explain(State(app): State<App>, Name(name): Name) -> Result<Json<Ex
         )),
         (Err(Refusal::VmNotFound { .. }), Err(refusal)) | (Err(refusal), _) => Err(refusal.into()),
     }
-}
-
-pub async fn events(
-    State(app): State<App>,
-    Asked(query): Asked<EventQuery>,
-) -> Result<Json<Vec<EventView>>, Failed> {
-    let mut newest = app.newest_event.clone();
-    let limit = query.limit();
-    let after = query.after.unwrap_or_else(|| newest.borrow().saturating_sub(u64::from(limit)));
-    if query.after.is_some() {
-        let wait = newest.wait_for(|number| *number > after);
-        // No event in time is an empty answer.
-        let _ = tokio::time::timeout(Duration::from_millis(query.wait_ms()), wait).await;
-    }
-    let store = app.store.clone();
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let events = tokio::task::spawn_blocking(move || store.events(after, limit)).await;
-    let events =
-        events.map_err(|error| Failed::internal(&error))?.map_err(|error| Failed::internal(&error))?;
-    Ok(Json(events.iter().map(EventView::from).collect()))
 }

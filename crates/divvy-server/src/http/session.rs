@@ -7,6 +7,7 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use divvy_api::paths;
 use divvy_api::session::{SessionView, SignIn as Wish};
 
 use super::app::App;
@@ -39,6 +40,15 @@ fn set_cookie(id: &str, is_tls: bool, more: &str) -> [(HeaderName, HeaderValue);
     [(header::SET_COOKIE, value)]
 }
 
+/// Sign in
+///
+/// With a local account and its password, or with the token. The session's cookie comes with the answer.
+#[utoipa::path(post, path = paths::SESSION, tag = "Session", request_body = Wish,
+    responses((status = 201, description = "The session.", body = SessionView),
+        (status = 401, description = "`sign_in_refused`"),
+        (status = 403, description = "`sign_in_not_needed`, `other_site`"),
+        (status = 429, description = "`too_many_sign_ins`"),
+        (status = 503, description = "`sign_in_unavailable`")))]
 pub async fn open(
     State(app): State<App>,
     ConnectInfo(peer): ConnectInfo<Peer>,
@@ -68,12 +78,21 @@ pub async fn open(
     Ok((StatusCode::CREATED, set_cookie(&new.id, is_tls, ""), Json(view)).into_response())
 }
 
+/// Who asks
+///
+/// Also for who asks without a session, by the token or over the socket.
+#[utoipa::path(get, path = paths::SESSION, tag = "Session",
+    responses((status = 200, description = "Who asks.", body = SessionView)))]
 pub async fn show(Extension(caller): Extension<Caller>) -> Json<SessionView> {
     let signed = caller.session.as_ref().map(|signed| (signed.csrf.as_str(), signed.left));
     Json(view(caller.principal.as_str(), signed))
 }
 
+/// Sign out
+///
 /// Ends the session of who asks; who has none has nothing to end.
+#[utoipa::path(delete, path = paths::SESSION, tag = "Session",
+    responses((status = 204, description = "There is no session any more.")))]
 pub async fn end(
     State(app): State<App>,
     ConnectInfo(peer): ConnectInfo<Peer>,

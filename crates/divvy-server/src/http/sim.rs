@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use divvy_api::paths;
 use divvy_api::requests::SetPower;
 use divvy_api::views::VmView;
 use divvy_core::resolve;
@@ -13,6 +14,15 @@ use super::body::{Body, Name};
 use super::error::Failed;
 use crate::views;
 
+/// Press the power button of a VM
+///
+/// In a simulated room only; elsewhere there is nothing at this path.
+#[utoipa::path(post, path = paths::SIM_POWER, tag = "Simulated room",
+    params(("vm" = Name, Path, description = "Id or name of the VM.")),
+    request_body = SetPower,
+    responses((status = 200, description = "The VM as it is now.", body = VmView),
+        (status = 404, description = "`vm_not_found`, `no_such_route`"),
+        (status = 409, description = "`power_refused`, `vm_ambiguous`")))]
 pub async fn power(
     State(app): State<App>,
     Name(name): Name,

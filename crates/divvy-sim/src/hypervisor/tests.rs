@@ -9,7 +9,7 @@ use divvy_core::vm::Power;
 use divvy_host::sysfs::Sysfs;
 
 use super::*;
-use crate::fault::Fault;
+use crate::fault::GpuFault;
 use crate::server::SimServer;
 use crate::testing::{
     GPU, at, file, gpu_file, group, partition, read, ready, server, server_with, set_count, to_vfio, vm,
@@ -119,7 +119,7 @@ fn a_partition_is_reset_when_a_vm_opens_and_when_it_closes_it() {
 #[test]
 fn a_reset_that_fails_leaves_the_data_of_the_last_vm_for_the_next() {
     let (server, mut hypervisor, one, other) = running();
-    server.set_fault(server.gpus()[0].serial, Fault::ResetFails);
+    server.set_fault(server.gpus()[0].serial, GpuFault::ResetFails);
     server.power_off(&one).expect("off");
     hypervisor.attach(&ready(&other, VF, 0), DEFINED).expect("defined");
     hypervisor.start(&other).expect("the kernel lets it");
@@ -205,7 +205,7 @@ fn a_group_with_a_member_on_another_driver_is_not_viable() {
 fn a_gpu_that_is_lost_stops_the_start() {
     let (server, mut hypervisor, one, _) = prepared();
     hypervisor.attach(&ready(&one, VF, 0), DEFINED).expect("defined");
-    server.set_fault(server.gpus()[0].serial, Fault::Lost);
+    server.set_fault(server.gpus()[0].serial, GpuFault::Lost);
     let text = cause(hypervisor.start(&one));
     assert_eq!(text, "internal error: Unknown PCI header type '127' for device '0000:41:00.4'");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use divvy_host::sysfs::Sysfs;
 
-use crate::fault::Fault;
+use crate::fault::GpuFault;
 use crate::server::SimServer;
 use crate::spec::Delays;
 use crate::testing::{errno, gpu_file, read, server, server_like, set_count};
@@ -25,7 +25,7 @@ fn until(mut is_so: impl FnMut() -> bool) {
 }
 
 fn hang(server: &SimServer) {
-    server.set_fault(server.gpus()[0].serial, Fault::Hang);
+    server.set_fault(server.gpus()[0].serial, GpuFault::Hang);
 }
 
 #[test]

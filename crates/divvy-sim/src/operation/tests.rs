@@ -4,7 +4,7 @@
 use crate::spec::SriovSupport;
 use divvy_host::sysfs::Sysfs;
 
-use crate::fault::Fault;
+use crate::fault::GpuFault;
 use crate::spec::DriverSpec;
 use crate::testing::{
     GPU, at, driver, errno, file, gpu_file, partition, read, server, server_with, set_count,
@@ -97,7 +97,7 @@ fn zero_removes_all() {
 #[test]
 fn the_drivers_error_is_the_writers_error_and_nothing_is_made() {
     let server = server();
-    server.set_fault(server.gpus()[0].serial, Fault::WriteFails { errno: 28 });
+    server.set_fault(server.gpus()[0].serial, GpuFault::WriteFails { errno: 28 });
     let sysfs = server.sysfs();
     assert_eq!(errno(set_count(&sysfs, "4")), 28);
     assert_eq!(read(&sysfs, &gpu_file("sriov_numvfs")), "0\n");
@@ -106,7 +106,7 @@ fn the_drivers_error_is_the_writers_error_and_nothing_is_made() {
 #[test]
 fn a_driver_may_make_fewer_than_asked_and_say_yes() {
     let server = server();
-    server.set_fault(server.gpus()[0].serial, Fault::Partial { count: 3 });
+    server.set_fault(server.gpus()[0].serial, GpuFault::Partial { count: 3 });
     let sysfs = server.sysfs();
     set_count(&sysfs, "4").expect("the write says yes");
     assert_eq!(read(&sysfs, &gpu_file("sriov_numvfs")), "3\n");
@@ -141,7 +141,7 @@ fn partition_addresses_carry_into_the_next_bus() {
 #[test]
 fn a_gpu_that_is_lost_makes_nothing_and_reads_ff() {
     let server = server();
-    server.set_fault(server.gpus()[0].serial, Fault::Lost);
+    server.set_fault(server.gpus()[0].serial, GpuFault::Lost);
     let sysfs = server.sysfs();
     assert_eq!(errno(set_count(&sysfs, "4")), EIO);
     assert!(sysfs.read(&gpu_file("config")).expect("read").iter().all(|byte| *byte == 0xff));
@@ -192,7 +192,7 @@ fn a_reset_leaves_partitions_in_place_and_is_counted() {
 fn a_reset_that_fails_is_enotty() {
     let server = server();
     partition(&server.sysfs(), 1);
-    server.set_fault(server.gpus()[0].serial, Fault::ResetFails);
+    server.set_fault(server.gpus()[0].serial, GpuFault::ResetFails);
     assert_eq!(errno(server.sysfs().write(&file("0000:41:00.4", "reset"), "1")), ENOTTY);
 }
 

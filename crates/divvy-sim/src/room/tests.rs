@@ -35,6 +35,45 @@ fn rooms_have_the_servers_gpus_and_vms_that_are_promised() {
 }
 
 #[test]
+fn the_lab_has_one_gpu_for_each_scheme_and_one_in_another_pci_domain() {
+    let room = open("mixed-lab");
+    let server = &room.servers[0];
+    let drivers: Vec<String> = server
+        .gpus()
+        .iter()
+        .map(|gpu| driver(&server.sysfs(), &gpu.address.to_string()).expect("a driver"))
+        .collect();
+    let expected = ["simgpu", "xe", "nvidia", "nvidia", "i915", "nvidia", "nvidia", "gim", "nvidia"];
+    assert_eq!(drivers, expected);
+    assert_eq!(server.gpus()[8].address.to_string(), "0001:81:00.0");
+    assert_eq!(server.vms().len(), 204);
+}
+
+#[test]
+fn the_rooms_of_two_models_and_of_mig_are_as_promised() {
+    let room = open("a16-meets-a40");
+    let of = |server: &SimServer| (server.id().to_string(), server.gpus().len(), server.vms().len());
+    let servers: Vec<_> = room.servers.iter().map(of).collect();
+    let expected = [("a16-1", 4, 68), ("a16-2", 4, 68), ("a40-1", 1, 36)];
+    assert_eq!(servers, expected.map(|(name, gpus, vms)| (name.to_owned(), gpus, vms)));
+    let names: BTreeSet<String> = room.servers.iter().flat_map(SimServer::vms).map(|vm| vm.name).collect();
+    assert_eq!(names.len(), 68 + 68 + 36);
+    let room = open("h200-mig");
+    assert_eq!(of(&room.servers[0]), ("h200-1".to_owned(), 2, 68));
+}
+
+/// Rooms with one model of GPU are split by what the product knows; one line in the room's file says so.
+#[test]
+fn gpus_of_rooms_with_one_model_have_the_scheme_that_is_switched_on() {
+    let scheme = if TRUE_SCHEMES { "nvidia" } else { "simgpu" };
+    for name in ["a2-edge", "a16-pair", "a10-trio", "a40-rack", "a16-meets-a40", "a16-octet"] {
+        let server = &open(name).servers[0];
+        let gpu = server.gpus()[0].address.to_string();
+        assert_eq!(driver(&server.sysfs(), &gpu).as_deref(), Some(scheme), "{name}");
+    }
+}
+
+#[test]
 fn a_room_that_is_not_there_is_named_with_those_that_are() {
     let error = Room::open("a2-egde", 1, Delays::none()).err().expect("no such room");
     assert!(error.to_string().contains("a2-egde") && error.to_string().contains("a2-edge"), "{error}");
@@ -109,9 +148,9 @@ fn the_same_seed_gives_the_same_room_and_another_seed_other_hardware() {
     assert_eq!(vm(&room(1).servers[0], "vm-007"), vm(&room(2).servers[0], "vm-007"));
 }
 
-/// A room with partitions, bindings and a running VM.
+/// A room with partitions, bindings and a running VM, on its GPU of plain SR-IOV.
 fn lived_in() -> Room {
-    let room = open("a2-edge");
+    let room = open("mixed-lab");
     let server = &room.servers[0];
     let sysfs = server.sysfs();
     server.reboot(Addresses::Kept);
@@ -149,6 +188,15 @@ fn a_found_room_works_on() {
     server.power_off(&one).expect("off");
     assert!(server.sysfs().open_vfio_groups().expect("known").is_empty());
     crate::testing::set_count(&server.sysfs(), "0").expect("removed");
+}
+
+/// Rooms are kept on disks: what an older Divvy wrote there, which knew no memory of drivers, is read.
+#[test]
+fn a_room_that_was_kept_before_drivers_had_a_memory_is_found() {
+    let mut saved: serde_json::Value = serde_json::from_str(&open("a2-edge").save()).expect("JSON");
+    saved["servers"][0].as_object_mut().expect("a server").remove("memory");
+    let found = Room::load(&saved.to_string(), Delays::none()).expect("loaded");
+    assert_eq!(found.servers[0].vms(), open("a2-edge").servers[0].vms());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Reboots, people who change VMs without asking, and a long random life of a server in which every
 //! partition must have one holder.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use divvy_core::step::DeviceScope;
@@ -125,8 +126,8 @@ fn somebody_can_plug_a_partition_in_without_leaving_a_name() {
 fn faults_that_a_power_cycle_mends_are_mended() {
     let server = server();
     let serial = server.gpus()[0].serial;
-    server.set_fault(serial, Fault::Lost);
-    server.set_fault(serial, Fault::WriteFails { errno: 28 });
+    server.set_fault(serial, GpuFault::Lost);
+    server.set_fault(serial, GpuFault::WriteFails { errno: 28 });
     server.reboot(Addresses::Kept);
     let config = server.sysfs().read(&gpu_file("config")).expect("read");
     assert_eq!(config[..2], [0xde, 0x10]);

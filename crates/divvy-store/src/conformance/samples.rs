@@ -12,6 +12,8 @@ use divvy_core::job::{Job, JobId, JobKind, JobTarget, Progress, Wanted};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use crate::{AnswerName, KeptAnswer};
+
 pub(crate) fn server() -> ServerId {
     server_of(0)
 }
@@ -78,6 +80,20 @@ pub(crate) fn job(id: u64, progress: Progress) -> Job {
     }
 }
 
+pub(crate) fn name(key: &str) -> AnswerName {
+    AnswerName { principal: "somebody".to_owned(), key: key.to_owned() }
+}
+
+pub(crate) fn answer(key: &str, at_ms: u64) -> KeptAnswer {
+    KeptAnswer {
+        name: name(key),
+        fingerprint: "PUT something".to_owned(),
+        at_ms,
+        job: Some(job(1, Progress::Running)),
+        warnings: Vec::new(),
+    }
+}
+
 /// A commit that relies on no state yet.
 #[derive(Debug, Clone)]
 pub(crate) struct Draft {
@@ -133,6 +149,7 @@ impl Draft {
         if self.stale {
             change.guards.values_mut().for_each(|generation| generation.0 += 7);
         }
-        crate::Commit { change, events: vec![event("assigned", 1); self.events], jobs: self.jobs.clone() }
+        let events = vec![event("assigned", 1); self.events];
+        crate::Commit { change, events, jobs: self.jobs.clone(), answers: Vec::new() }
     }
 }

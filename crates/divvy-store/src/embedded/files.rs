@@ -11,8 +11,9 @@ use crate::error::{Damage, OpenError};
 
 /// `Dvvy`, in the header of the database: it is ours.
 pub(super) const APPLICATION_ID: i32 = 0x4476_7679;
-/// Format of the database as a whole: its tables, and where the checksums are.
-pub(super) const FORMAT: i32 = 1;
+/// Format of the database as a whole: its tables, and where the checksums are. Format 1 has no journal and
+/// no answers; it is brought up to this one when it is opened.
+pub(super) const FORMAT: i32 = 2;
 
 const DATABASE: &str = "divvy.db";
 const LOCK: &str = "divvy.lock";

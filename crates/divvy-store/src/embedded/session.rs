@@ -1,16 +1,19 @@
 //! One stay in the database: set it up, open it, make sure that it keeps its word, close it. A session
 //! that failed once is dropped, so nothing here mends anything. What the records say is not known here.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use divvy_core::job::JobId;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction};
 use serde::{Deserialize, Serialize};
 
 use super::files::{APPLICATION_ID, FORMAT, StateFiles, check_format, inspect_header, lengthen_log};
-use super::{read, write};
+use super::journal::{self, Shared};
+use super::{answers, read, rows};
 use crate::Revision;
 use crate::error::{Damage, OpenError};
 use crate::head::Head;
@@ -37,6 +40,11 @@ const TABLES: &str = "
                         value TEXT NOT NULL, checksum INTEGER NOT NULL) STRICT;
     CREATE INDEX job_finished ON job (finished) WHERE finished = 1;
 ";
+/// What the other tables do not have yet.
+const JOURNAL: &str = "
+    CREATE TABLE journal (number INTEGER PRIMARY KEY, schema INTEGER NOT NULL, value TEXT NOT NULL,
+                          checksum INTEGER NOT NULL) STRICT;
+";
 
 /// What the record [`HEAD`] holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,14 +56,21 @@ pub(super) struct HeadRecord {
     /// The sum of the checksums of all other records and of all jobs. A state put together from two
     /// revisions, every record of it sound, does not add up.
     pub checksums: u64,
+    /// The last transaction that went into the tables; those after it are in the journal.
+    #[serde(default)]
+    pub journal: u64,
 }
 
-/// What the session keeps count of beside the head. Replaced when a transaction went through.
-#[derive(Debug, Clone, Copy, Default)]
+/// What the session keeps count of beside the head. After an error it is wrong, and the session over.
+#[derive(Debug, Default)]
 pub(super) struct Tally {
+    /// Of the tables alone.
     pub checksums: u64,
-    pub events: u64,
-    pub finished_jobs: u64,
+    /// The oldest event that is kept, or the next one if none is.
+    pub first_event: u64,
+    /// The times of that event and of some that follow it, so that most commits need not look them up.
+    pub oldest_ms: VecDeque<u64>,
+    pub finished_jobs: BTreeSet<JobId>,
     pub next_job_id: u64,
     pub job_ids_below: u64,
 }
@@ -63,6 +78,9 @@ pub(super) struct Tally {
 pub(super) struct Session {
     pub(super) connection: Connection,
     pub(super) tally: Tally,
+    pub(super) pending: Arc<Shared>,
+    /// So many transactions wait in the journal at most.
+    pub(super) journal_entries: u64,
     #[cfg(test)]
     pub(super) fail_after_commit: bool,
 }
@@ -82,7 +100,7 @@ pub(super) fn create(files: &StateFiles) -> Result<(), OpenError> {
     let path = files.start_unfinished().map_err(failed)?;
     fill(&path).map_err(|source| OpenError::SetUp { path: files.database(), source })?;
     // SQLite closes without a word about what it could not write: only reading it back tells.
-    let (session, head) = Session::open(&path, LeftOverLog::Fold)?;
+    let (session, head) = Session::open(&path, LeftOverLog::Fold, &Arc::default())?;
     session.close(&head);
     files.finish(&path).map_err(failed)
 }
@@ -95,9 +113,11 @@ fn fill(path: &Path) -> rusqlite::Result<()> {
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.execute_batch(TABLES)?;
+    transaction.execute_batch(JOURNAL)?;
+    transaction.execute_batch(answers::TABLES)?;
     let first = HeadRecord { job_ids_below: 1, ..HeadRecord::default() };
     let record = Record::seal(HEAD, &first).expect("four numbers are writable as JSON");
-    write::put_head(&transaction, &record)?;
+    rows::put_head(&transaction, &record)?;
     transaction.commit()?;
     // Last, so that all of it is in the database and nothing in a log.
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
@@ -120,22 +140,31 @@ pub(super) fn open_reader(files: &StateFiles) -> rusqlite::Result<Connection> {
 
 impl Session {
     /// Opens the database, checks it, and reads the newest state.
-    pub fn open(path: &Path, log: LeftOverLog) -> Result<(Self, Head), OpenError> {
+    /// What is not in the tables yet goes into `pending`.
+    pub fn open(path: &Path, log: LeftOverLog, pending: &Arc<Shared>) -> Result<(Self, Head), OpenError> {
         inspect_header(path)?;
         let explain = |doing| move |source| explain(path, doing, source);
         let opened = Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE));
-        let connection = opened.map_err(explain("open"))?;
+        let mut connection = opened.map_err(explain("open"))?;
         configure(&connection).map_err(explain("configure"))?;
         require_durability(&connection, path)?;
-        check_format(path, pragma(&connection, "user_version").map_err(explain("read the format of"))?)?;
-        check_structure(&connection, path)?;
-        let (head, tally) = read::load(&connection, path)?;
+        let format = pragma(&connection, "user_version").map_err(explain("read the format of"))?;
+        check_format(path, format)?;
+        check_structure(&connection, path, format)?;
+        // One transaction, so that a database that is refused keeps its format.
+        let transaction = connection.transaction().map_err(explain("read"))?;
+        upgrade(&transaction, format).map_err(explain("upgrade"))?;
+        let (head, tally, unfolded) = read::load(&transaction, path)?;
+        transaction.commit().map_err(explain("upgrade"))?;
         fold(&connection, path, log)?;
         // Without it commits are as durable, only slower; a full disk is no reason not to start.
         let _ = lengthen_log(path, LOG_BYTES);
+        *pending.write() = unfolded;
         let session = Self {
             connection,
             tally,
+            pending: Arc::clone(pending),
+            journal_entries: journal::ENTRIES,
             #[cfg(test)]
             fail_after_commit: false,
         };
@@ -152,8 +181,8 @@ impl Session {
     }
 
     pub fn close(mut self, head: &Head) {
-        // Failures change nothing: the log keeps all that was acknowledged, the ids stay unused.
-        let _ = self.give_back_job_ids(head);
+        // Failures change nothing: the log and the journal keep all that was acknowledged, the ids stay unused.
+        let _ = self.finish(head);
         let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
         let _ = self.connection.close();
     }
@@ -188,7 +217,7 @@ pub(super) fn require_durability(connection: &Connection, path: &Path) -> Result
     }
 }
 
-fn check_structure(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+fn check_structure(connection: &Connection, path: &Path, format: i64) -> Result<(), OpenError> {
     let answer: rusqlite::Result<String> =
         connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
     match answer.map_err(|source| explain(path, "check", source))? {
@@ -197,13 +226,24 @@ fn check_structure(connection: &Connection, path: &Path) -> Result<(), OpenError
             return Err(OpenError::Damaged { path: path.to_owned(), source: Damage::Structure(answer) });
         }
     }
-    let tables =
-        "SELECT count(*) FROM sqlite_schema WHERE name IN ('record', 'job', 'event', 'job_finished')";
-    match connection.query_row(tables, [], |row| row.get(0)) {
-        Ok(4_i64) => Ok(()),
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE name IN
+                  ('record', 'job', 'event', 'job_finished', 'journal', 'answer', 'answer_age')";
+    let expected = if format == 1 { 4 } else { 7 };
+    match connection.query_row(tables, [], |row| row.get::<_, i64>(0)) {
+        Ok(found) if found == expected => Ok(()),
         Ok(_) => Err(OpenError::Damaged { path: path.to_owned(), source: Damage::Tables }),
         Err(source) => Err(explain(path, "check", source)),
     }
+}
+
+/// Makes an older format the newest one.
+fn upgrade(transaction: &Transaction<'_>, format: i64) -> rusqlite::Result<()> {
+    if format == 1 {
+        transaction.execute_batch(JOURNAL)?;
+        transaction.execute_batch(answers::TABLES)?;
+        transaction.pragma_update(None, "user_version", FORMAT)?;
+    }
+    Ok(())
 }
 
 fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {

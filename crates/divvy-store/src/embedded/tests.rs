@@ -7,11 +7,12 @@ use rusqlite::ErrorCode;
 use tempfile::TempDir;
 
 use super::*;
-use crate::conformance::{Make, Model, assign, commit, event, job, on_random_histories, suite};
+use crate::conformance::{Make, Model, answer, assign, commit, event, job, name, on_random_histories, suite};
 use crate::error::Damage;
 use crate::{Latest, Revision, Store};
 
 mod damage;
+mod journal;
 
 fn with_embedded(promise: impl Fn(Make)) {
     let folder = TempDir::new().expect("makes a folder");
@@ -45,7 +46,12 @@ fn filled() -> TempDir {
     let folder = TempDir::new().expect("makes a folder");
     let store = open(&folder);
     let change = assign(1, 0, &store.snapshot().desired);
-    let kept = Commit { change, events: vec![event("assigned", 1)], jobs: vec![job(1, Progress::Running)] };
+    let kept = Commit {
+        change,
+        events: vec![event("assigned", 1)],
+        jobs: vec![job(1, Progress::Running)],
+        answers: vec![answer("a-key", 1)],
+    };
     assert_eq!(store.commit(vec![kept]).expect("writes"), [Ok(Revision(1))]);
     drop(store);
     folder
@@ -183,6 +189,7 @@ fn a_full_database_refuses_the_batch_whole_and_goes_on_from_the_disk() {
         change: assign(2, 1, &before.desired),
         events: vec![event("assigned", 1); 200],
         jobs: vec![job(2, Progress::Running)],
+        ..Commit::default()
     };
     let error = store.commit(vec![large.clone()]).expect_err("has no room");
     let StoreError::Write { path, source } = &error else { panic!("{error:?}") };
@@ -250,4 +257,10 @@ fn job_ids_that_were_given_out_are_not_given_again_after_a_failed_write() {
     with_session(&store, |session| session.fail_after_commit = true);
     store.append_events(vec![event("assigned", 2)]).expect_err("fails");
     assert!(store.new_job_id().expect("answers") > given);
+}
+
+#[test]
+fn an_answer_is_there_after_a_start() {
+    let folder = filled();
+    assert_eq!(open(&folder).answer(&name("a-key")).expect("reads"), Some(answer("a-key", 1)));
 }

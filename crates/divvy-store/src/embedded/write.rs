@@ -1,225 +1,176 @@
-//! One batch, one transaction: the records that differ, the sum that ties them together, and a little
-//! pruning. The records are made before the transaction starts, so that inside it only the disk can
-//! fail. Whether to write, and what to do after a failure, is not known here.
+//! One batch, one transaction: as one more row of the journal, or straight into the tables together with
+//! all that waits in the journal. What is pruned is decided here too, before the transaction starts, so
+//! that a journal that is read again prunes the same. What to do after a failure is not known here.
 
-use divvy_core::job::JobId;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::TransactionBehavior;
 
-use super::read::{event_name, job_name};
-use super::session::{HEAD, HeadRecord, Session, Tally};
-use crate::error::RecordError;
-use crate::head::{Batch, Head, is_finished};
+use super::answers::{self, AnswerRow};
+use super::journal::{self, Pending};
+use super::rows::{EventRow, Rows, put_head};
+use super::session::{HEAD, HeadRecord, Session};
+use crate::head::{Batch, Head};
 use crate::limits::Limits;
 use crate::record::Record;
 
 /// So many job ids are reserved ahead, so that giving one out costs no wait for the disk.
 const JOB_IDS_AHEAD: u64 = 32;
-
-/// The records of one batch.
-pub(super) struct Rows {
-    /// None: the item is gone.
-    items: Vec<(String, Option<Record>)>,
-    jobs: Vec<JobRow>,
-    events: Vec<EventRow>,
-}
-
-struct JobRow {
-    id: JobId,
-    finished: bool,
-    record: Record,
-}
-
-struct EventRow {
-    number: u64,
-    at_ms: u64,
-    record: Record,
-}
-
-impl Rows {
-    pub fn of(batch: &Batch) -> Result<Self, RecordError> {
-        let items = batch.touched.iter();
-        let items = items.map(|key| Ok((key.to_string(), key.seal_from(&batch.next.desired)?)));
-        let jobs = batch.jobs.values().map(|job| {
-            let record = Record::seal(&job_name(job.id), job.as_ref())?;
-            Ok(JobRow { id: job.id, finished: is_finished(job), record })
-        });
-        let events = batch.events.iter().map(|event| {
-            let record = Record::seal(&event_name(event.number), &event.event)?;
-            Ok(EventRow { number: event.number, at_ms: event.event.at_ms, record })
-        });
-        Ok(Self {
-            items: items.collect::<Result<_, RecordError>>()?,
-            jobs: jobs.collect::<Result<_, RecordError>>()?,
-            events: events.collect::<Result<_, RecordError>>()?,
-        })
-    }
-}
+/// The times of so many of the oldest events are looked up at once.
+const LOOK_AHEAD: u64 = 256;
 
 impl Session {
     /// Writes the batch. After an error it is unknown whether it was written, and this session is over.
-    pub fn write(&mut self, batch: &Batch, rows: &Rows, limits: &Limits) -> rusqlite::Result<()> {
-        let mut tally = self.tally;
+    pub fn write(
+        &mut self,
+        batch: &Batch,
+        mut rows: Rows,
+        answers: &[AnswerRow],
+        limits: &Limits,
+    ) -> rusqlite::Result<()> {
+        let tally = &mut self.tally;
         tally.next_job_id = tally.next_job_id.max(batch.next_job_id());
         if tally.job_ids_below < tally.next_job_id + JOB_IDS_AHEAD / 2 {
             tally.job_ids_below = tally.next_job_id + JOB_IDS_AHEAD;
         }
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        for (key, record) in &rows.items {
-            put_item(&transaction, &mut tally, key, record.as_ref())?;
+        self.prune_jobs(&mut rows, limits);
+        self.prune_events(&mut rows, limits)?;
+        if self.pending.read().has_room(rows.bytes(), self.journal_entries) {
+            let head = self.head_record(&batch.next);
+            let number = self.pending.read().last() + 1;
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            journal::append(&transaction, number, &head, &rows)?;
+            answers::put(&transaction, answers, limits)?;
+            transaction.commit()?;
+            #[cfg(test)]
+            self.fail_if_told()?;
+            self.pending.write().absorb(rows);
+            return Ok(());
         }
-        put_jobs(&transaction, &mut tally, &rows.jobs, limits)?;
-        put_events(&transaction, &mut tally, &rows.events, limits)?;
-        put_head(&transaction, &seal_head(&batch.next, &tally))?;
+        self.fold(&batch.next, &rows, answers, limits)
+    }
+
+    /// Puts all that waits into the tables, `rows` over it, and empties the journal.
+    fn fold(
+        &mut self,
+        head: &Head,
+        rows: &Rows,
+        answers: &[AnswerRow],
+        limits: &Limits,
+    ) -> rusqlite::Result<()> {
+        let last = self.pending.read().last();
+        let mut record = HeadRecord { journal: last, ..self.head_record(head) };
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.pending.read().rows.put(&transaction, &mut record.checksums)?;
+        rows.put(&transaction, &mut record.checksums)?;
+        answers::put(&transaction, answers, limits)?;
+        let sealed = Record::seal(HEAD, &record).expect("five numbers are writable as JSON");
+        put_head(&transaction, &sealed)?;
+        transaction.prepare_cached("DELETE FROM journal")?.execute([])?;
         transaction.commit()?;
         #[cfg(test)]
-        if self.fail_after_commit {
-            return Err(rusqlite::Error::UnwindingPanic);
-        }
-        self.tally = tally;
+        self.fail_if_told()?;
+        self.tally.checksums = record.checksums;
+        *self.pending.write() = Pending::none_after(last);
         Ok(())
     }
 
-    /// After this the session gives no id out any more.
-    pub(super) fn give_back_job_ids(&mut self, head: &Head) -> rusqlite::Result<()> {
-        if self.tally.next_job_id < self.tally.job_ids_below {
+    /// Leaves an empty journal, and no job id that was reserved for nothing. After this the session
+    /// gives no id out any more.
+    pub(super) fn finish(&mut self, head: &Head) -> rusqlite::Result<()> {
+        let reserved = self.tally.next_job_id < self.tally.job_ids_below;
+        if reserved || self.pending.read().entries > 0 {
             self.tally.job_ids_below = self.tally.next_job_id;
-            put_head(&self.connection, &seal_head(head, &self.tally))?;
+            self.fold(head, &Rows::default(), &[], &Limits::default())?;
         }
         Ok(())
     }
-}
 
-fn seal_head(head: &Head, tally: &Tally) -> Record {
-    let record = HeadRecord {
-        revision: head.revision,
-        last_event: head.last_event,
-        job_ids_below: tally.job_ids_below,
-        checksums: tally.checksums,
-    };
-    Record::seal(HEAD, &record).expect("four numbers are writable as JSON")
-}
+    #[cfg(test)]
+    pub(super) fn fold_now(&mut self, head: &Head) -> rusqlite::Result<()> {
+        self.fold(head, &Rows::default(), &[], &Limits::default())
+    }
 
-pub(super) fn put_head(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
-    put_record(connection, HEAD, record)
-}
-
-fn put_record(connection: &Connection, key: &str, record: &Record) -> rusqlite::Result<()> {
-    let mut put = connection.prepare_cached(
-        "INSERT INTO record (key, schema, value, checksum) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (key) DO UPDATE
-         SET schema = excluded.schema, value = excluded.value, checksum = excluded.checksum",
-    )?;
-    put.execute(params![key, record.schema, record.value, record.checksum])?;
-    Ok(())
-}
-
-fn put_item(
-    transaction: &Transaction<'_>,
-    tally: &mut Tally,
-    key: &str,
-    record: Option<&Record>,
-) -> rusqlite::Result<()> {
-    let mut old = transaction.prepare_cached("SELECT checksum FROM record WHERE key = ?1")?;
-    let old: Option<u32> = old.query_row([key], |row| row.get(0)).optional()?;
-    tally.replace(old, record);
-    match record {
-        Some(record) => put_record(transaction, key, record),
-        None => {
-            transaction.prepare_cached("DELETE FROM record WHERE key = ?1")?.execute([key])?;
-            Ok(())
+    fn head_record(&self, head: &Head) -> HeadRecord {
+        HeadRecord {
+            revision: head.revision,
+            last_event: head.last_event,
+            job_ids_below: self.tally.job_ids_below,
+            checksums: self.tally.checksums,
+            journal: self.pending.read().folded,
         }
     }
-}
 
-fn put_jobs(
-    transaction: &Transaction<'_>,
-    tally: &mut Tally,
-    jobs: &[JobRow],
-    limits: &Limits,
-) -> rusqlite::Result<()> {
-    let mut old = transaction.prepare_cached("SELECT checksum, finished FROM job WHERE id = ?1")?;
-    let mut put = transaction.prepare_cached(
-        "INSERT INTO job (id, finished, schema, value, checksum) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (id) DO UPDATE SET finished = excluded.finished, schema = excluded.schema,
-         value = excluded.value, checksum = excluded.checksum",
-    )?;
-    for JobRow { id, finished, record } in jobs {
-        let before: Option<(u32, bool)> =
-            old.query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        tally.replace(before.map(|(checksum, _)| checksum), Some(record));
-        let was_finished = before.is_some_and(|(_, finished)| finished);
-        tally.finished_jobs += u64::from(*finished);
-        tally.finished_jobs = tally.finished_jobs.saturating_sub(u64::from(was_finished));
-        put.execute(params![id.0, finished, record.schema, record.value, record.checksum])?;
-    }
-    let over = limits.jobs_over(tally.finished_jobs, jobs.len() as u64);
-    if jobs.is_empty() || over == 0 {
-        return Ok(());
-    }
-    let mut prune = transaction.prepare_cached(
-        "DELETE FROM job WHERE id IN (SELECT id FROM job WHERE finished = 1 ORDER BY id LIMIT ?1)
-         RETURNING checksum",
-    )?;
-    for checksum in prune.query_map([over], |row| row.get::<_, u32>(0))? {
-        tally.replace(Some(checksum?), None);
-        tally.finished_jobs = tally.finished_jobs.saturating_sub(1);
-    }
-    Ok(())
-}
-
-fn put_events(
-    transaction: &Transaction<'_>,
-    tally: &mut Tally,
-    events: &[EventRow],
-    limits: &Limits,
-) -> rusqlite::Result<()> {
-    let Some(newest) = events.last() else { return Ok(()) };
-    let mut put = transaction.prepare_cached(
-        "INSERT INTO event (number, at_ms, schema, value, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?;
-    for EventRow { number, at_ms, record } in events {
-        put.execute(params![number, clock_column(*at_ms), record.schema, record.value, record.checksum])?;
-    }
-    let appended = events.len() as u64;
-    tally.events += appended;
-    let may_age = limits.events_that_may_age(tally.events, appended);
-    let aged = count_aged(transaction, may_age, newest.at_ms, limits)?;
-    let over = limits.events_over(tally.events, appended).max(aged);
-    if over > 0 {
-        let first = newest.number + 1 - tally.events;
-        let mut prune = transaction.prepare_cached("DELETE FROM event WHERE number < ?1")?;
-        tally.events -= prune.execute([first + over])? as u64;
-    }
-    Ok(())
-}
-
-/// How many of the oldest events, without a gap and at most `may_age`, are too old.
-fn count_aged(
-    transaction: &Transaction<'_>,
-    may_age: u64,
-    newest_ms: u64,
-    limits: &Limits,
-) -> rusqlite::Result<u64> {
-    let mut oldest = transaction.prepare_cached("SELECT at_ms FROM event ORDER BY number LIMIT ?1")?;
-    let mut rows = oldest.query([may_age])?;
-    let mut aged = 0;
-    while let Some(row) = rows.next()? {
-        if !limits.is_aged(row.get(0)?, newest_ms) {
-            break;
+    fn prune_jobs(&mut self, rows: &mut Rows, limits: &Limits) {
+        let finished = &mut self.tally.finished_jobs;
+        for (id, job) in &rows.jobs {
+            match job.as_ref().is_some_and(|job| job.finished) {
+                true => finished.insert(*id),
+                false => finished.remove(id),
+            };
         }
-        aged += 1;
+        let put = rows.jobs.len() as u64;
+        let over = if put == 0 { 0 } else { limits.jobs_over(finished.len() as u64, put) };
+        rows.jobs.extend((0..over).map_while(|_| finished.pop_first()).map(|id| (id, None)));
     }
-    Ok(aged)
-}
 
-/// For age alone; the exact time is in the event's text.
-fn clock_column(at_ms: u64) -> i64 {
-    i64::try_from(at_ms).unwrap_or(i64::MAX)
-}
+    fn prune_events(&mut self, rows: &mut Rows, limits: &Limits) -> rusqlite::Result<()> {
+        if let Some(newest) = rows.events.last() {
+            let appended = rows.events.len() as u64;
+            let kept = (newest.number + 1).saturating_sub(self.tally.first_event);
+            let may_age = limits.events_that_may_age(kept, appended);
+            let aged = self.count_aged(&rows.events, may_age, newest.at_ms, limits)?;
+            let over = limits.events_over(kept, appended).max(aged);
+            self.tally.first_event += over;
+            let known = self.tally.oldest_ms.len();
+            self.tally.oldest_ms.drain(..known.min(over as usize));
+        }
+        rows.first_event = self.tally.first_event;
+        Ok(())
+    }
 
-impl Tally {
-    fn replace(&mut self, old: Option<u32>, new: Option<&Record>) {
-        let new = new.map_or(0, |record| u64::from(record.checksum));
-        self.checksums = self.checksums.wrapping_add(new).wrapping_sub(old.map_or(0, u64::from));
+    /// How many of the oldest events, without a gap and at most `may_age`, are too old.
+    fn count_aged(
+        &mut self,
+        new: &[EventRow],
+        may_age: u64,
+        newest_ms: u64,
+        limits: &Limits,
+    ) -> rusqlite::Result<u64> {
+        let mut aged = 0;
+        while aged < may_age as usize {
+            if aged == self.tally.oldest_ms.len() {
+                self.look_up_oldest(new)?;
+            }
+            match self.tally.oldest_ms.get(aged) {
+                Some(at_ms) if limits.is_aged(*at_ms, newest_ms) => aged += 1,
+                _ => break,
+            }
+        }
+        Ok(aged as u64)
+    }
+
+    /// Some more times: from the tables, or if those have none from the journal, or from the new events.
+    fn look_up_oldest(&mut self, new: &[EventRow]) -> rusqlite::Result<()> {
+        let oldest_ms = &mut self.tally.oldest_ms;
+        let from = self.tally.first_event + oldest_ms.len() as u64;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT at_ms FROM event WHERE number >= ?1 ORDER BY number LIMIT ?2")?;
+        let mut rows = statement.query([from, LOOK_AHEAD])?;
+        let mut found = false;
+        while let Some(row) = rows.next()? {
+            oldest_ms.push_back(row.get(0)?);
+            found = true;
+        }
+        if !found {
+            let pending = self.pending.read();
+            let events = pending.rows.events.iter().chain(new).filter(|event| event.number >= from);
+            oldest_ms.extend(events.map(|event| event.at_ms).take(LOOK_AHEAD as usize));
+        }
+        Ok(())
+    }
+
+    #[cfg(test)]
+    fn fail_if_told(&self) -> rusqlite::Result<()> {
+        if self.fail_after_commit { Err(rusqlite::Error::UnwindingPanic) } else { Ok(()) }
     }
 }

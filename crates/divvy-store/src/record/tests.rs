@@ -3,14 +3,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn raw(record: &Record) -> RawRecord<'_> {
-    RawRecord {
-        schema: i64::from(record.schema),
-        value: record.value.as_bytes(),
-        checksum: i64::from(record.checksum),
-    }
-}
-
 fn keys() -> [Key; 4] {
     let server = ServerId::new("server-1.example").expect("is a name");
     let gpu = GpuId::new("gpu-48b02d").expect("is a name");
@@ -56,21 +48,21 @@ fn what_is_no_name_of_a_record_is_refused_and_named() {
 #[test]
 fn the_bytes_of_a_record_stay_what_they_are() {
     let record = Record::seal("generation/a", &Generation(41)).expect("seals");
-    assert_eq!((record.schema, record.value.as_str()), (1, "41"));
+    assert_eq!((record.schema, record.value.get()), (1, "41"));
     assert_eq!(record.checksum, crc32c::crc32c(b"generation/a\0\x01\0\0\0\0\0\0\x0041"));
 }
 
 #[test]
 fn every_flipped_bit_is_noticed_and_the_record_named() {
     let record = Record::seal("generation/a", &Generation(1_234_567)).expect("seals");
-    for bit in 0..record.value.len() * 8 {
-        let mut value = record.value.clone().into_bytes();
+    for bit in 0..record.value.get().len() * 8 {
+        let mut value = record.value.get().as_bytes().to_vec();
         value[bit / 8] ^= 1 << (bit % 8);
-        let error = RawRecord { value: &value, ..raw(&record) }.unseal::<Generation>("generation/a");
+        let error = RawRecord { value: &value, ..record.raw() }.unseal::<Generation>("generation/a");
         assert!(error.expect_err("was flipped").to_string().contains("generation/a"));
     }
     for bit in 0..63 {
-        let flipped = RawRecord { checksum: raw(&record).checksum ^ (1 << bit), ..raw(&record) };
+        let flipped = RawRecord { checksum: record.raw().checksum ^ (1 << bit), ..record.raw() };
         assert!(matches!(flipped.unseal::<Generation>("generation/a"), Err(RecordError::Checksum { .. })));
     }
 }
@@ -78,7 +70,7 @@ fn every_flipped_bit_is_noticed_and_the_record_named() {
 #[test]
 fn a_record_under_another_name_is_noticed() {
     let record = Record::seal("generation/a", &Generation(1)).expect("seals");
-    let moved = raw(&record).unseal::<Generation>("generation/b");
+    let moved = record.raw().unseal::<Generation>("generation/b");
     assert!(matches!(moved, Err(RecordError::Checksum { .. })));
 }
 
@@ -94,7 +86,7 @@ fn a_record_of_a_newer_schema_is_refused_as_such() {
 #[test]
 fn a_sound_record_with_the_wrong_content_is_refused() {
     let record = Record::seal("generation/a", &"text").expect("seals");
-    let error = raw(&record).unseal::<Generation>("generation/a").expect_err("is no number");
+    let error = record.raw().unseal::<Generation>("generation/a").expect_err("is no number");
     assert!(matches!(error, RecordError::Malformed { .. }), "{error}");
 }
 
@@ -105,7 +97,7 @@ fn an_assignment_under_the_name_of_another_vm_is_refused() {
         "vm": "00000000-0000-4000-8000-000000000002", "vm_name": "vm-002", "partition": "gpu-1.0"
     });
     let record = Record::seal(&key.to_string(), &assignment).expect("seals");
-    let error = key.unseal_into(&raw(&record), &mut Desired::default()).expect_err("is another VM");
+    let error = key.unseal_into(&record.raw(), &mut Desired::default()).expect_err("is another VM");
     assert!(matches!(error, RecordError::Misplaced { .. }), "{error}");
 }
 

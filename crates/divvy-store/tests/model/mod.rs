@@ -16,8 +16,14 @@ use divvy_core::job::{Job, JobId, JobKind, Progress};
 use divvy_store::{Commit, Limits, OpenError, Revision, Store};
 
 /// Small, so that every history is pruned all the time.
-pub const LIMITS: Limits =
-    Limits { events: 20, event_age_ms: u64::MAX, events_always_kept: 20, finished_jobs: 10 };
+pub const LIMITS: Limits = Limits {
+    events: 20,
+    event_age_ms: u64::MAX,
+    events_always_kept: 20,
+    finished_jobs: 10,
+    answer_age_ms: u64::MAX,
+    answers: 10,
+};
 /// A job is finished so many commits after it was made.
 const JOB_TAKES: u64 = 3;
 
@@ -50,14 +56,14 @@ impl History {
         let started = job(number, Progress::Running);
         let finished = number.checked_sub(JOB_TAKES).filter(|id| *id > 0);
         let jobs = finished.map(|id| job(id, Progress::Succeeded)).into_iter().chain([started]);
-        Commit { change, events: vec![event(number)], jobs: jobs.collect() }
+        Commit { change, events: vec![event(number)], jobs: jobs.collect(), ..Commit::default() }
     }
 
     /// A commit that no store at this history may accept.
     pub fn stale_commit(&self) -> Commit {
         let mut change = Change::of(vec![edit(self.revision + 1)], &self.desired);
         change.guards.values_mut().for_each(|generation| generation.0 += 1);
-        Commit { change, events: vec![event(0)], jobs: vec![job(0, Progress::Running)] }
+        Commit { change, events: vec![event(0)], jobs: vec![job(0, Progress::Running)], ..Commit::default() }
     }
 
     fn jobs(&self) -> BTreeMap<u64, Job> {
@@ -116,7 +122,7 @@ fn edit(number: u64) -> Edit {
     }
 }
 
-fn event(number: u64) -> Event {
+pub fn event(number: u64) -> Event {
     Event {
         at_ms: number,
         code: "assigned".to_owned(),

@@ -1,0 +1,156 @@
+// Every request of the console, one function each, and the two ways in which one goes wrong: the server
+// refuses (Refused, with its problem document) or nobody answers (Unreachable). What is shown of it is not
+// known here.
+
+import { credentials, signedOut } from './credentials.ts';
+import { sentEvents, type SentEvent } from './sse.ts';
+import { fetchTransport, type Ask, type Reply, type Transport, Unreachable } from './transport.ts';
+import type {
+  Accepted, Explanation, Finding, Gpu, Happening, Job, Partition, Plan, Problem, Session, Version, Vm,
+} from './types.ts';
+
+export { Unreachable };
+
+let transport: Transport = fetchTransport;
+
+/** For a page that reaches the server in another way. */
+export function useTransport(other: Transport): void {
+  transport = other;
+}
+
+export class Refused extends Error {
+  readonly problem: Problem;
+  readonly retryAfter: number | null;
+
+  constructor(problem: Problem, retryAfter: number | null = null) {
+    super(problem.detail);
+    this.problem = problem;
+    this.retryAfter = retryAfter;
+  }
+}
+
+function problemOf(reply: Reply): Problem {
+  const told = (typeof reply.document === 'object' ? reply.document : null) as Partial<Problem> | null;
+  return {
+    status: reply.status,
+    code: told?.code ?? 'bad_answer',
+    detail: told?.detail ?? `the server answered with status ${reply.status} and said no more`,
+    hint: told?.hint ?? null,
+    findings: told?.findings ?? [],
+  };
+}
+
+async function reply(request: Ask): Promise<Reply> {
+  const got = await transport.send({ ...request, headers: { ...credentials(request.method), ...request.headers } });
+  if (got.status === 401 && request.path !== SESSION) signedOut();
+  if (got.status < 200 || got.status >= 300) throw new Refused(problemOf(got), got.retryAfter);
+  return got;
+}
+
+async function ask<T>(request: Ask): Promise<T> {
+  return (await reply(request)).document as T;
+}
+
+/** A whole list, page by page where the server gives it so. */
+async function list<T>(first: string): Promise<T[]> {
+  let all: T[] = [];
+  for (let path: string | null = first; path !== null;) {
+    const page: Reply = await reply({ method: 'GET', path });
+    all = all.concat(page.document as T[]);
+    path = page.next;
+  }
+  return all;
+}
+
+const SESSION = '/v1/session';
+
+/** The last change that nobody answered: whether it was made is not known. */
+let unanswered: { what: string; key: string } | null = null;
+
+function newKey(): string {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** A change is sent under a key, and the same one again under the same key, so that it is made once. */
+async function change(path: string, body: object): Promise<Accepted> {
+  const what = path + JSON.stringify(body);
+  const key = unanswered?.what === what ? unanswered.key : newKey();
+  try {
+    const accepted = await ask<Accepted>({ method: 'POST', path, body, headers: { 'idempotency-key': key } });
+    unanswered = null;
+    return accepted;
+  } catch (error) {
+    unanswered = error instanceof Unreachable ? { what, key } : null;
+    throw error;
+  }
+}
+
+/** A name as one part of a path; one of dots alone would climb. */
+function part(name: string): string {
+  return /^\.+$/.test(name) ? '%2E'.repeat(name.length) : encodeURIComponent(name);
+}
+
+const get = <T>(path: string, signal?: AbortSignal): Promise<T> =>
+  ask<T>(signal ? { method: 'GET', path, signal } : { method: 'GET', path });
+
+export const version = (): Promise<Version> => get('/v1/version');
+export const gpus = (): Promise<Gpu[]> => list('/v1/gpus');
+export const partitions = (): Promise<Partition[]> => list('/v1/partitions');
+export const vms = (): Promise<Vm[]> => list('/v1/vms');
+export const findings = (): Promise<Finding[]> => list('/v1/check');
+export const jobs = (): Promise<Job[]> => get('/v1/jobs');
+export const job = (id: number): Promise<Job> => get(`/v1/jobs/${id}`);
+/** Ends a running job where it stands; an older server has no such thing. */
+export const cancelJob = (id: number): Promise<unknown> => ask({ method: 'POST', path: `/v1/jobs/${id}/cancel`, body: {} });
+export const explain = (name: string): Promise<Explanation> => get(`/v1/explain/${part(name)}`);
+export const newestHappenings = (limit: number): Promise<Happening[]> => get(`/v1/events?limit=${limit}`);
+export const happeningsAfter = (after: number, waitMs: number, signal: AbortSignal): Promise<Happening[]> =>
+  get(`/v1/events?after=${after}&wait_ms=${waitMs}&limit=1000`, signal);
+
+/** What the GPUs shall be: a count, or off. */
+export type Wish = { count: number } | { off: true };
+
+export interface CountRequest {
+  gpus: string[];
+  wish: Wish;
+}
+
+export interface AssignRequest {
+  vms: string[];
+  gpu: string | null;
+  accept: string[];
+}
+
+export const setCounts = (request: CountRequest): Promise<Accepted> => change('/v1/partition-counts', countBody(request));
+export const planCounts = (request: CountRequest): Promise<Plan> => plan('/v1/partition-counts', countBody(request));
+export const assign = (request: AssignRequest): Promise<Accepted> => change('/v1/assignments', request);
+export const planAssign = (request: AssignRequest): Promise<Plan> => plan('/v1/assignments', request);
+export const unassign = (vmIds: string[]): Promise<Accepted> => change('/v1/unassignments', { vms: vmIds });
+export const planUnassign = (vmIds: string[]): Promise<Plan> => plan('/v1/unassignments', { vms: vmIds });
+/** In a simulated room only. */
+export const power = (vm: string, on: boolean): Promise<Vm> =>
+  ask({ method: 'POST', path: `/v1/sim/vms/${part(vm)}/power`, body: { on } });
+
+const countBody = ({ gpus: ids, wish }: CountRequest) => ({ gpus: ids, ...wish });
+const plan = (path: string, body: object): Promise<Plan> =>
+  ask({ method: 'POST', path, body: { ...body, dry_run: true } });
+
+export const whoAmI = (): Promise<Session> => get(SESSION);
+export const signIn = (by: { user: string; password: string } | { token: string }): Promise<Session> =>
+  ask({ method: 'POST', path: SESSION, body: by });
+export const endSession = (): Promise<unknown> => ask({ method: 'DELETE', path: SESSION });
+
+/** Changes as they happen. A server that has no stream refuses with 404. */
+export async function changes(
+  after: string | null,
+  signal: AbortSignal,
+  onPiece: () => void,
+): Promise<AsyncIterable<SentEvent>> {
+  const headers = { ...credentials('GET'), ...(after === null ? {} : { 'last-event-id': after }) };
+  const stream = await transport.open({ method: 'GET', path: '/v1/stream', headers, signal });
+  if (stream.status === 401) signedOut();
+  if (stream.status !== 200) {
+    throw new Refused(problemOf({ status: stream.status, retryAfter: null, next: null, document: null }));
+  }
+  return sentEvents(stream.text, onPiece);
+}

@@ -1,0 +1,52 @@
+// Which VMs can get a partition, and why the others cannot: said before the server is asked, and as a reason
+// beside each VM that is greyed out. Pure. The server decides.
+
+import { count } from '../format.ts';
+import type { Gpu, Vm } from '../types.ts';
+
+export interface Capacity {
+  freeOfServer: ReadonlyMap<string, number>;
+  /** Only partitions of this GPU. */
+  gpu: Gpu | null;
+}
+
+export function freeFor(server: string, { freeOfServer, gpu }: Capacity): number {
+  if (gpu === null) return freeOfServer.get(server) ?? 0;
+  return gpu.server === server ? (gpu.free_partitions ?? 0) : 0;
+}
+
+export function whyNotVm(vm: Vm, capacity: Capacity): string | null {
+  if (vm.assignment !== null) return `has ${vm.assignment.partition ?? vm.assignment.gpu} already`;
+  const { gpu } = capacity;
+  if (gpu !== null && gpu.server !== vm.server) return `is on another server than the GPU`;
+  if (freeFor(vm.server, capacity) === 0) {
+    return gpu === null ? `no partition is free on server ${vm.server}` : 'no partition of the GPU is free';
+  }
+  return null;
+}
+
+/** Servers that have fewer free partitions than VMs that were chosen for them. */
+export function tooMany(chosen: readonly Vm[], capacity: Capacity): string[] {
+  const wanted = new Map<string, number>();
+  for (const vm of chosen) wanted.set(vm.server, (wanted.get(vm.server) ?? 0) + 1);
+  return [...wanted]
+    .filter(([server, many]) => many > freeFor(server, capacity))
+    .map(([server, many]) => `${count(many, 'VM')} chosen on server ${server}, and ${count(freeFor(server, capacity), 'partition')} free.`);
+}
+
+/** As many of these as there are partitions for, in their order, besides those that are chosen already. */
+export function asManyAsFit(vms: readonly Vm[], chosen: ReadonlySet<string>, all: ReadonlyMap<string, Vm>, capacity: Capacity): Set<string> {
+  const next = new Set(chosen);
+  const taken = new Map<string, number>();
+  for (const id of chosen) {
+    const server = all.get(id)?.server ?? '';
+    taken.set(server, (taken.get(server) ?? 0) + 1);
+  }
+  for (const vm of vms) {
+    const used = taken.get(vm.server) ?? 0;
+    if (next.has(vm.id) || whyNotVm(vm, capacity) !== null || used >= freeFor(vm.server, capacity)) continue;
+    next.add(vm.id);
+    taken.set(vm.server, used + 1);
+  }
+  return next;
+}

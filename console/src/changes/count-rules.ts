@@ -1,0 +1,107 @@
+// What may be said about a choice of GPUs before the server is asked: which of them belong together, what
+// the choice warns of, what stops it. Pure, so that a test can try every case. The server decides; this is
+// so that nobody has to ask it in vain.
+
+import { count } from '../format.ts';
+import type { Gpu, Partition } from '../types.ts';
+
+/** GPUs that are alike: same maker, model, memory and count. */
+export interface GpuSet {
+  key: string;
+  label: string;
+  gpus: Gpu[];
+}
+
+export interface Judgement {
+  errors: string[];
+  warnings: string[];
+  /** Counts that every chosen GPU can be split into. */
+  counts: number[];
+  /** VMs that have a partition of a chosen GPU. */
+  inTheWay: { id: string; name: string }[];
+}
+
+/** Why a GPU cannot be chosen at all. */
+export function whyNot(gpu: Gpu): string | null {
+  if (gpu.mode === 'partitioned' || gpu.mode === 'partitionable') {
+    return gpu.valid_partition_counts.length > 0 ? null : 'it has no valid partition count';
+  }
+  return gpu.reason ?? `it is ${gpu.mode.replaceAll('_', ' ')}`;
+}
+
+/** The largest first. */
+export function sets(gpus: readonly Gpu[]): GpuSet[] {
+  const found = new Map<string, GpuSet>();
+  for (const gpu of gpus) {
+    if (whyNot(gpu) !== null) continue;
+    const key = [gpu.vendor, gpu.model, gpu.memory_bytes, gpu.partition_count].join('|');
+    const many = gpu.partition_count ? `split into ${gpu.partition_count}` : 'not split';
+    const set = found.get(key) ?? { key, label: `${gpu.model}, ${many}`, gpus: [] };
+    set.gpus.push(gpu);
+    found.set(key, set);
+  }
+  return [...found.values()].sort((one, two) => two.gpus.length - one.gpus.length);
+}
+
+/** The set that is chosen for a start: all GPUs, where all are alike. */
+export function homogeneousSet(gpus: readonly Gpu[]): Gpu[] | null {
+  const all = sets(gpus);
+  return all.length === 1 ? (all[0]?.gpus ?? null) : null;
+}
+
+/** So many are named, the others are counted. */
+const NAMED = 8;
+
+function named(vms: readonly { name: string }[]): string {
+  const names = vms.slice(0, NAMED).map((vm) => vm.name).join(', ');
+  return vms.length > NAMED ? `${names} and ${vms.length - NAMED} more` : names;
+}
+
+function commonCounts(chosen: readonly Gpu[]): number[] {
+  const [first, ...rest] = chosen;
+  return (first?.valid_partition_counts ?? []).filter((one) => rest.every((gpu) => gpu.valid_partition_counts.includes(one)));
+}
+
+export function judge(
+  chosen: readonly Gpu[],
+  all: readonly Gpu[],
+  partitionsOf: (gpu: string) => readonly Partition[],
+): Judgement {
+  const errors: string[] = [];
+  const warnings: string[] = [];
+  const counts = commonCounts(chosen);
+  const models = new Set(chosen.map((gpu) => `${gpu.vendor} ${gpu.model}`));
+  if (models.size > 1) {
+    errors.push(`The choice mixes models: ${[...models].join(', ')}. Set one model at a time.`);
+  } else if (chosen.length > 0 && counts.length === 0) {
+    errors.push('The chosen GPUs have no valid partition count in common.');
+  }
+  const taken = chosen.flatMap((gpu) => partitionsOf(gpu.id)).filter((one) => one.vm !== null);
+  const inTheWay = [...new Map(taken.map((one) => [one.vm as string, one.vm_name ?? (one.vm as string)]))]
+    .map(([id, name]) => ({ id, name }));
+  if (inTheWay.length > 0) {
+    errors.push(`${count(inTheWay.length, 'VM')} ${inTheWay.length === 1 ? 'has' : 'have'} partitions of the chosen GPUs. Unassign first: ${named(inTheWay)}.`);
+  }
+  warnings.push(...warningsOf(chosen, all));
+  return { errors, warnings, counts, inTheWay };
+}
+
+function warningsOf(chosen: readonly Gpu[], all: readonly Gpu[]): string[] {
+  const warnings: string[] = [];
+  const can = all.filter((gpu) => whyNot(gpu) === null);
+  if (sets(all).length > 1) {
+    warnings.push('The servers do not all have the same GPU configuration. Choose a set of the same configuration.');
+  }
+  const first = chosen[0];
+  if (first) {
+    const alike = can.filter((gpu) => gpu.vendor === first.vendor && gpu.model === first.model);
+    const left = alike.filter((gpu) => !chosen.includes(gpu));
+    if (left.length > 0) {
+      warnings.push(`${count(left.length, 'GPU')} of the same model ${left.length === 1 ? 'is' : 'are'} not chosen. Partition counts may differ between servers then, which is not recommended: a VM may find no like partition elsewhere.`);
+    }
+  }
+  if (new Set(chosen.map((gpu) => gpu.memory_bytes)).size > 1) {
+    warnings.push('The chosen GPUs differ in memory, so their partitions will too.');
+  }
+  return warnings;
+}

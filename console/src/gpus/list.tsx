@@ -1,0 +1,53 @@
+// All GPUs of all servers.
+
+import { useComputed, useSignal } from '@preact/signals';
+import * as cli from '../cli.ts';
+import { openCount } from '../changes/count-dialog.tsx';
+import { bytes, count, number } from '../format.ts';
+import { inOrder } from '../order.ts';
+import { to } from '../router.ts';
+import { gpus } from '../store.ts';
+import type { Gpu } from '../types.ts';
+import { Badge } from '../ui/badge.tsx';
+import { SameOnCli } from '../ui/copy.tsx';
+import { Empty } from '../ui/empty.tsx';
+import { Filter, fits } from '../ui/filter.tsx';
+import { Page } from '../ui/page.tsx';
+import { Table, type Column } from '../ui/table.tsx';
+import { NoGpu } from '../overview/page.tsx';
+
+const COLUMNS: Column<Gpu>[] = [
+  { head: 'GPU', cell: (gpu) => <a class="mono" href={to('gpus', gpu.id)}>{gpu.pci_address}</a>, by: (gpu) => gpu.name },
+  { head: 'Server', cell: (gpu) => gpu.server, by: (gpu) => gpu.server },
+  { head: 'Model', cell: (gpu) => gpu.model, by: (gpu) => gpu.model, room: 'medium' },
+  { head: 'Mode', cell: (gpu) => <Badge word={gpu.mode} />, by: (gpu) => gpu.mode },
+  { head: 'Partitions', cell: (gpu) => number(gpu.partition_count), by: (gpu) => gpu.partition_count ?? -1, isNumber: true },
+  { head: 'Free', cell: (gpu) => number(gpu.free_partitions), by: (gpu) => gpu.free_partitions ?? -1, isNumber: true },
+  { head: 'Memory', cell: (gpu) => bytes(gpu.memory_bytes), by: (gpu) => gpu.memory_bytes ?? -1, isNumber: true, room: 'medium' },
+  { head: 'Each partition', cell: (gpu) => bytes(gpu.memory_per_partition_bytes), by: (gpu) => gpu.memory_per_partition_bytes ?? -1, isNumber: true, room: 'wide' },
+  { head: 'Valid counts', cell: (gpu) => gpu.valid_partition_counts.map((one) => number(one)).join(', '), room: 'wide' },
+  { head: 'Findings', cell: (gpu) => number(gpu.findings), by: (gpu) => gpu.findings, isNumber: true, room: 'medium' },
+];
+
+export function GpuList() {
+  const typed = useSignal('');
+  const chosen = useSignal<ReadonlySet<string>>(new Set());
+  const all = useComputed(() => inOrder(gpus.value.values(), (gpu) => gpu.name));
+  const fitting = all.value.filter((gpu) => fits(typed.value, gpu.name, gpu.id, gpu.model, gpu.mode, gpu.serial));
+  const many = chosen.value.size;
+  const open = () => openCount(many > 0 ? [...chosen.value] : undefined);
+  return (
+    <Page
+      title="GPUs"
+      actions={<button type="button" class="button primary" disabled={all.value.length === 0} onClick={open}>{many > 0 ? `Set count of ${count(many, 'GPU')} …` : 'Set partition count …'}</button>}
+    >
+      {all.value.length > 0 && <Filter label="Find a GPU" text={typed} fitting={fitting.length} all={all.value.length} />}
+      <Table
+        caption="GPUs" columns={COLUMNS} rows={fitting} keyOf={(gpu) => gpu.id}
+        choosing={{ chosen, label: (gpu) => `GPU ${gpu.name}` }}
+        empty={all.value.length === 0 ? <NoGpu /> : <Empty title="No GPU fits."><p>Look at the search.</p></Empty>}
+      />
+      <SameOnCli command={cli.list('gpu')} />
+    </Page>
+  );
+}

@@ -1,0 +1,84 @@
+// One GPU: what it is, how it is split, who has its partitions, and why it is as it is.
+
+import type { ComponentChildren } from 'preact';
+import * as cli from '../cli.ts';
+import { openAssign } from '../changes/assign-dialog.tsx';
+import { openCount } from '../changes/count-dialog.tsx';
+import { whyNot } from '../changes/count-rules.ts';
+import { bytes, number } from '../format.ts';
+import { to } from '../router.ts';
+import { findings, gpus, jobList, partitionsOfGpu } from '../store.ts';
+import type { Gpu, Partition } from '../types.ts';
+import { about, FindingLine } from '../checks/line.tsx';
+import { JobLine } from '../jobs/line.tsx';
+import { partitionColumns } from '../partitions/columns.tsx';
+import { Badge } from '../ui/badge.tsx';
+import { Legend, PartitionBar } from '../ui/bar.tsx';
+import { SameOnCli } from '../ui/copy.tsx';
+import { Empty } from '../ui/empty.tsx';
+import { Explained } from '../ui/explained.tsx';
+import { Facts, Gone, Page, Section } from '../ui/page.tsx';
+import { Table } from '../ui/table.tsx';
+
+const UP = { to: to('gpus'), text: 'GPUs' };
+
+export function GpuPage({ id }: { id: string }) {
+  const gpu = gpus.value.get(id);
+  if (!gpu) return <Gone what="GPU" up={UP} />;
+  const list = partitionsOfGpu.value.get(id) ?? [];
+  const why = whyNot(gpu);
+  const actions = (
+    <>
+      <button type="button" class="button primary" disabled={!gpu.free_partitions} onClick={() => openAssign([], gpu.id)}>Assign …</button>
+      <button type="button" class="button" disabled={why !== null} onClick={() => openCount([gpu.id])}>Set partition count …</button>
+    </>
+  );
+  const subtitle = <>{gpu.server} · <span class="mono">{gpu.pci_address}</span> <Badge word={gpu.mode} /> {gpu.reason}</>;
+  const jobs = jobList.value.filter((job) => job.progress === 'running' && job.targets.some((one) => one.gpu === id));
+  const found = about(findings.value, ({ kind, id: of }) => (kind === 'gpu' && of === id) || (kind === 'partition' && (of ?? '').startsWith(`${id}.`)));
+  return (
+    <Page title={`GPU ${gpu.model}`} up={UP} subtitle={subtitle} actions={actions}>
+      {jobs.map((job) => <JobLine key={job.id} job={job} />)}
+      <PartitionBar gpu={gpu} list={list} />
+      {list.length > 0 && <Legend />}
+      {found.length > 0 && (
+        <Section title="Findings"><ul class="findings">{found.map((one, nth) => <FindingLine key={nth} finding={one} />)}</ul></Section>
+      )}
+      <Partitions gpu={gpu} list={list} />
+      <Section title="Details"><Facts facts={facts(gpu)} /></Section>
+      <Section title="Why it is so"><Explained name={gpu.id} key={`${gpu.mode}${gpu.partition_count}${gpu.free_partitions}`} /></Section>
+      <SameOnCli command={cli.showGpu(gpu.id)} />
+    </Page>
+  );
+}
+
+function Partitions({ gpu, list }: { gpu: Gpu; list: readonly Partition[] }) {
+  const empty = (
+    <Empty title="It is not split into partitions.">
+      <p>{whyNot(gpu) ?? 'Set a partition count to make some.'}</p>
+    </Empty>
+  );
+  return (
+    <Section title="Partitions">
+      <Table caption={`Partitions of GPU ${gpu.name}`} columns={partitionColumns({ hasGpu: false })} rows={list} keyOf={(one) => one.id} empty={empty} />
+    </Section>
+  );
+}
+
+function facts(gpu: Gpu): [string, ComponentChildren][] {
+  return [
+    ['Id', <span class="mono">{gpu.id}</span>],
+    ['Serial number', gpu.serial],
+    ['Vendor', gpu.vendor],
+    ['Server', gpu.server],
+    ['PCI address', <span class="mono">{gpu.pci_address}</span>],
+    ['NUMA node', number(gpu.numa_node)],
+    ['Driver', [gpu.driver, gpu.driver_version].filter(Boolean).join(' ') || null],
+    ['Split by', gpu.scheme],
+    ['Memory', bytes(gpu.memory_bytes)],
+    ['Memory of each partition', bytes(gpu.memory_per_partition_bytes)],
+    ['Partition count', number(gpu.partition_count)],
+    ['Valid partition counts', gpu.valid_partition_counts.map((one) => number(one)).join(', ') || null],
+    ['Most partitions', number(gpu.max_partitions)],
+  ];
+}

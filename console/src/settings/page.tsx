@@ -1,0 +1,47 @@
+// How the console looks in this browser, who is signed in, and which server answers. What divvyd itself does
+// is set in its file, by an administrator of the server.
+
+import { who } from '../credentials.ts';
+import { moment } from '../format.ts';
+import { direction, theme, type Direction, type Theme } from '../prefs.ts';
+import { version } from '../store.ts';
+import { Select } from '../ui/filter.tsx';
+import { Facts, Page, Section } from '../ui/page.tsx';
+import { signOutAndTell } from '../shell/sign-out.ts';
+
+const THEMES: [Theme, string][] = [['system', 'as the system'], ['light', 'light'], ['dark', 'dark']];
+const DIRECTIONS: [Direction, string][] = [['ltr', 'left to right'], ['rtl', 'right to left']];
+
+export function Settings() {
+  const now = who.value;
+  const about = version.value;
+  return (
+    <Page title="Settings">
+      <Section title="This browser">
+        <div class="form">
+          <Select label="Colours" value={theme} choices={THEMES} />
+          <Select label="Direction of reading" value={direction} choices={DIRECTIONS} />
+          <p class="hint">Numbers and times are written as your browser’s language has it: {moment(Date.now())}.</p>
+        </div>
+      </Section>
+      <Section title="Signed in" aside={<button type="button" class="button small" onClick={signOutAndTell}>Sign out</button>}>
+        <Facts
+          facts={[
+            ['User', typeof now === 'object' ? now.user : null],
+            ['By', typeof now === 'object' && now.hasSession ? 'a session of this browser' : 'the token, kept until this page is closed'],
+          ]}
+        />
+      </Section>
+      <Section title="Server">
+        <Facts
+          facts={[
+            ['Server', about?.server],
+            ['Version of divvyd', about?.version],
+            ['Room', about?.room === null ? 'none: real hardware' : `${about?.room}: simulated`],
+          ]}
+        />
+        <p class="hint">What divvyd does is set in <code>/etc/divvy/divvyd.toml</code> on the server: its name, where libvirt answers, who may use the socket.</p>
+      </Section>
+    </Page>
+  );
+}

@@ -1,0 +1,158 @@
+// The documents of the API, as divvyd writes them. Nothing here is decided or computed; a word that this
+// version does not know is text like any other.
+
+export type Mode = 'partitioned' | 'partitionable' | 'dda' | 'host' | 'not_assignable' | 'unknown';
+export type PartitionState = 'free' | 'assigned' | 'in_use' | 'releasing' | 'quarantined' | 'unknown';
+export type Power = 'off' | 'running' | 'paused' | 'unknown';
+export type Severity = 'info' | 'warning' | 'needs_accept' | 'error' | 'unknown';
+export type SubjectKind = 'cluster' | 'server' | 'gpu' | 'partition' | 'vm' | 'unknown';
+export type Progress = 'running' | 'succeeded' | 'failed' | 'cancelled';
+
+export interface Gpu {
+  id: string;
+  name: string;
+  server: string;
+  vendor: string;
+  model: string;
+  memory_bytes: number | null;
+  pci_address: string;
+  numa_node: number | null;
+  serial: string | null;
+  driver: string | null;
+  driver_version: string | null;
+  mode: Mode;
+  reason: string | null;
+  scheme: string | null;
+  partition_count: number | null;
+  valid_partition_counts: number[];
+  max_partitions: number | null;
+  free_partitions: number | null;
+  memory_per_partition_bytes: number | null;
+  findings: number;
+}
+
+export interface Partition {
+  id: string;
+  gpu: string;
+  server: string;
+  index: number;
+  memory_bytes: number | null;
+  state: PartitionState;
+  vm: string | null;
+  vm_name: string | null;
+  reason: string | null;
+}
+
+export interface Assignment {
+  kind: string;
+  gpu: string;
+  partition: string | null;
+}
+
+export interface Vm {
+  id: string;
+  name: string;
+  server: string;
+  power: Power;
+  managed: boolean;
+  assignment: Assignment | null;
+  guest_os: string | null;
+  findings: number;
+}
+
+export interface Subject {
+  kind: SubjectKind;
+  id: string | null;
+}
+
+export interface Finding {
+  code: string;
+  severity: Severity;
+  subject: Subject;
+  text: string;
+  mend: string;
+}
+
+/** Something that happened. */
+export interface Happening {
+  number: number;
+  at_ms: number;
+  code: string;
+  server: string | null;
+  subject: Subject;
+  text: string;
+  principal: string | null;
+  job: number | null;
+}
+
+export interface JobStep {
+  text: string;
+  outcome: string;
+  at_ms: number;
+}
+
+export interface JobTarget {
+  server: string;
+  gpu: string | null;
+  vm: string | null;
+  vm_name: string | null;
+  partition: string | null;
+  partition_count: number | null;
+  progress: Progress;
+  steps: JobStep[];
+  detail: string | null;
+  hint: string | null;
+}
+
+export interface Job {
+  id: number;
+  kind: string;
+  principal: string;
+  created_ms: number;
+  finished_ms: number | null;
+  progress: Progress;
+  targets: JobTarget[];
+}
+
+export interface Version {
+  version: string;
+  server: string;
+  room: string | null;
+}
+
+export interface Explanation {
+  subject: Subject;
+  sentences: string[];
+  findings: Finding[];
+}
+
+export interface PlanStep {
+  server: string;
+  text: string;
+}
+
+export interface Plan {
+  steps: PlanStep[];
+  warnings: Finding[];
+}
+
+export interface Accepted {
+  job: Job | null;
+  warnings: Finding[];
+}
+
+/** Why something was not done (RFC 9457). */
+export interface Problem {
+  status: number | null;
+  code: string;
+  detail: string;
+  hint: string | null;
+  findings: Finding[];
+}
+
+/** Who is signed in. */
+export interface Session {
+  user: string;
+  csrf?: string | null;
+  expires_ms?: number | null;
+}

@@ -1,0 +1,72 @@
+// A GPU as a bar that is divided into its partitions, each with its state and the name of its VM. The
+// picture is one image with one sentence for readers; what it shows stands in a table on the GPU's page.
+
+import { count, number, words } from '../format.ts';
+import { go, to } from '../router.ts';
+import type { Gpu, Partition, PartitionState } from '../types.ts';
+
+export const STATES: PartitionState[] = ['in_use', 'assigned', 'free', 'releasing', 'quarantined', 'unknown'];
+
+export function summary(list: readonly Partition[]): string {
+  const parts = STATES.map((state) => [list.filter((one) => one.state === state).length, state] as const);
+  const told = parts.filter(([many]) => many > 0).map(([many, state]) => `${number(many)} ${words(state)}`);
+  return told.join(', ');
+}
+
+/** How many stand in one line, for much, some and little room. */
+function columns(many: number): Record<string, string> {
+  const fit = (most: number) => String(many <= most ? many : Math.ceil(many / Math.ceil(many / most)));
+  return { '--wide': fit(16), '--medium': fit(8), '--narrow': fit(4) };
+}
+
+interface BarProps {
+  gpu: Gpu;
+  list: readonly Partition[];
+  /** The partition that the page is about. */
+  current?: string;
+}
+
+export function PartitionBar({ gpu, list, current }: BarProps) {
+  if (list.length === 0) {
+    const text = gpu.partition_count === 0 && gpu.mode === 'partitionable' ? 'not split' : gpu.reason ?? words(gpu.mode);
+    return <div class={`bar whole mode-${gpu.mode}`}>{text}</div>;
+  }
+  const pick = (event: Event) => {
+    const id = (event.target as HTMLElement).closest<HTMLElement>('[data-partition]')?.dataset['partition'];
+    if (id) go(to('partitions', id));
+  };
+  return (
+    <div class="bar-room"><div
+      class="bar" role="img" style={columns(list.length)} onClick={pick}
+      aria-label={`GPU ${gpu.name}: ${count(list.length, 'partition')}: ${summary(list)}`}
+    >
+      {list.map((one) => (
+        <div
+          key={one.id} class={`segment state-${one.state}${one.id === current ? ' current' : ''}`} data-partition={one.id}
+          title={[`${one.index}: ${words(one.state)}`, one.vm_name, one.reason].filter(Boolean).join(' · ')}
+        >
+          <span>{one.vm_name ?? (one.state === 'free' ? '' : words(one.state))}</span>
+        </div>
+      ))}
+    </div></div>
+  );
+}
+
+/** What a GPU would look like. */
+export function PreviewBar({ many, text }: { many: number; text: string }) {
+  return (
+    <div class="bar-room">
+      <div class="bar preview" role="img" aria-label={`${count(many, 'partition')} of ${text} each`} style={columns(many)}>
+        {Array.from({ length: many }, (_, nth) => <div key={nth} class="segment state-free"><span>{text}</span></div>)}
+      </div>
+    </div>
+  );
+}
+
+export function Legend() {
+  return (
+    <ul class="legend" aria-label="Legend">
+      {STATES.map((state) => <li key={state}><span class={`swatch segment state-${state}`} aria-hidden="true" />{words(state)}</li>)}
+    </ul>
+  );
+}

@@ -1,0 +1,93 @@
+// A hundred servers with 8 GPUs of 32 partitions each: what is drawn stays as much as a person can look at.
+// Counted, not timed.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { endBrowser, openConsole, openDialog, Room, signInWithToken, startBrowser, until, visit } from './harness.mjs';
+
+const SERVERS = 100;
+const GPUS = 8;
+const PARTITIONS = 32;
+/** Less than one in ten of the partitions alone. */
+const MOST_ELEMENTS = 6000;
+
+const serverNames = Array.from({ length: SERVERS }, (_, nth) => `server-${nth + 1}`);
+const gpus = serverNames.flatMap((server) => Array.from({ length: GPUS }, (_, nth) => ({
+  id: `gpu-${server}-${nth}`, name: `${server}/0000:4${nth}:00.0`, server, vendor: 'NVIDIA', model: 'A40', memory_bytes: 48 * 2 ** 30,
+  pci_address: `0000:4${nth}:00.0`, numa_node: 0, serial: `${server}${nth}`, driver: 'simgpu', driver_version: '1', mode: 'partitioned',
+  reason: 'split into 32 partitions', scheme: 'sriov', partition_count: PARTITIONS, valid_partition_counts: [1, 2, 4, 8, 16, 32],
+  max_partitions: PARTITIONS, free_partitions: PARTITIONS / 2, memory_per_partition_bytes: 1.5 * 2 ** 30, findings: 0,
+})));
+const partitions = gpus.flatMap((gpu) => Array.from({ length: PARTITIONS }, (_, index) => {
+  const isTaken = index % 2 === 0;
+  return {
+    id: `${gpu.id}.${index}`, gpu: gpu.id, server: gpu.server, index, memory_bytes: 1.5 * 2 ** 30, state: isTaken ? 'assigned' : 'free',
+    vm: isTaken ? `id-${gpu.id}-${index}` : null, vm_name: isTaken ? `vm-${index}` : null, reason: null,
+  };
+}));
+const vms = gpus.flatMap((gpu) => Array.from({ length: PARTITIONS }, (_, index) => ({
+  id: `id-${gpu.id}-${index}`, name: `vm-${gpu.id}-${index}`, server: gpu.server, power: 'off', managed: index % 2 === 0,
+  assignment: index % 2 === 0 ? { kind: 'partition', gpu: gpu.id, partition: `${gpu.id}.${index}` } : null, guest_os: null, findings: 0,
+})));
+
+let room;
+let opened;
+before(async () => {
+  room = await Room.start('a2-edge');
+  await startBrowser();
+  opened = await openConsole(room, { signIn: false });
+  for (const [path, list] of [['gpus', gpus], ['partitions', partitions], ['vms', vms]]) {
+    const body = JSON.stringify(list);
+    await opened.page.route(`**/v1/${path}`, (route) => route.fulfill({ contentType: 'application/json', body }));
+  }
+  await signInWithToken(opened.page, room.token);
+});
+after(async () => {
+  assert.deepEqual(opened.complaints, []);
+  await endBrowser();
+  await room.end();
+});
+
+const elements = (page) => page.evaluate(() => document.querySelectorAll('*').length);
+
+test('of the picture of all servers only what is near the window is drawn', async () => {
+  const { page } = opened;
+  await until('all servers have a heading', async () => (await page.locator('.server').count()) === SERVERS);
+  await page.locator('[data-partition]').first().waitFor();
+  assert.ok(await elements(page) < MOST_ELEMENTS, `${await elements(page)} elements`);
+});
+
+test('scrolling to the last server draws it', async () => {
+  const { page } = opened;
+  const last = page.getByRole('article', { name: 'Server server-100', exact: true });
+  await last.scrollIntoViewIfNeeded();
+  await last.locator('[data-partition]').first().waitFor();
+  assert.ok(await elements(page) < MOST_ELEMENTS, `${await elements(page)} elements`);
+});
+
+test('lists of thousands are drawn page by page and can be searched', async () => {
+  const { page } = opened;
+  for (const [address, heading, all] of [['/vms', 'VMs', '25,600'], ['/partitions', 'Partitions', '25,600'], ['/gpus', 'GPUs', '800']]) {
+    await visit(page, address, heading);
+    await page.getByText(`1–50 of ${all} rows`).waitFor();
+    assert.ok(await elements(page) < MOST_ELEMENTS, `${address}: ${await elements(page)} elements`);
+  }
+  await page.getByLabel('Find a GPU').fill('server-77/');
+  await page.getByText('8 of 800').waitFor();
+});
+
+test('choosing among thousands of VMs lists a few and says how many more', async () => {
+  const { page } = opened;
+  await visit(page, '/vms', 'VMs');
+  const dialog = await openDialog(page, /^Assign/);
+  await dialog.getByText('25,500 more; search to see them.').waitFor();
+  await page.keyboard.press('Escape');
+});
+
+test('all GPUs can be chosen for a partition count', async () => {
+  const { page } = opened;
+  await visit(page, '/gpus', 'GPUs');
+  const dialog = await openDialog(page, 'Set partition count …');
+  await until('all are chosen', async () => (await dialog.getByRole('checkbox', { name: /^A40/, checked: true }).count()) === 800);
+  await page.keyboard.press('Escape');
+});
