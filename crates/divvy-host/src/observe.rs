@@ -18,6 +18,7 @@ use crate::codes;
 use crate::identity::{self, SerialKey};
 use crate::paths;
 use crate::pci;
+use crate::scheme::nvidia_mig::Modes;
 use crate::sysfs::Sysfs;
 use draft::Draft;
 
@@ -34,11 +35,13 @@ pub struct Settings {
     pub read_deadline: Duration,
     /// Vendor and device numbers of hardware that counts as a GPU whatever its class.
     pub also: BTreeSet<(u16, u16)>,
+    /// Vendor and device numbers of GPUs to be split by MIG, also when their mode is off after a boot.
+    pub mig: BTreeSet<(u16, u16)>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { read_deadline: Duration::from_secs(2), also: BTreeSet::new() }
+        Self { read_deadline: Duration::from_secs(2), also: BTreeSet::new(), mig: BTreeSet::new() }
     }
 }
 
@@ -80,6 +83,7 @@ pub struct Observer {
     server: ServerId,
     settings: Settings,
     memory: Mutex<Memory>,
+    modes: Modes,
 }
 
 /// What earlier looks of this boot saw. Addresses are good for one boot.
@@ -92,7 +96,7 @@ struct Memory {
 
 impl Observer {
     pub fn new(server: ServerId, settings: Settings) -> Self {
-        Self { server, settings, memory: Mutex::default() }
+        Self { server, settings, memory: Mutex::default(), modes: Modes::default() }
     }
 
     /// Looks at everything.
@@ -102,7 +106,7 @@ impl Observer {
         let addresses = self.gpu_addresses(sys, &mut findings)?;
         let mut drafts: Vec<Draft> = addresses
             .into_iter()
-            .map(|address| draft::look(sys, address, self.settings.read_deadline))
+            .map(|address| draft::look(sys, address, &self.settings, &self.modes))
             .collect();
         let shared = self.remember(&boot_id, &mut drafts);
         let traits: Vec<identity::Traits> = drafts.iter().map(|draft| draft.traits.clone()).collect();

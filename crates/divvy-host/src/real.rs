@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use crate::in_flight::InFlight;
 use crate::open_groups;
-use crate::sysfs::Sysfs;
+use crate::program;
+use crate::sysfs::{Ran, Sysfs};
 use crate::worker::Worker;
 
 /// The kernel's tree under a root folder: `/` for the kernel that this runs on.
@@ -115,6 +116,10 @@ impl Sysfs for RealSysfs {
     fn read_within(&self, path: &str, deadline: Duration) -> io::Result<Vec<u8>> {
         let (sys, owned) = (self.clone(), path.to_owned());
         self.in_flight.read(path, deadline, move || sys.read(&owned))
+    }
+
+    fn run(&self, program: &str, args: &[&str], deadline: Duration) -> io::Result<Ran> {
+        program::run(&program::find(&self.root, program)?, args, deadline)
     }
 }
 

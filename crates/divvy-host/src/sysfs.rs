@@ -33,4 +33,16 @@ pub trait Sysfs: Send + Sync {
 
     /// Like [`Sysfs::read`] for a file whose read can hang behind such a write.
     fn read_within(&self, path: &str, deadline: Duration) -> io::Result<Vec<u8>>;
+
+    /// Runs a vendor's program, waits for its end, at most this long (then [`io::ErrorKind::TimedOut`]; it is killed).
+    fn run(&self, program: &str, args: &[&str], deadline: Duration) -> io::Result<Ran>;
+}
+
+/// What a program said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ran {
+    /// None: a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use divvy_core::pci_address::PciAddress;
-use divvy_host::sysfs::Sysfs;
+use divvy_host::sysfs::{Ran, Sysfs};
 
 use crate::attributes::Write;
 use crate::errno::{EACCES, EINVAL, EIO, EISDIR, ENOTDIR, Errno};
@@ -93,6 +93,11 @@ impl Sysfs for SimSysfs {
 
     fn read_within(&self, path: &str, deadline: Duration) -> io::Result<Vec<u8>> {
         self.read_by(path, Some(deadline))
+    }
+
+    /// No vendor's program is installed.
+    fn run(&self, _program: &str, _args: &[&str], _deadline: Duration) -> io::Result<Ran> {
+        Err(io::ErrorKind::NotFound.into())
     }
 }
 
