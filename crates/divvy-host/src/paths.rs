@@ -169,8 +169,8 @@ pub fn drm(address: PciAddress) -> String {
 }
 
 /// Intel's i915 for servers: what each virtual function gets of its GPU.
-pub fn iov(address: PciAddress, card: &str) -> String {
-    attribute(address, &format!("drm/{card}/iov"))
+pub fn iov(address: PciAddress, node: &str) -> String {
+    attribute(address, &format!("drm/{node}/iov"))
 }
 
 pub fn module_version(module: &str) -> String {

@@ -33,6 +33,8 @@ const fn banned(words: &'static [&'static str], instead: &'static str) -> Banned
 const KERNEL: &[&str] = &["crates/divvy-host/", "crates/divvy-sim/", "rig/", "xtask/src/rig"];
 const KERNEL_AND_LIBVIRT: &[&str] =
     &["crates/divvy-host/", "crates/divvy-hypervisor/", "crates/divvy-sim/", "rig/", "xtask/src/rig"];
+/// Names of vendors' files, and what their programs print.
+const SCHEMES: &[&str] = &["crates/divvy-host/src/scheme/", "crates/divvy-host/src/testing/"];
 /// A device is a PCI device in a VM's definition: the seams of core name it, the server carries it from
 /// one to the other. What people and programs read says GPU and partition.
 const DEVICE: &[&str] = &[
@@ -83,11 +85,12 @@ const WORDS: &[Banned] = &[
     Banned {
         before: &["bus"],
         after: &["network"],
+        owners: SCHEMES,
         ..banned(&["card", "cards", "adapter", "adapters"], "GPU")
     },
     Banned { owners: DEVICE, ..banned(&["device", "devices"], "GPU or partition") },
     Banned { in_sentences: true, ..banned(&["slice", "slices"], "partition") },
-    Banned { after: &["process"], ..banned(&["instance", "instances"], "partition or VM") },
+    Banned { owners: SCHEMES, after: &["process"], ..banned(&["instance", "instances"], "partition or VM") },
     Banned {
         owners: KERNEL,
         after: &["nvidia"],

@@ -171,6 +171,8 @@ fn free_partitions<'o>(
     let mut free: Vec<&ObservedPartition> = gpu
         .partitions
         .iter()
+        // Another hand can have made some with gaps; what lies beyond the count is not Divvy's to keep.
+        .filter(|partition| gpu.partition_count.is_some_and(|count| partition.index.0 < count))
         .filter(|partition| {
             status::partition(desired, observed, gpu, partition).state == status::PartitionState::Free
         })
