@@ -182,3 +182,6 @@ pub(crate) fn catalogue_counts(entry: Option<&CatalogueEntry>, most: u16) -> Val
         None => ValidPartitionCounts::new(within(&mut (1..=most)), CountSource::Driver),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use divvy_core::pci_address::PciAddress;
 use divvy_core::step::Outcome;
 
 use super::{Gpu, Mechanism, Split, Target, intel, sriov};
-use crate::attribute::AttributeError;
+use crate::attribute::{AttributeError, optional};
 use crate::error::{HostError, Verb};
 use crate::execute::kernel::Kernel;
 use crate::paths;
@@ -87,10 +87,10 @@ fn iov(sys: &dyn Sysfs, gpu: PciAddress) -> Option<String> {
     names.iter().map(|name| paths::iov(gpu, name)).find(|path| sys.exists(path))
 }
 
-/// `gt`, or `gt0` and `gt1`.
+/// `gt`, or `gt0` and `gt1`; none where the driver keeps no shares.
 fn tiles(sys: &dyn Sysfs, folder: &str) -> Result<Vec<String>, AttributeError> {
-    let names = sys.list(folder).map_err(|cause| AttributeError::unreadable(folder, cause))?;
-    Ok(names.into_iter().filter(|name| name.starts_with("gt")).collect())
+    let names = optional(sys.list(folder).map_err(|cause| AttributeError::unreadable(folder, cause)))?;
+    Ok(names.unwrap_or_default().into_iter().filter(|name| name.starts_with("gt")).collect())
 }
 
 /// Every share of every partition that there can be.
