@@ -36,13 +36,17 @@ const COUNTS: &[u16] = &[1, 2, 3, 4, 7];
 
 impl Mechanism for NvidiaMig {
     fn look(&self, sys: &dyn Sysfs, gpu: &Gpu) -> Result<Split, AttributeError> {
-        let split = NvidiaVfio.look(sys, gpu)?;
+        let split = nvidia_vfio::look(sys, gpu, part_types)?;
         let counts = COUNTS.iter().filter(|count| **count <= gpu.total);
-        let counts = counts.filter_map(|count| PartitionCount::new(*count)).collect();
+        let counts: Vec<PartitionCount> = counts.filter_map(|count| PartitionCount::new(*count)).collect();
+        // The size of partitions is known where their type is on offer once more: a part is free for it.
+        let has_free_part = split.parts.iter().any(|part| part.memory_bytes.is_some());
+        let more = counts.iter().find(|count| split.count.is_some_and(|made| made < count.get()));
+        let sized_for = more.copied().filter(|_| has_free_part);
         Ok(Split {
             valid_counts: ValidPartitionCounts::new(counts, CountSource::Catalogue),
             most: gpu.total,
-            sized_for: None,
+            sized_for,
             difference: None,
             ..split
         })

@@ -38,40 +38,7 @@ type Functions = BTreeMap<PartitionIndex, PciAddress>;
 
 impl Mechanism for NvidiaVfio {
     fn look(&self, sys: &dyn Sysfs, gpu: &Gpu) -> Result<Split, AttributeError> {
-        let functions = vfio::partitions(sys, gpu.address)?;
-        let mut parts = Vec::new();
-        let mut made: Vec<u32> = Vec::new();
-        let mut offered = Vec::new();
-        for (index, address) in functions {
-            // A function that its driver has not taken yet shows nothing.
-            match optional(current(sys, address, gpu))?.unwrap_or(NONE) {
-                NONE if offered.is_empty() => offered = whole_gpu_types(listed(sys, address, gpu)?),
-                NONE => {}
-                id => {
-                    made.push(id);
-                    parts.push(Part { index, address, device: address.into(), memory_bytes: None });
-                }
-            }
-        }
-        // With partitions there, only their own size is offered.
-        let (valid_counts, difference) = if made.is_empty() {
-            nvidia::counts_of_names(gpu.entry, &offered, gpu.total)
-        } else {
-            (catalogue_counts(gpu.entry, nvidia::most(gpu.total)), None)
-        };
-        let size = offered.iter().find(|one| made.first() == Some(&one.id)).map(|one| one.gib);
-        parts.iter_mut().for_each(|part| part.memory_bytes = size.map(|gib| u64::from(gib) << 30));
-        let is_one_type = made.iter().all(|id| made.first() == Some(id));
-        Ok(Split {
-            count: u16::try_from(parts.len()).ok(),
-            unreadable: None,
-            sized_for: size.filter(|_| is_one_type).and_then(|gib| sized_for(gpu, gib, &valid_counts)),
-            parts,
-            valid_counts,
-            most: nvidia::most(gpu.total),
-            contradiction: None,
-            difference,
-        })
+        look(sys, gpu, whole_gpu_types)
     }
 
     fn create(
@@ -160,6 +127,48 @@ impl Mechanism for NvidiaVfio {
             Config::Lost => Err(HostError::Lost { verb, address }),
         }
     }
+}
+
+/// The functions, those with a type as partitions; `usable` leaves the types that there are to choose from.
+pub(crate) fn look(
+    sys: &dyn Sysfs,
+    gpu: &Gpu,
+    usable: fn(Vec<Type>) -> Vec<Type>,
+) -> Result<Split, AttributeError> {
+    let functions = vfio::partitions(sys, gpu.address)?;
+    let mut parts = Vec::new();
+    let mut made: Vec<u32> = Vec::new();
+    let mut offered = Vec::new();
+    for (index, address) in functions {
+        // A function that its driver has not taken yet shows nothing.
+        match optional(current(sys, address, gpu))?.unwrap_or(NONE) {
+            NONE if offered.is_empty() => offered = usable(listed(sys, address, gpu)?),
+            NONE => {}
+            id => {
+                made.push(id);
+                parts.push(Part { index, address, device: address.into(), memory_bytes: None });
+            }
+        }
+    }
+    // With partitions there, only their own size is offered.
+    let (valid_counts, difference) = if made.is_empty() {
+        nvidia::counts_of_names(gpu.entry, &offered, gpu.total)
+    } else {
+        (catalogue_counts(gpu.entry, nvidia::most(gpu.total)), None)
+    };
+    let size = offered.iter().find(|one| made.first() == Some(&one.id)).map(|one| one.gib);
+    parts.iter_mut().for_each(|part| part.memory_bytes = size.map(|gib| u64::from(gib) << 30));
+    let is_one_type = made.iter().all(|id| made.first() == Some(id));
+    Ok(Split {
+        count: u16::try_from(parts.len()).ok(),
+        unreadable: None,
+        sized_for: size.filter(|_| is_one_type).and_then(|gib| sized_for(gpu, gib, &valid_counts)),
+        parts,
+        valid_counts,
+        most: nvidia::most(gpu.total),
+        contradiction: None,
+        difference,
+    })
 }
 
 /// Types that do not need the GPU to be cut into parts.

@@ -5,7 +5,7 @@ use divvy_core::gpu::Scheme;
 use super::*;
 use crate::testing::nvidia::{Nvidia, fresh, made, ready};
 use crate::testing::steps::{clean, create, look, observed, remove};
-use crate::testing::{Reacting, partition_address};
+use crate::testing::{Reacting, partition_address, partition_group};
 
 const MIG: Scheme = Scheme::NvidiaMig;
 
@@ -87,6 +87,20 @@ fn a_partition_is_made_anew_on_its_part() {
     let before = kernel.writes().len();
     assert_eq!(clean(&kernel, MIG, (1, partition_address(0, 1))).expect("cleans"), Outcome::Changed);
     assert_eq!(kernel.writes()[before..], ["nvidia/current_vgpu_type = 0", "nvidia/current_vgpu_type = 14"]);
+}
+
+#[test]
+fn a_part_that_lost_its_type_gets_it_again_while_the_others_are_in_use() {
+    let kernel = ready(Nvidia::h100(true));
+    create(&kernel, MIG, 4).expect("creates");
+    assert_eq!(observed(&kernel).sized_for, None);
+    kernel.write(&paths::current_type(partition_address(0, 1)), "0").expect("deleted");
+    let gpu = observed(&kernel);
+    assert_eq!((gpu.partition_count, gpu.sized_for.map(PartitionCount::get)), (Some(3), Some(4)));
+    kernel.tree.open_group(41, partition_group(0, 0));
+    let before = kernel.writes().len();
+    create(&kernel, MIG, 4).expect("creates");
+    assert_eq!(kernel.writes()[before..], ["nvidia/current_vgpu_type = 12"]);
 }
 
 #[test]
