@@ -79,8 +79,9 @@ impl Sysfs for Garbage<'_> {
         self.read(path)
     }
 
-    fn run(&self, _program: &str, _args: &[&str], _deadline: Duration) -> io::Result<Ran> {
-        Err(io::ErrorKind::NotFound.into())
+    fn run(&self, program: &str, args: &[&str], _deadline: Duration) -> io::Result<Ran> {
+        let said = self.read(&format!("{program} {}", args.join(" ")))?;
+        Ok(Ran { code: Some(0), stdout: said, stderr: Vec::new() })
     }
 }
 

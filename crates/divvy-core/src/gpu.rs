@@ -119,17 +119,82 @@ impl fmt::Display for ValidPartitionCounts {
 }
 
 /// By which mechanism a GPU is split. Detected by what the tree shows, never by model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scheme {
     /// `sriov_numvfs` of a driver that implements it.
     Sriov,
+    /// The same, with the share of each partition below `sriov_admin` (Intel's xe).
+    IntelXe,
+    /// The same, with the share of each partition below `drm/cardN/iov` (Intel's i915 for servers).
+    IntelI915,
+    /// NVIDIA: a type is written into a virtual function, which NVIDIA's own driver hands to a VM.
+    NvidiaVfio,
+    /// NVIDIA: a mediated device is made on a virtual function.
+    NvidiaMdev,
+    /// NVIDIA: mediated devices are made on the GPU itself, which has no virtual functions.
+    NvidiaMdevPf,
+    /// As [`Scheme::NvidiaVfio`], each partition on a part of the GPU that hardware keeps apart.
+    NvidiaMig,
+    /// AMD: the count is said when the module `gim` is loaded.
+    AmdGim,
+}
+
+impl Scheme {
+    pub const ALL: [Self; 8] = [
+        Self::Sriov,
+        Self::IntelXe,
+        Self::IntelI915,
+        Self::NvidiaVfio,
+        Self::NvidiaMdev,
+        Self::NvidiaMdevPf,
+        Self::NvidiaMig,
+        Self::AmdGim,
+    ];
+
+    /// What hands a partition to a VM.
+    pub fn carrier(self) -> Carrier {
+        match self {
+            Self::Sriov | Self::IntelXe | Self::IntelI915 | Self::AmdGim => Carrier::Vfio,
+            Self::NvidiaVfio | Self::NvidiaMig => Carrier::Vendor("nvidia"),
+            Self::NvidiaMdev | Self::NvidiaMdevPf => Carrier::Mediated,
+        }
+    }
+
+    /// The server's own drivers have to be kept off new partitions. NVIDIA's driver has to get them.
+    pub fn keeps_drivers_off(self) -> bool {
+        self.carrier() == Carrier::Vfio
+    }
+
+    /// From one count to another there is no way but through no partitions at all. GIM is told all
+    /// counts of a server at once, and none cannot be said for one GPU among several.
+    pub fn goes_through_zero(self) -> bool {
+        self != Self::AmdGim
+    }
+}
+
+/// What hands a partition to a VM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carrier {
+    /// `vfio-pci`, which Divvy gives the partition to.
+    Vfio,
+    /// The vendor's own driver, which must keep it.
+    Vendor(&'static str),
+    /// The vendor's own driver, through a mediated device that it made.
+    Mediated,
 }
 
 impl fmt::Display for Scheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Sriov => "sriov",
+            Self::IntelXe => "intel_xe",
+            Self::IntelI915 => "intel_i915",
+            Self::NvidiaVfio => "nvidia_vfio",
+            Self::NvidiaMdev => "nvidia_mdev",
+            Self::NvidiaMdevPf => "nvidia_mdev_pf",
+            Self::NvidiaMig => "nvidia_mig",
+            Self::AmdGim => "amd_gim",
         })
     }
 }
@@ -162,5 +227,18 @@ impl fmt::Display for Mode {
             Self::NotAssignable => "not_assignable",
             Self::Unknown => "unknown",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    #[test]
+    fn a_scheme_is_called_the_same_on_the_wire_and_by_people() {
+        for scheme in Scheme::ALL {
+            assert_eq!(serde_json::to_string(&scheme).expect("a text"), format!("\"{scheme}\""));
+        }
     }
 }

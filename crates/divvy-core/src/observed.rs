@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::desired::Generation;
 use crate::device::DeviceHandle;
 use crate::finding::Finding;
-use crate::gpu::{GpuModel, Scheme, ValidPartitionCounts};
+use crate::gpu::{GpuModel, PartitionCount, Scheme, ValidPartitionCounts};
 use crate::id::{BootId, GpuId, PartitionIndex, ServerId, VmId};
 use crate::pci_address::PciAddress;
 use crate::vm::ObservedVm;
@@ -33,6 +33,8 @@ pub struct ObservedPartition {
     pub reset_methods: Vec<String>,
     /// Address space its memory windows need, bytes.
     pub mmio_bytes: Option<u64>,
+    /// The GPU's memory that it has, where the driver tells, bytes.
+    pub memory_bytes: Option<u64>,
 }
 
 /// Whether a GPU answers.
@@ -63,8 +65,12 @@ pub struct ObservedGpu {
     pub valid_counts: ValidPartitionCounts,
     /// Hardware limit of the number of partitions.
     pub max_partitions: u16,
-    /// How many there are now, zero included; None when it cannot be read.
+    /// How many there are now, zero included; None when it cannot be read. A function that the driver
+    /// gave no share of the GPU is no partition.
     pub partition_count: Option<u16>,
+    /// The count for which its partitions have the right size, where they come one by one: if there
+    /// are fewer, the missing ones can be made while the others are in use.
+    pub sized_for: Option<PartitionCount>,
     /// The server's own drivers take new partitions (`sriov_drivers_autoprobe`).
     pub autoprobe: bool,
     pub partitions: Vec<ObservedPartition>,

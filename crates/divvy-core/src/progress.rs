@@ -78,14 +78,15 @@ fn assigned(
     else {
         return Standing::Overtaken;
     };
-    let seen = observed.gpu(&partition.gpu).and_then(|gpu| gpu.partition(partition.index));
-    let (Some(seen), Some(vm)) = (seen, observed.vm(vm)) else {
+    let gpu = observed.gpu(&partition.gpu);
+    let seen = gpu.and_then(|gpu| Some((gpu, gpu.partition(partition.index)?)));
+    let (Some((gpu, seen)), Some(vm)) = (seen, observed.vm(vm)) else {
         return pending(waiting, &Subject::Vm(vm.clone()));
     };
     let device = vm.device(seen.device);
     let in_definition = device.is_some_and(|device| device.defined);
     let live_if_running = vm.is_off() || device.is_some_and(|device| device.live);
-    if in_definition && live_if_running && is_prepared(seen) && !assignment.restart {
+    if in_definition && live_if_running && is_prepared(gpu, seen) && !assignment.restart {
         return Standing::Done;
     }
     pending(waiting, &Subject::Vm(vm.id.clone()))

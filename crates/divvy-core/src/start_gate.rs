@@ -77,7 +77,7 @@ fn has_its_partition(
     if partition.open {
         return refuse(format!("its partition {id} is open by another process"));
     }
-    if !is_prepared(partition) {
+    if !is_prepared(gpu, partition) {
         return refuse(format!("its partition {id} is not ready yet"));
     }
     Ok(())

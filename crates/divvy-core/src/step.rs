@@ -7,7 +7,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::device::DeviceHandle;
-use crate::gpu::PartitionCount;
+use crate::gpu::{PartitionCount, Scheme};
 use crate::id::{GpuId, PartitionId, VmId};
 use crate::pci_address::PciAddress;
 
@@ -24,15 +24,16 @@ pub enum Outcome {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum HostStep {
     /// Keep the server's own drivers off the partitions that come next.
-    ReservePartitions { gpu: GpuId, address: PciAddress },
+    ReservePartitions { gpu: GpuId, address: PciAddress, scheme: Scheme },
     /// Remove all partitions and wait until the last one is gone.
-    RemovePartitions { gpu: GpuId, address: PciAddress, count: u16 },
-    /// Make partitions, read the count back, wait until each one is there.
-    CreatePartitions { gpu: GpuId, address: PciAddress, count: PartitionCount },
+    RemovePartitions { gpu: GpuId, address: PciAddress, scheme: Scheme, count: u16 },
+    /// Make partitions, those that are missing where some are there already, read the count back, wait
+    /// until each one is there.
+    CreatePartitions { gpu: GpuId, address: PciAddress, scheme: Scheme, count: PartitionCount },
     /// Give one partition the driver that hands it to a VM.
-    PreparePartition { partition: PartitionId, address: PciAddress },
+    PreparePartition { partition: PartitionId, address: PciAddress, scheme: Scheme },
     /// Reset a partition that a VM gave up, and prove it.
-    CleanPartition { partition: PartitionId, address: PciAddress },
+    CleanPartition { partition: PartitionId, address: PciAddress, scheme: Scheme },
 }
 
 /// Which of a VM's two descriptions a step changes.
@@ -121,16 +122,16 @@ impl fmt::Display for HostStep {
             Self::ReservePartitions { gpu, .. } => {
                 write!(f, "keep the server's drivers off new partitions of {gpu}")
             }
-            Self::RemovePartitions { gpu, address, count } => {
+            Self::RemovePartitions { gpu, address, count, .. } => {
                 write!(f, "remove {count} partitions of {gpu} at {address} and wait until they are gone")
             }
-            Self::CreatePartitions { gpu, address, count } => {
+            Self::CreatePartitions { gpu, address, count, .. } => {
                 write!(f, "make {count} partitions of {gpu} at {address} and read the count back")
             }
-            Self::PreparePartition { partition, address } => {
+            Self::PreparePartition { partition, address, .. } => {
                 write!(f, "prepare partition {partition} at {address} for a VM")
             }
-            Self::CleanPartition { partition, address } => {
+            Self::CleanPartition { partition, address, .. } => {
                 write!(f, "reset partition {partition} at {address} and prove it clean")
             }
         }

@@ -67,6 +67,7 @@ pub fn gpu(id: &str, (vendor, device, subsystem): (u16, u16, u16), partitions: u
         valid_counts: ValidPartitionCounts::new(counts, CountSource::Catalogue),
         max_partitions: entry.counts.last().copied().unwrap_or(0),
         partition_count: Some(partitions),
+        sized_for: None,
         autoprobe: false,
         partitions: (0..partitions).map(|index| partition(address, index)).collect(),
         health: GpuHealth::Ok,
@@ -94,6 +95,7 @@ pub fn partition(gpu: PciAddress, index: u16) -> ObservedPartition {
         open: false,
         reset_methods: Vec::from(["flr".to_string()]),
         mmio_bytes: Some(1 << 30),
+        memory_bytes: None,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::str::FromStr;
+use std::time::Duration;
 
 use divvy_core::pci_address::PciAddress;
 
@@ -63,6 +64,12 @@ pub fn optional<T>(result: Result<T, AttributeError>) -> Result<Option<T>, Attri
 /// The text without white space around it.
 pub fn text(sys: &dyn Sysfs, path: &str) -> Result<String, AttributeError> {
     let bytes = sys.read(path).map_err(|cause| AttributeError::unreadable(path, cause))?;
+    utf8(path, &bytes)
+}
+
+/// The same, of a file that a driver may take its time for.
+pub fn text_within(sys: &dyn Sysfs, path: &str, deadline: Duration) -> Result<String, AttributeError> {
+    let bytes = sys.read_within(path, deadline).map_err(|cause| AttributeError::unreadable(path, cause))?;
     utf8(path, &bytes)
 }
 

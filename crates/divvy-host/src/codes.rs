@@ -36,6 +36,7 @@ codes! {
     GPU_HANGS = "gpu_hangs";
     GPU_UNREADABLE = "gpu_unreadable";
     COUNT_CONTRADICTION = "count_contradiction";
+    COUNTS_DIFFER = "counts_differ";
     OPEN_UNKNOWN = "open_unknown";
     GPU_WITHOUT_DRIVER = "gpu_without_driver";
     GPU_ON_VFIO = "gpu_on_vfio";

@@ -21,12 +21,15 @@ pub use meaning::{Meaning, meaning};
 pub enum Verb {
     Look,
     Reserve,
+    Enable,
     Remove,
     Create,
+    Size,
     Override,
     Release,
     Prepare,
     Reset,
+    Renew,
 }
 
 impl fmt::Display for Verb {
@@ -34,12 +37,15 @@ impl fmt::Display for Verb {
         f.write_str(match self {
             Self::Look => "look at the GPU",
             Self::Reserve => "keep the server's drivers off new partitions",
+            Self::Enable => "turn on the GPU's virtual functions",
             Self::Remove => "remove the partitions",
             Self::Create => "make partitions",
+            Self::Size => "give the partition its share of the GPU",
             Self::Override => "keep the partition for VFIO",
             Self::Release => "take the partition from its driver",
             Self::Prepare => "give the partition to VFIO",
             Self::Reset => "reset the partition",
+            Self::Renew => "make the partition anew",
         })
     }
 }
@@ -91,6 +97,31 @@ pub enum HostError {
     OtherGpu { verb: Verb, gpu: GpuId, address: PciAddress, why: String },
     #[error("cannot {verb}: the driver {driver} is not loaded")]
     DriverMissing { verb: Verb, driver: &'static str },
+    #[error("cannot {verb}: {program} cannot be run")]
+    Program {
+        verb: Verb,
+        program: String,
+        #[source]
+        cause: io::Error,
+    },
+    #[error("cannot {verb}: {program} {}{}", ended(*code), quoted(said))]
+    ProgramFailed {
+        verb: Verb,
+        program: String,
+        /// None: a signal ended it.
+        code: Option<i32>,
+        said: String,
+    },
+    #[error(
+        "cannot make {count} partitions: the driver offers no type for so many ({path}); it offers {offered}"
+    )]
+    NoType { path: String, count: u16, offered: String },
+    #[error(
+        "cannot {verb}: the module {module} gives each of its GPUs one at least, and {others} have partitions"
+    )]
+    ModuleShared { verb: Verb, module: &'static str, others: String },
+    #[error("cannot {verb}: {path} says {found}, the other partitions have {expected}")]
+    OtherType { verb: Verb, path: String, expected: String, found: String },
     #[error("cannot {verb}: the kernel knows no way to reset {address}")]
     NoReset { verb: Verb, address: PciAddress },
     #[error("cannot {verb}: {address} does not answer")]
@@ -101,7 +132,11 @@ impl HostError {
     /// The stable name of this failure.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Kernel { cause, .. } | Self::NotCreated { cause, .. } if is_timed_out(cause) => "gpu_hangs",
+            Self::Kernel { cause, .. } | Self::NotCreated { cause, .. } | Self::Program { cause, .. }
+                if is_timed_out(cause) =>
+            {
+                "gpu_hangs"
+            }
             Self::Unreadable { cause, .. } if cause.is_timed_out() => "gpu_hangs",
             Self::Kernel { .. } => "kernel_refused",
             Self::Unreadable { .. } => "state_unreadable",
@@ -115,6 +150,11 @@ impl HostError {
             Self::Moved { .. } => "partition_moved",
             Self::OtherGpu { .. } => "gpu_replaced",
             Self::DriverMissing { .. } => "driver_missing",
+            Self::Program { .. } => "program_missing",
+            Self::ProgramFailed { .. } => "program_failed",
+            Self::NoType { .. } => "no_type",
+            Self::ModuleShared { .. } => "module_shared",
+            Self::OtherType { .. } => "other_type",
             Self::NoReset { .. } => "no_reset",
             Self::Lost { .. } => "gpu_lost",
         }
@@ -141,6 +181,20 @@ impl HostError {
             }
             Self::Moved { .. } | Self::OtherGpu { .. } => "the hardware changed; try again",
             Self::DriverMissing { driver, .. } => return format!("modprobe {driver}"),
+            Self::Program { cause, .. } if is_timed_out(cause) => {
+                "shut down whatever uses the GPU; the server's kernel log says what the program waits for (dmesg)"
+            }
+            Self::Program { program, .. } => {
+                return format!("install the vendor's driver for virtualization, which brings {program}");
+            }
+            Self::ProgramFailed { .. } => {
+                "end what uses the GPU on the server (nvidia-smi, nvidia-persistenced, DCGM); then try again"
+            }
+            Self::NoType { .. } => "divvy gpu show GPU lists the valid counts",
+            Self::ModuleShared { .. } => "take the partitions of the other GPUs away in the same request",
+            Self::OtherType { .. } => {
+                "another program makes partitions of this GPU; stop it, then set the partition count anew"
+            }
             Self::NoReset { .. } => {
                 "update the GPU's firmware or the kernel; without a reset the partition cannot be proved clean"
             }
@@ -164,6 +218,14 @@ fn said(verb: Verb, cause: &io::Error) -> String {
 
 fn came_text(came: Option<u16>) -> String {
     came.map_or_else(|| "an unknown number".to_owned(), |came| came.to_string())
+}
+
+fn ended(code: Option<i32>) -> String {
+    code.map_or_else(|| "was killed".to_owned(), |code| format!("ended with {code}"))
+}
+
+fn quoted(said: &str) -> String {
+    if said.is_empty() { String::new() } else { format!(" and said {said:?}") }
 }
 
 fn list(holders: &[Holder]) -> String {

@@ -6,20 +6,22 @@
 //! what open is looked up immediately before each such write, because the kernel would not refuse it
 //! (it blocks, or takes the device from the running VM).
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use divvy_core::step::{HostStep, Outcome};
 
 use crate::error::{HostError, Verb};
-use crate::scheme::sriov;
+use crate::paths;
+use crate::scheme::{self, Target, sriov};
 use crate::sysfs::Sysfs;
 use kernel::Kernel;
 
 pub(crate) mod kernel;
-mod partition;
+pub(crate) mod partition;
 
-/// How long each kind of access may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How long each kind of access may take, and where a vendor's program is.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// A read that can wait behind a write in the kernel.
     pub read: Duration,
@@ -33,6 +35,12 @@ pub struct Limits {
     pub settle: Duration,
     /// Between two looks while waiting.
     pub look_again: Duration,
+    /// A vendor's program.
+    pub program: Duration,
+    /// Between two tries of what a driver refuses while it is busy.
+    pub try_again: Duration,
+    /// NVIDIA's program that turns virtual functions on.
+    pub sriov_manage: Cow<'static, str>,
 }
 
 impl Default for Limits {
@@ -44,6 +52,9 @@ impl Default for Limits {
             reset: Duration::from_secs(70),
             settle: Duration::from_secs(30),
             look_again: Duration::from_millis(20),
+            program: Duration::from_secs(120),
+            try_again: Duration::from_secs(1),
+            sriov_manage: Cow::Borrowed(paths::SRIOV_MANAGE),
         }
     }
 }
@@ -52,20 +63,24 @@ impl Default for Limits {
 pub fn execute(sys: &dyn Sysfs, step: &HostStep, limits: &Limits) -> Result<Outcome, HostError> {
     let kernel = Kernel { sys, limits };
     match step {
-        HostStep::ReservePartitions { gpu, address } => {
+        HostStep::ReservePartitions { gpu, address, .. } => {
             kernel.refuse_another_gpu(Verb::Reserve, *address, gpu)?;
             sriov::reserve(&kernel, *address)
         }
-        HostStep::RemovePartitions { gpu, address, count } => {
+        HostStep::RemovePartitions { gpu, address, scheme, count } => {
             kernel.refuse_another_gpu(Verb::Remove, *address, gpu)?;
-            sriov::remove(&kernel, *address, *count)
+            scheme::of(*scheme).remove(&kernel, Target { id: gpu, address: *address }, *count)
         }
-        HostStep::CreatePartitions { gpu, address, count } => {
+        HostStep::CreatePartitions { gpu, address, scheme, count } => {
             kernel.refuse_another_gpu(Verb::Create, *address, gpu)?;
-            sriov::create(&kernel, *address, *count)
+            scheme::of(*scheme).create(&kernel, Target { id: gpu, address: *address }, *count)
         }
-        HostStep::PreparePartition { partition, address } => partition::prepare(&kernel, partition, *address),
-        HostStep::CleanPartition { partition, address } => partition::clean(&kernel, partition, *address),
+        HostStep::PreparePartition { partition, address, scheme } => {
+            scheme::of(*scheme).prepare(&kernel, partition, *address)
+        }
+        HostStep::CleanPartition { partition, address, scheme } => {
+            scheme::of(*scheme).clean(&kernel, partition, *address)
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! (`Documentation/driver-api/vfio.rst`, `sysfs-kernel-iommu_groups`). A group goes to one VM only, so a
 //! partition that shares its group cannot be given away alone. Who owns a group is not known here.
 
+use divvy_core::device::DeviceHandle;
 use divvy_core::pci_address::PciAddress;
 
 use crate::attribute::{AttributeError, link_name, optional, parse_decimal};
@@ -11,7 +12,15 @@ use crate::sysfs::Sysfs;
 
 /// The group of a device; None: the device is not behind an IOMMU.
 pub fn group(sys: &dyn Sysfs, address: PciAddress) -> Result<Option<u32>, AttributeError> {
-    let path = paths::iommu_group(address);
+    group_of(sys, address.into())
+}
+
+/// The same, of a mediated device too, which has a group of its own.
+pub fn group_of(sys: &dyn Sysfs, device: DeviceHandle) -> Result<Option<u32>, AttributeError> {
+    let path = match device {
+        DeviceHandle::Pci(address) => paths::iommu_group(address),
+        DeviceHandle::Mdev(uuid) => paths::mdev(uuid, "iommu_group"),
+    };
     let Some(name) = optional(link_name(sys, &path))? else { return Ok(None) };
     match parse_decimal(&name) {
         Some(group) => Ok(Some(group)),

@@ -11,6 +11,7 @@ pub mod sysfs;
 
 mod in_flight;
 mod open_groups;
+mod program;
 pub mod real;
 pub mod uevent;
 pub mod worker;

@@ -18,6 +18,7 @@ use crate::codes;
 use crate::identity::{self, SerialKey};
 use crate::paths;
 use crate::pci;
+use crate::scheme::nvidia_mig::Modes;
 use crate::sysfs::Sysfs;
 use crate::telemetry::{GpuTelemetry, Telemetry};
 use draft::Draft;
@@ -37,11 +38,13 @@ pub struct Settings {
     pub read_deadline: Duration,
     /// Vendor and device numbers of hardware that counts as a GPU whatever its class.
     pub also: BTreeSet<(u16, u16)>,
+    /// Vendor and device numbers of GPUs to be split by MIG, also when their mode is off after a boot.
+    pub mig: BTreeSet<(u16, u16)>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { read_deadline: Duration::from_secs(2), also: BTreeSet::new() }
+        Self { read_deadline: Duration::from_secs(2), also: BTreeSet::new(), mig: BTreeSet::new() }
     }
 }
 
@@ -84,6 +87,7 @@ pub struct Observer {
     settings: Settings,
     memory: Mutex<Memory>,
     vendor: Vendor,
+    modes: Modes,
 }
 
 /// What earlier looks of this boot saw. Addresses are good for one boot.
@@ -96,7 +100,13 @@ struct Memory {
 
 impl Observer {
     pub fn new(server: ServerId, settings: Settings) -> Self {
-        Self { server, settings, memory: Mutex::default(), vendor: Vendor::new(None) }
+        Self {
+            server,
+            settings,
+            memory: Mutex::default(),
+            vendor: Vendor::new(None),
+            modes: Modes::default(),
+        }
     }
 
     /// Asks a vendor's library for what the kernel does not tell.
@@ -118,7 +128,7 @@ impl Observer {
         let addresses = self.gpu_addresses(sys, &mut findings)?;
         let mut drafts: Vec<Draft> = addresses
             .into_iter()
-            .map(|address| draft::look(sys, address, self.settings.read_deadline))
+            .map(|address| draft::look(sys, address, &self.settings, &self.modes))
             .collect();
         let shared = self.remember(&boot_id, &mut drafts);
         self.add_facts(&mut drafts);

@@ -2,6 +2,7 @@
 //! have no leading slash. Sources: `Documentation/ABI/testing/sysfs-bus-pci`, `sysfs-devices-pci`,
 //! `sysfs-kernel-iommu_groups`, `Documentation/driver-api/vfio.rst`. What the files hold is not known here.
 
+use divvy_core::device::MdevUuid;
 use divvy_core::id::PartitionIndex;
 use divvy_core::pci_address::PciAddress;
 
@@ -42,6 +43,16 @@ pub const BOOT_ACTION_FILES: &[&str] = &["etc/sysfs.conf", "etc/rc.local"];
 pub const MDEVCTL: &str = "etc/mdevctl.d";
 
 pub const VFIO_PCI: &str = "vfio-pci";
+/// Makes virtual functions and does nothing else; NVIDIA's program borrows it.
+pub const PF_STUB: &str = "pci-pf-stub";
+pub const GIM: &str = "gim";
+/// What GIM's module keeps for its next start.
+pub const GIM_CONFIG: &str = "etc/gim_config";
+pub const SRIOV_MANAGE: &str = "/usr/lib/nvidia/sriov-manage";
+pub const NVIDIA_SMI: &str = "nvidia-smi";
+pub const MODPROBE: &str = "modprobe";
+
+const MDEVS: &str = "sys/bus/mdev/devices";
 
 /// The folder of a PCI device.
 pub fn device(address: PciAddress) -> String {
@@ -83,6 +94,11 @@ pub fn driver_override(address: PciAddress) -> String {
     attribute(address, "driver_override")
 }
 
+/// Where a driver takes a device by address.
+pub fn bind(driver: &str) -> String {
+    format!("{}/bind", pci_driver(driver))
+}
+
 pub fn unbind(address: PciAddress) -> String {
     attribute(address, "driver/unbind")
 }
@@ -111,6 +127,50 @@ pub fn group_members(group: u32) -> String {
 /// The folder of a PCI driver, there while the driver is loaded.
 pub fn pci_driver(name: &str) -> String {
     format!("sys/bus/pci/drivers/{name}")
+}
+
+/// NVIDIA's own VFIO: what a virtual function can be, and what it is.
+pub fn creatable_types(function: PciAddress) -> String {
+    attribute(function, "nvidia/creatable_vgpu_types")
+}
+
+pub fn current_type(function: PciAddress) -> String {
+    attribute(function, "nvidia/current_vgpu_type")
+}
+
+/// A folder for each mediated type that a device can make (`sysfs-bus-vfio-mdev`).
+pub fn mdev_types(address: PciAddress) -> String {
+    attribute(address, "mdev_supported_types")
+}
+
+/// A file, or the folder `devices`, of a mediated type.
+pub fn mdev_type(address: PciAddress, folder: &str, name: &str) -> String {
+    attribute(address, &format!("mdev_supported_types/{folder}/{name}"))
+}
+
+/// A file or link of a mediated device.
+pub fn mdev(uuid: MdevUuid, name: &str) -> String {
+    format!("{MDEVS}/{uuid}/{name}")
+}
+
+/// A mediated device itself.
+pub fn mdev_folder(uuid: MdevUuid) -> String {
+    format!("{MDEVS}/{uuid}")
+}
+
+/// Intel's xe: what each virtual function gets of its GPU.
+pub fn sriov_admin(address: PciAddress) -> String {
+    attribute(address, "sriov_admin")
+}
+
+/// The GPU's nodes for programs that draw.
+pub fn drm(address: PciAddress) -> String {
+    attribute(address, "drm")
+}
+
+/// Intel's i915 for servers: what each virtual function gets of its GPU.
+pub fn iov(address: PciAddress, node: &str) -> String {
+    attribute(address, &format!("drm/{node}/iov"))
 }
 
 pub fn module_version(module: &str) -> String {

@@ -10,17 +10,13 @@ use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::in_flight::InFlight;
 use crate::open_groups;
+use crate::program;
 use crate::sysfs::{Ran, Sysfs};
 use crate::worker::Worker;
-
-/// How often a program that runs is looked at.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The kernel's tree under a root folder: `/` for the kernel that this runs on.
 #[derive(Debug, Clone)]
@@ -123,37 +119,8 @@ impl Sysfs for RealSysfs {
     }
 
     fn run(&self, program: &str, args: &[&str], deadline: Duration) -> io::Result<Ran> {
-        let limit = Instant::now() + deadline;
-        let mut command = Command::new(program);
-        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn()?;
-        let (stdout, stderr) = (drain(child.stdout.take()), drain(child.stderr.take()));
-        let code = loop {
-            match child.try_wait()? {
-                Some(status) => break status.code(),
-                None if Instant::now() >= limit => {
-                    child.kill()?;
-                    child.wait()?;
-                    return Err(io::ErrorKind::TimedOut.into());
-                }
-                None => thread::sleep(LOOK_AGAIN),
-            }
-        };
-        let all = |reader: JoinHandle<Vec<u8>>| reader.join().unwrap_or_default();
-        Ok(Ran { code, stdout: all(stdout), stderr: all(stderr) })
+        program::run(&program::find(&self.root, program)?, args, deadline)
     }
-}
-
-/// Reads what a program says while it runs, so that it never waits for a reader.
-fn drain(from: Option<impl io::Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
-    thread::spawn(move || {
-        let mut said = Vec::new();
-        if let Some(mut from) = from {
-            // What was said before an error counts too.
-            let _ = from.read_to_end(&mut said);
-        }
-        said
-    })
 }
 
 /// A driver may act, and fail, only when the file is closed.

@@ -1,7 +1,7 @@
 //! For the tests of this crate: a folder that looks like a kernel's tree, and a kernel that reacts to
 //! writes just enough to take steps on. A believable server is the simulator's, not this one's.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
@@ -17,7 +17,9 @@ use crate::paths;
 use crate::real::RealSysfs;
 use crate::sysfs::{Ran, Sysfs};
 
-pub mod recorded;
+pub mod gim;
+pub mod nvidia;
+pub mod steps;
 
 pub const BOOT: &str = "0f2e9d1c-7a55-4b1e-9c39-5f1f6a3b2c10";
 pub const FIRST_SERIAL: u64 = 0x48b0_2d0a_41c7_0001;
@@ -226,18 +228,51 @@ pub struct Faults {
     pub reset_kills: bool,
     pub reset_removes: bool,
     pub removal_leaves_one: bool,
+    /// Fails so often, then not any more.
+    pub fails_first: Mutex<BTreeMap<&'static str, (Errno, u32)>>,
+    /// What vendors' programs do, one run after the other; after that they work.
+    pub programs: Mutex<VecDeque<Program>>,
+}
+
+/// What a vendor's program does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    Works,
+    /// Another program holds the GPU.
+    Busy,
+    /// Ends well and has done nothing.
+    Lies,
+    /// Leaves the GPU on the stub, with its functions.
+    DiesHalfWay,
+    /// Ends with 1.
+    Fails,
+    /// Is not there.
+    Missing,
+    Hangs,
 }
 
 /// A kernel that reacts, on a tree.
 pub struct Reacting {
     pub tree: Tree,
     pub faults: Faults,
+    pub nvidia: Option<nvidia::Nvidia>,
     writes: Mutex<Vec<String>>,
 }
 
 impl Reacting {
     pub fn on(tree: Tree) -> Self {
-        Self { tree, faults: Faults::default(), writes: Mutex::default() }
+        Self { tree, faults: Faults::default(), nvidia: None, writes: Mutex::default() }
+    }
+
+    fn note(&self, what: String) {
+        self.writes.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+    }
+
+    fn fails_now(&self, path: &str) -> Option<Errno> {
+        let mut first = self.faults.fails_first.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, (errno, left)) = first.iter_mut().find(|(name, _)| path.ends_with(**name))?;
+        *left = left.checked_sub(1)?;
+        Some(*errno)
     }
 
     /// What was written so far: the last two parts of each path, and the value.
@@ -265,12 +300,29 @@ impl Reacting {
                 self.tree.remove(&paths::driver(address));
                 Ok(())
             }
+            (Some("bind"), _) => {
+                let driver = path.rsplit('/').nth(1).expect("a driver's folder");
+                self.tree.driver(value.parse().expect("an address"), driver);
+                Ok(())
+            }
+            (Some("current_vgpu_type" | "create" | "remove"), _) if self.nvidia.is_some() => {
+                if Self::is_one(&self.faults.forgets, path) {
+                    return Ok(());
+                }
+                self.nvidia.as_ref().expect("just looked").write(&self.tree, path, value)
+            }
             (Some("reset"), Some(address)) => {
                 if self.faults.reset_kills {
                     self.tree.bytes(&paths::config(address), &[0xff; 4096]);
                 }
                 if self.faults.reset_removes {
                     self.tree.remove(&paths::device(address));
+                }
+                Ok(())
+            }
+            (Some("accelerator_partition_profile"), _) => {
+                if !Self::is_one(&self.faults.forgets, path) {
+                    gim::write(&self.tree, path, value);
                 }
                 Ok(())
             }
@@ -308,7 +360,10 @@ impl Sysfs for Reacting {
     fn write(&self, path: &str, value: &str) -> io::Result<()> {
         let parts: Vec<&str> = path.rsplit('/').take(2).collect();
         let short = format!("{}/{} = {value}", parts[1], parts[0]);
-        self.writes.lock().unwrap_or_else(PoisonError::into_inner).push(short);
+        self.note(short);
+        if let Some(errno) = self.fails_now(path) {
+            return Err(errno.into());
+        }
         if let Some((_, errno)) = self.faults.fails.iter().find(|(name, _)| path.ends_with(**name)) {
             return Err((*errno).into());
         }
@@ -349,7 +404,29 @@ impl Sysfs for Reacting {
         self.read(path)
     }
 
-    fn run(&self, _program: &str, _args: &[&str], _deadline: Duration) -> io::Result<Ran> {
-        Err(io::ErrorKind::NotFound.into())
+    fn run(&self, program: &str, args: &[&str], _deadline: Duration) -> io::Result<Ran> {
+        let name = program.rsplit('/').next().unwrap_or(program);
+        if args.iter().any(|arg| arg.starts_with("--query")) {
+            let text = self.nvidia.as_ref().map_or("[N/A]\n", nvidia::Nvidia::mode);
+            return Ok(Ran { code: Some(0), stdout: text.into(), stderr: Vec::new() });
+        }
+        self.note(format!("{name} {}", args.join(" ")));
+        let does = self.faults.programs.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let said = |code, text: &str| Ran { code: Some(code), stdout: text.into(), stderr: Vec::new() };
+        match does.unwrap_or(Program::Works) {
+            Program::Missing => Err(io::ErrorKind::NotFound.into()),
+            Program::Hangs => Err(io::ErrorKind::TimedOut.into()),
+            Program::Busy => Ok(said(1, "Cannot obtain unbindLock for 0000:41:00.0")),
+            Program::Lies => Ok(said(0, "Enabling VFs on 0000:41:00.0")),
+            Program::Fails => Ok(said(1, "No such device")),
+            _ if name == "modprobe" => {
+                gim::modprobe(&self.tree, args);
+                Ok(said(0, ""))
+            }
+            does => {
+                let vendor = self.nvidia.as_ref().expect("a vendor whose program it is");
+                Ok(said(0, &vendor.run(&self.tree, does, name, args)))
+            }
+        }
     }
 }

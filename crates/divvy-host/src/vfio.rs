@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 
+use divvy_core::device::DeviceHandle;
 use divvy_core::id::PartitionIndex;
 use divvy_core::pci_address::PciAddress;
 
@@ -56,7 +57,7 @@ pub fn partitions(
 /// A device that processes have open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    pub address: PciAddress,
+    pub device: DeviceHandle,
     pub group: u32,
     pub pids: Vec<u32>,
 }
@@ -64,7 +65,7 @@ pub struct Holder {
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pids: Vec<String> = self.pids.iter().map(u32::to_string).collect();
-        write!(f, "{} (process {})", self.address, pids.join(", "))
+        write!(f, "{} (process {})", self.device, pids.join(", "))
     }
 }
 
@@ -78,16 +79,16 @@ pub enum OpenUnknown {
 }
 
 /// Which of these devices are open now. Looks at every process, so it is asked once for many devices.
-pub fn open(sys: &dyn Sysfs, addresses: &[PciAddress]) -> Result<Vec<Holder>, OpenUnknown> {
-    if addresses.is_empty() {
+pub fn open(sys: &dyn Sysfs, devices: &[DeviceHandle]) -> Result<Vec<Holder>, OpenUnknown> {
+    if devices.is_empty() {
         return Ok(Vec::new());
     }
     let open = sys.open_vfio_groups().map_err(OpenUnknown::Processes)?;
     let mut holders = Vec::new();
-    for address in addresses {
-        let Some(group) = iommu::group(sys, *address).map_err(OpenUnknown::Group)? else { continue };
+    for device in devices {
+        let Some(group) = iommu::group_of(sys, *device).map_err(OpenUnknown::Group)? else { continue };
         if let Some(pids) = open.get(&group) {
-            holders.push(Holder { address: *address, group, pids: pids.clone() });
+            holders.push(Holder { device: *device, group, pids: pids.clone() });
         }
     }
     Ok(holders)

@@ -62,13 +62,18 @@ pub enum PartsError {
 }
 
 fn limits(settings: &Settings) -> Limits {
-    Limits { count_write: settings.write_deadline, ..Limits::default() }
+    let sriov_manage = settings.sriov_manage.clone().into();
+    Limits { count_write: settings.write_deadline, sriov_manage, ..Limits::default() }
 }
 
 fn observer(server: &ServerId, settings: &Settings) -> Observer {
     Observer::new(
         server.clone(),
-        ObserverSettings { also: settings.more_gpus.clone(), ..ObserverSettings::default() },
+        ObserverSettings {
+            also: settings.more_gpus.clone(),
+            mig: settings.mig_gpus.clone(),
+            ..ObserverSettings::default()
+        },
     )
 }
 

@@ -6,6 +6,8 @@
 //! server_name = "edge-1"                 # default: the host name
 //! libvirt_uri = "qemu:///system"
 //! more_gpus = ["8086:10c9"]              # vendor:device of hardware that counts as a GPU whatever its class
+//! mig_gpus = ["10de:2331"]               # vendor:device of NVIDIA's GPUs to be split by MIG
+//! sriov_manage = "/usr/lib/nvidia/sriov-manage"
 //! write_deadline_seconds = 60            # for changing a partition count
 //! socket_group = "divvy"                 # who besides root may use the socket and sign in; default: nobody
 //! listen = "0.0.0.0:7480"                # where to answer over TCP; default: nowhere
@@ -35,6 +37,9 @@ pub struct Settings {
     pub server_name: Option<ServerId>,
     pub libvirt_uri: String,
     pub more_gpus: BTreeSet<(u16, u16)>,
+    pub mig_gpus: BTreeSet<(u16, u16)>,
+    /// NVIDIA's program that turns the functions of a GPU on, as an absolute path.
+    pub sriov_manage: String,
     pub write_deadline: Duration,
     pub socket_group: Option<String>,
     pub listen: Option<SocketAddr>,
@@ -49,8 +54,10 @@ pub enum SettingsError {
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("the settings file {} is not as it should be", path.display())]
     Malformed { path: PathBuf, source: Box<toml::de::Error> },
-    #[error("the settings file {} has more_gpus {text:?}, which is not vendor:device in hex, like \"8086:10c9\"", path.display())]
-    MoreGpus { path: PathBuf, text: String },
+    #[error("the settings file {} has {setting} {text:?}, which is not vendor:device in hex, like \"8086:10c9\"", path.display())]
+    Numbers { path: PathBuf, setting: &'static str, text: String },
+    #[error("the settings file {} has sriov_manage {text:?}, which is no absolute path", path.display())]
+    SriovManage { path: PathBuf, text: String },
     #[error("the settings file {} has write_deadline_seconds {seconds}; it has to be 5 to 3600", path.display())]
     WriteDeadline { path: PathBuf, seconds: u64 },
     #[error("the settings file {} has the name {name:?}, which is neither a name nor an address of a server", path.display())]
@@ -63,6 +70,8 @@ struct File {
     server_name: Option<ServerId>,
     libvirt_uri: String,
     more_gpus: Vec<String>,
+    mig_gpus: Vec<String>,
+    sriov_manage: String,
     write_deadline_seconds: u64,
     socket_group: Option<String>,
     listen: Option<SocketAddr>,
@@ -84,6 +93,8 @@ impl Default for File {
             server_name: None,
             libvirt_uri: "qemu:///system".to_owned(),
             more_gpus: Vec::new(),
+            mig_gpus: Vec::new(),
+            sriov_manage: divvy_host::paths::SRIOV_MANAGE.to_owned(),
             write_deadline_seconds: 60,
             socket_group: None,
             listen: None,
@@ -109,10 +120,8 @@ pub fn read(named: Option<&Path>) -> Result<Settings, SettingsError> {
 pub fn parse(path: &Path, text: &str) -> Result<Settings, SettingsError> {
     let file: File = toml::from_str(text)
         .map_err(|source| SettingsError::Malformed { path: path.to_owned(), source: Box::new(source) })?;
-    let mut more_gpus = BTreeSet::new();
-    for text in file.more_gpus {
-        let pair = vendor_and_device(&text);
-        more_gpus.insert(pair.ok_or_else(|| SettingsError::MoreGpus { path: path.to_owned(), text })?);
+    if !file.sriov_manage.starts_with('/') {
+        return Err(SettingsError::SriovManage { path: path.to_owned(), text: file.sriov_manage });
     }
     let seconds = file.write_deadline_seconds;
     if !(5..=3600).contains(&seconds) {
@@ -124,7 +133,9 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, SettingsError> {
     Ok(Settings {
         server_name: file.server_name,
         libvirt_uri: file.libvirt_uri,
-        more_gpus,
+        more_gpus: numbers(path, "more_gpus", file.more_gpus)?,
+        mig_gpus: numbers(path, "mig_gpus", file.mig_gpus)?,
+        sriov_manage: file.sriov_manage,
         write_deadline: Duration::from_secs(seconds),
         socket_group: file.socket_group,
         listen: file.listen,
@@ -138,6 +149,15 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, SettingsError> {
 pub fn is_name(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':');
     (1..=253).contains(&text.len()) && text.bytes().all(is_plain)
+}
+
+fn numbers(
+    path: &Path,
+    setting: &'static str,
+    texts: Vec<String>,
+) -> Result<BTreeSet<(u16, u16)>, SettingsError> {
+    let wrong = |text: String| SettingsError::Numbers { path: path.to_owned(), setting, text };
+    texts.into_iter().map(|text| vendor_and_device(&text).ok_or_else(|| wrong(text))).collect()
 }
 
 fn vendor_and_device(text: &str) -> Option<(u16, u16)> {
@@ -178,6 +198,8 @@ mod tests {
             ("server_name = 'a b'", "a b"),
             ("more_gpus = ['8086']", "8086"),
             ("more_gpus = ['+086:10c9']", "+086"),
+            ("mig_gpus = ['10de']", "mig_gpus"),
+            ("sriov_manage = 'sriov-manage'", "absolute path"),
             ("write_deadline_seconds = 1", "write_deadline_seconds 1"),
             ("write_deadline_seconds = 'x'", "write_deadline_seconds"),
             ("server_name = ", "server_name"),

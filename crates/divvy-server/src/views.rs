@@ -106,7 +106,7 @@ fn partition_view(
         gpu: gpu.id.to_string(),
         server: observed.server.to_string(),
         index: partition.index.0,
-        memory_bytes: partition_memory(gpu),
+        memory_bytes: partition.memory_bytes.or_else(|| partition_memory(gpu)),
         state: state_word(status.state),
         vm: status.vm.map(|vm| vm.to_string()),
         vm_name,

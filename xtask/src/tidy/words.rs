@@ -41,6 +41,8 @@ const NODE: &[&str] = &[
     "xtask/src/rig",
     "xtask/src/console.rs",
 ];
+/// Names of vendors' files, and what their programs print.
+const SCHEMES: &[&str] = &["crates/divvy-host/src/scheme/", "crates/divvy-host/src/testing/"];
 /// A device is a PCI device in a VM's definition: the seams of core name it, the server carries it from
 /// one to the other. What people and programs read says GPU and partition.
 const DEVICE: &[&str] = &[
@@ -93,6 +95,7 @@ const WORDS: &[Banned] = &[
     Banned {
         before: &["bus"],
         after: &["network"],
+        owners: SCHEMES,
         ..banned(&["card", "cards", "adapter", "adapters"], "GPU")
     },
     Banned { owners: DEVICE, ..banned(&["device", "devices"], "GPU or partition") },

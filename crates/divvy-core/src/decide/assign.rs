@@ -175,7 +175,10 @@ fn free_partitions<'o>(
     let is_spoiled = |partition: &ObservedPartition| {
         spoiled.contains(&&Subject::Partition(PartitionId::new(&gpu.id, partition.index)))
     };
-    let free = gpu.partitions.iter().filter(|one| partitions.is_free(gpu, one) && !is_spoiled(one));
+    // Another hand can have made some with gaps; what lies beyond the count is not Divvy's to keep.
+    let counts = |one: &ObservedPartition| gpu.partition_count.is_some_and(|count| one.index.0 < count);
+    let fits = |one: &&ObservedPartition| counts(one) && partitions.is_free(gpu, one) && !is_spoiled(one);
+    let free = gpu.partitions.iter().filter(fits);
     let mut free: Vec<&ObservedPartition> = free.collect();
     free.sort_by_key(|partition| partition.index);
     if free.is_empty() {

@@ -1,13 +1,14 @@
 //! Partition counts. The kernel goes from one number to another only through zero, and takes partitions
-//! away under running VMs without a word; so nothing is planned while one is open.
+//! away under running VMs without a word; so nothing is planned while one is open, unless those that are
+//! there stay and only the missing ones are made.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 
 use super::Plan;
 use crate::desired::{DesiredServer, PartitionSetting};
 use crate::finding::Subject;
-use crate::gpu::PartitionCount;
+use crate::gpu::{PartitionCount, Scheme};
 use crate::id::GpuId;
 use crate::observed::{GpuHealth, Observed, ObservedGpu};
 use crate::rules::whole_or_partitions;
@@ -16,38 +17,65 @@ use crate::step::{HostStep, Step};
 pub fn plan_counts(desired: &DesiredServer, observed: &Observed, plan: &mut Plan) {
     for (id, setting) in &desired.settings {
         match steps_needed(observed, id, *setting) {
-            Needed::Nothing => {}
-            Needed::Change(gpu, has) => change_count(gpu, has, *setting, plan),
-            Needed::Blocked(why) => plan.wait(Subject::Gpu(id.clone()), why),
+            Ok(None) => {}
+            Ok(Some(change)) => change.plan(plan),
+            Err(why) => plan.wait(Subject::Gpu(id.clone()), why),
         }
     }
 }
 
-enum Needed<'o> {
-    Nothing,
-    Change(&'o ObservedGpu, u16),
-    Blocked(String),
+/// From so many partitions to so many.
+struct Change<'o> {
+    gpu: &'o ObservedGpu,
+    scheme: Scheme,
+    has: u16,
+    wanted: Option<PartitionCount>,
 }
 
-fn steps_needed<'o>(observed: &'o Observed, id: &GpuId, setting: PartitionSetting) -> Needed<'o> {
-    let Some(gpu) = observed.gpu(id) else {
-        return Needed::Blocked("the GPU is not in the server".to_string());
-    };
+/// None: it is as it was asked for. An error says what has to be waited for.
+fn steps_needed<'o>(
+    observed: &'o Observed,
+    id: &GpuId,
+    setting: PartitionSetting,
+) -> Result<Option<Change<'o>>, String> {
+    let gpu = observed.gpu(id).ok_or("the GPU is not in the server")?;
     if let GpuHealth::Unknown { reason } = &gpu.health {
-        return Needed::Blocked(reason.clone());
+        return Err(reason.clone());
     }
-    let Some(has) = gpu.partition_count else {
-        return Needed::Blocked("its partition count cannot be read".to_string());
-    };
+    let has = gpu.partition_count.ok_or("its partition count cannot be read")?;
     if has == setting.as_number() {
-        return Needed::Nothing;
+        return Ok(None);
     }
     if let Some(by) = whole_or_partitions::used_whole_by(observed, gpu) {
-        return Needed::Blocked(format!("the GPU is used whole by {by}"));
+        return Err(format!("the GPU is used whole by {by}"));
     }
-    match in_use(observed, gpu) {
-        Some(who) => Needed::Blocked(who),
-        None => Needed::Change(gpu, has),
+    let scheme = gpu.scheme.ok_or("its driver makes no partitions now")?;
+    let change = Change { gpu, scheme, has, wanted: PartitionCount::new(setting.as_number()) };
+    match in_use(observed, gpu).filter(|_| !change.only_adds()) {
+        Some(who) => Err(who),
+        None => Ok(Some(change)),
+    }
+}
+
+impl Change<'_> {
+    /// Those that are there have the right size already, so that they can stay, and stay in use.
+    fn only_adds(&self) -> bool {
+        self.wanted.is_some_and(|wanted| self.has < wanted.get() && self.gpu.sized_for == Some(wanted))
+    }
+
+    fn plan(&self, plan: &mut Plan) {
+        let mut step = |step: HostStep| plan.steps.push(Step::Host(step));
+        let (gpu, address, scheme) = (self.gpu.id.clone(), self.gpu.address, self.scheme);
+        if self.wanted.is_some() && self.gpu.autoprobe && scheme.keeps_drivers_off() {
+            step(HostStep::ReservePartitions { gpu: gpu.clone(), address, scheme });
+        }
+        let directly = self.only_adds() || (self.wanted.is_some() && !scheme.goes_through_zero());
+        if self.has > 0 && !directly {
+            step(HostStep::RemovePartitions { gpu: gpu.clone(), address, scheme, count: self.has });
+        }
+        if let Some(count) = self.wanted {
+            step(HostStep::CreatePartitions { gpu, address, scheme, count });
+        }
     }
 }
 
@@ -63,19 +91,4 @@ fn in_use(observed: &Observed, gpu: &ObservedGpu) -> Option<String> {
             None => None,
         }
     })
-}
-
-fn change_count(gpu: &ObservedGpu, has: u16, setting: PartitionSetting, plan: &mut Plan) {
-    let mut step = |step: HostStep| plan.steps.push(Step::Host(step));
-    let (id, address) = (&gpu.id, gpu.address);
-    let wanted: Option<PartitionCount> = PartitionCount::new(setting.as_number());
-    if wanted.is_some() && gpu.autoprobe {
-        step(HostStep::ReservePartitions { gpu: id.clone(), address });
-    }
-    if has > 0 {
-        step(HostStep::RemovePartitions { gpu: id.clone(), address, count: has });
-    }
-    if let Some(count) = wanted {
-        step(HostStep::CreatePartitions { gpu: id.clone(), address, count });
-    }
 }

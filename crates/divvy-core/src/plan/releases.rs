@@ -23,7 +23,8 @@ pub fn plan_releases(desired: &DesiredServer, observed: &Observed, plan: &mut Pl
 fn release(observed: &Observed, id: &PartitionId, vm: &VmId, plan: &mut Plan) {
     let subject = Subject::Partition(id.clone());
     let gpu = observed.gpu(&id.gpu).filter(|gpu| gpu.is_healthy());
-    let Some(partition) = gpu.and_then(|gpu| gpu.partition(id.index)) else {
+    let found = gpu.and_then(|gpu| Some((gpu.scheme?, gpu.partition(id.index)?)));
+    let Some((scheme, partition)) = found else {
         return plan.wait(subject, "the partition is not there now".to_string());
     };
     if !observed.hypervisor_is_connected() {
@@ -38,8 +39,8 @@ fn release(observed: &Observed, id: &PartitionId, vm: &VmId, plan: &mut Plan) {
     if partition.open {
         return plan.wait(subject, "a process still has it open".to_string());
     }
-    plan.steps
-        .push(Step::Host(HostStep::CleanPartition { partition: id.clone(), address: partition.address }));
+    let (partition, address) = (id.clone(), partition.address);
+    plan.steps.push(Step::Host(HostStep::CleanPartition { partition, address, scheme }));
 }
 
 /// Takes the device out of the VM that gave it up; answers whether it was still in.

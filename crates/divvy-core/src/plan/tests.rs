@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use super::*;
 use crate::desired::PartitionSetting;
 use crate::device::MdevUuid;
+use crate::gpu::{PartitionCount, Scheme};
 use crate::id::{PartitionId, PartitionIndex};
 use crate::observed::{GpuHealth, HypervisorHealth};
 use crate::step::{HostStep, VmStep};
@@ -74,6 +75,82 @@ fn no_count_step_is_planned_while_a_partition_is_in_use_or_the_gpu_is_unknown() 
         let plan = planned(&world);
         assert_eq!((plan.steps.len(), plan.waiting.len()), (0, 1), "{plan:?}");
     }
+}
+
+#[test]
+fn missing_partitions_of_the_right_size_are_made_while_the_others_are_in_use() {
+    let mut world = World::one_a2(4);
+    world.gpu_mut().scheme = Some(Scheme::NvidiaVfio);
+    world.gpu_mut().partitions.remove(1);
+    world.gpu_mut().partition_count = Some(3);
+    world.gpu_mut().partitions[0].open = true;
+    let waits = planned(&world);
+    assert_eq!((waits.steps.len(), waits.waiting.len()), (0, 1), "{waits:?}");
+    world.gpu_mut().sized_for = PartitionCount::new(4);
+    assert_eq!(kinds(&planned(&world)), ["create"]);
+}
+
+#[test]
+fn partitions_of_another_size_go_before_the_new_ones_come() {
+    let mut world = World::one_a2(2);
+    world.gpu_mut().scheme = Some(Scheme::NvidiaVfio);
+    world.gpu_mut().sized_for = PartitionCount::new(2);
+    wants(&mut world, 4);
+    assert_eq!(kinds(&planned(&world)), ["remove", "create"]);
+}
+
+#[test]
+fn after_a_new_start_of_its_driver_a_gpu_gets_all_of_its_partitions_again() {
+    let mut world = World::one_a2(0);
+    world.gpu_mut().scheme = Some(Scheme::NvidiaVfio);
+    world.gpu_mut().autoprobe = true;
+    wants(&mut world, 4);
+    assert_eq!(kinds(&planned(&world)), ["create"], "NVIDIA's driver has to get its functions");
+}
+
+#[test]
+fn gim_goes_from_one_count_to_another_directly_and_only_off_through_none() {
+    let mut world = World::one_a2(4);
+    world.gpu_mut().scheme = Some(Scheme::AmdGim);
+    wants(&mut world, 8);
+    assert_eq!(kinds(&planned(&world)), ["create"]);
+    wants(&mut world, 0);
+    assert_eq!(kinds(&planned(&world)), ["remove"]);
+}
+
+#[test]
+fn a_gpu_without_a_scheme_waits_for_its_driver() {
+    let mut world = World::one_a2(0);
+    world.gpu_mut().scheme = None;
+    wants(&mut world, 4);
+    let plan = planned(&world);
+    assert_eq!((plan.steps.len(), plan.waiting.len()), (0, 1), "{plan:?}");
+}
+
+#[test]
+fn what_is_prepared_is_what_the_scheme_hands_to_a_vm() {
+    let uuid = MdevUuid::of(&PartitionId::new(&gpu_id("gpu-1"), PartitionIndex(0)));
+    let table: &[(Scheme, Option<&str>, Option<&str>, bool)] = &[
+        (Scheme::Sriov, Some("vfio-pci"), Some("vfio-pci"), true),
+        (Scheme::IntelXe, Some("vfio-pci"), None, false),
+        (Scheme::AmdGim, None, Some("vfio-pci"), false),
+        (Scheme::NvidiaVfio, Some("nvidia"), None, true),
+        (Scheme::NvidiaMig, Some("nvidia"), Some("nvidia"), true),
+        (Scheme::NvidiaVfio, Some("nvidia"), Some("vfio-pci"), false),
+        (Scheme::NvidiaVfio, Some("vfio-pci"), Some("vfio-pci"), false),
+        (Scheme::NvidiaMdev, Some("nvidia"), None, false),
+    ];
+    for (scheme, driver, kept_for, prepared) in table {
+        let mut world = World::one_a2(1);
+        world.gpu_mut().scheme = Some(*scheme);
+        world.gpu_mut().partitions[0].driver = driver.map(Into::into);
+        world.gpu_mut().partitions[0].driver_override = kept_for.map(Into::into);
+        assert_eq!(is_prepared(world.gpu(), &world.gpu().partitions[0]), *prepared, "{scheme} {driver:?}");
+    }
+    let mut world = World::one_a2(1);
+    world.gpu_mut().scheme = Some(Scheme::NvidiaMdev);
+    world.gpu_mut().partitions[0].device = uuid.into();
+    assert!(is_prepared(world.gpu(), &world.gpu().partitions[0]));
 }
 
 #[test]

@@ -10,8 +10,9 @@ use crate::assignment::Assignment;
 use crate::desired::DesiredServer;
 use crate::device::DeviceHandle;
 use crate::finding::Subject;
+use crate::gpu::{Carrier, Scheme};
 use crate::id::PartitionId;
-use crate::observed::{Observed, ObservedPartition};
+use crate::observed::{Observed, ObservedGpu, ObservedPartition};
 use crate::rules::vm_settings;
 use crate::rules::whole_or_partitions::VFIO_DRIVER;
 use crate::step::{DeviceScope, HostStep, Step, VmStep};
@@ -26,7 +27,7 @@ pub fn plan_assignments(desired: &DesiredServer, observed: &Observed, plan: &mut
     for assignment in desired.assignments.values() {
         match partition_of(desired, observed, assignment) {
             Err(why) => plan.wait(Subject::Vm(assignment.vm.clone()), why),
-            Ok(partition) => give(observed, assignment, partition, &stale, plan),
+            Ok((gpu, partition)) => give(observed, assignment, (gpu, partition), &stale, plan),
         }
     }
 }
@@ -36,7 +37,7 @@ fn partition_of<'o>(
     desired: &DesiredServer,
     observed: &'o Observed,
     assignment: &Assignment,
-) -> Result<&'o ObservedPartition, String> {
+) -> Result<(&'o ObservedGpu, &'o ObservedPartition), String> {
     let id = &assignment.partition;
     let gpu = observed.gpu(&id.gpu).ok_or_else(|| format!("GPU {} is not in the server", id.gpu))?;
     if !gpu.is_healthy() {
@@ -46,13 +47,14 @@ fn partition_of<'o>(
     if asked.is_some() && asked != gpu.partition_count {
         return Err(format!("GPU {} does not have its partitions yet", id.gpu));
     }
-    gpu.partition(id.index).ok_or_else(|| format!("partition {id} is not there"))
+    let partition = gpu.partition(id.index).ok_or_else(|| format!("partition {id} is not there"))?;
+    Ok((gpu, partition))
 }
 
 fn give(
     observed: &Observed,
     assignment: &Assignment,
-    partition: &ObservedPartition,
+    (gpu, partition): (&ObservedGpu, &ObservedPartition),
     stale: &[Stale<'_>],
     plan: &mut Plan,
 ) {
@@ -73,9 +75,12 @@ fn give(
             format!("partition {} is in VM {}, not by Divvy", assignment.partition, other.name),
         );
     }
-    if !partition.open && !is_prepared(partition) {
+    if !partition.open && !is_prepared(gpu, partition) {
+        let Some(scheme) = gpu.scheme else {
+            return plan.wait(subject, format!("GPU {} has no driver that makes partitions now", gpu.id));
+        };
         let partition = assignment.partition.clone();
-        plan.steps.push(Step::Host(HostStep::PreparePartition { partition, address }));
+        plan.steps.push(Step::Host(HostStep::PreparePartition { partition, address, scheme }));
     }
     if !observed.hypervisor_is_connected() {
         return plan.wait(subject, "the server's VMs cannot be seen now".to_string());
@@ -86,10 +91,14 @@ fn give(
     }
 }
 
-/// The driver that hands it to a VM has it, and will have it again after a probe.
-pub fn is_prepared(partition: &ObservedPartition) -> bool {
-    partition.driver.as_deref() == Some(VFIO_DRIVER)
-        && partition.driver_override.as_deref() == Some(VFIO_DRIVER)
+/// What hands it to a VM has it, and will have it again after a probe.
+pub fn is_prepared(gpu: &ObservedGpu, partition: &ObservedPartition) -> bool {
+    let (driver, kept_for) = (partition.driver.as_deref(), partition.driver_override.as_deref());
+    match gpu.scheme.map_or(Carrier::Vfio, Scheme::carrier) {
+        Carrier::Vfio => driver == Some(VFIO_DRIVER) && kept_for == Some(VFIO_DRIVER),
+        Carrier::Vendor(vendors) => driver == Some(vendors) && kept_for.is_none_or(|name| name == vendors),
+        Carrier::Mediated => matches!(partition.device, DeviceHandle::Mdev(_)),
+    }
 }
 
 fn give_to_vm(vm: &ObservedVm, assignment: &Assignment, device: DeviceHandle, plan: &mut Plan) {

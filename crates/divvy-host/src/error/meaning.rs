@@ -34,7 +34,8 @@ pub fn meaning(verb: Verb, cause: &io::Error) -> Option<Meaning> {
         Verb::Prepare => preparing(errno),
         Verb::Reset => resetting(errno),
         Verb::Release => releasing(errno),
-        Verb::Look | Verb::Reserve | Verb::Override => None,
+        Verb::Size | Verb::Renew => sizing(errno),
+        Verb::Look | Verb::Reserve | Verb::Enable | Verb::Override => None,
     }
     .or_else(|| anything(errno))
 }
@@ -72,6 +73,23 @@ fn creating(errno: Errno) -> Option<Meaning> {
         ),
         Errno::EPERM => {
             means("the driver refuses while its partitions are in use", "shut down the VMs that use the GPU")
+        }
+        _ => None,
+    }
+}
+
+// NVIDIA's driver for virtualization.
+fn sizing(errno: Errno) -> Option<Meaning> {
+    match errno {
+        Errno::EIO | Errno::ENOSPC => means(
+            "the driver has no room for another partition of this size on the GPU",
+            "the server's kernel log says more (dmesg); if another program makes partitions of this GPU, stop it",
+        ),
+        Errno::EPERM | Errno::EBUSY => {
+            means("the driver says that the partition is in use", "shut down the VM that uses it")
+        }
+        Errno::EEXIST => {
+            means("there is a mediated device of this name already", "nothing, Divvy looks again")
         }
         _ => None,
     }

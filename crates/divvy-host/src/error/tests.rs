@@ -79,8 +79,7 @@ fn too_few_partitions_says_how_many_came() {
 
 #[test]
 fn an_open_partition_is_named_with_its_processes() {
-    let holder =
-        Holder { address: "0000:41:00.4".parse().expect("an address"), group: 6, pids: vec![41, 42] };
+    let holder = Holder { device: "0000:41:00.4".parse().expect("an address"), group: 6, pids: vec![41, 42] };
     let error = HostError::PartitionOpen { verb: Verb::Remove, holders: vec![holder] };
     assert!(error.to_string().ends_with("in use: 0000:41:00.4 (process 41, 42)"), "{error}");
 }

@@ -4,16 +4,43 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use divvy_core::device::DeviceHandle;
 use divvy_core::id::{GpuId, PartitionIndex};
 use divvy_core::pci_address::PciAddress;
+use nix::errno::Errno;
 
 use super::Limits;
-use crate::attribute::AttributeError;
+use crate::attribute::{self, AttributeError};
 use crate::error::{HostError, Verb};
 use crate::identity;
 use crate::scheme::sriov;
-use crate::sysfs::Sysfs;
+use crate::sysfs::{Ran, Sysfs};
 use crate::vfio;
+
+/// How often a busy driver is asked.
+const PATIENT_TRIES: u32 = 10;
+/// What is repeated of what a program said, in characters.
+const SAID_CHARS: usize = 300;
+
+/// What a program said, in one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    pub code: Option<i32>,
+    pub text: String,
+}
+
+impl Said {
+    fn of(ran: &Ran) -> Self {
+        let both = [&ran.stdout[..], &ran.stderr[..]].map(String::from_utf8_lossy);
+        let words: Vec<&str> = both.iter().flat_map(|text| text.split_whitespace()).collect();
+        Self { code: ran.code, text: words.join(" ").chars().take(SAID_CHARS).collect() }
+    }
+}
+
+fn is_busy(cause: &std::io::Error) -> bool {
+    let errno = cause.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EPERM | Errno::EBUSY))
+}
 
 pub struct Kernel<'a> {
     pub sys: &'a dyn Sysfs,
@@ -41,7 +68,7 @@ impl Kernel<'_> {
     /// One write. Any of them can wait for a lock that a hanging one holds, so all have a deadline.
     pub fn write(&self, verb: Verb, path: &str, value: &str) -> Result<(), HostError> {
         let deadline = match verb {
-            Verb::Create | Verb::Remove => self.limits.count_write,
+            Verb::Create | Verb::Remove | Verb::Size | Verb::Renew => self.limits.count_write,
             Verb::Reset => self.limits.reset,
             _ => self.limits.write,
         };
@@ -50,6 +77,59 @@ impl Kernel<'_> {
             path: path.to_owned(),
             cause,
         })
+    }
+
+    /// As [`Kernel::write`], again and again for a while where the driver says that it is busy: it may be
+    /// letting go of a VM that has just ended.
+    pub fn write_patiently(&self, verb: Verb, path: &str, value: &str) -> Result<(), HostError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.write(verb, path, value) {
+                Err(HostError::Kernel { cause, .. }) if tries < PATIENT_TRIES && is_busy(&cause) => {
+                    self.pause()
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Between two tries.
+    pub fn pause(&self) {
+        std::thread::sleep(self.limits.try_again);
+    }
+
+    /// Writes a value that has to be there afterwards.
+    pub fn write_and_read_back(&self, verb: Verb, path: &str, value: &str) -> Result<(), HostError> {
+        self.write_patiently(verb, path, value)?;
+        let found = self.look(verb, self.text(path))?;
+        if found == value {
+            return Ok(());
+        }
+        Err(HostError::ReadBack { verb, path: path.to_owned(), wrote: value.to_owned(), found })
+    }
+
+    /// A file that a driver answers, which can take its time.
+    pub fn text(&self, path: &str) -> Result<String, AttributeError> {
+        attribute::text_within(self.sys, path, self.limits.read)
+    }
+
+    /// A vendor's program, to its end.
+    pub fn run(&self, verb: Verb, program: &str, args: &[&str]) -> Result<Said, HostError> {
+        match self.sys.run(program, args, self.limits.program) {
+            Ok(ran) => Ok(Said::of(&ran)),
+            Err(cause) => Err(HostError::Program { verb, program: program.to_owned(), cause }),
+        }
+    }
+
+    /// A vendor's program that has to say that it did what it was asked to.
+    pub fn run_to_success(&self, verb: Verb, program: &str, args: &[&str]) -> Result<Said, HostError> {
+        let said = self.run(verb, program, args)?;
+        if said.code == Some(0) {
+            return Ok(said);
+        }
+        let program = format!("{program} {}", args.join(" "));
+        Err(HostError::ProgramFailed { verb, program, code: said.code, said: said.text })
     }
 
     /// Looks until `missing` has nothing to name, but not for longer than things may take to settle.
@@ -78,15 +158,15 @@ impl Kernel<'_> {
 
     /// For writes that concern the whole GPU.
     pub fn refuse_if_any_open(&self, verb: Verb, gpu: PciAddress) -> Result<(), HostError> {
-        let mut addresses: Vec<PciAddress> = self.partitions(verb, gpu)?.into_values().collect();
-        addresses.push(gpu);
-        self.refuse_if_open(verb, &addresses)
+        let functions = self.partitions(verb, gpu)?.into_values();
+        let devices: Vec<DeviceHandle> = functions.chain([gpu]).map(DeviceHandle::Pci).collect();
+        self.refuse_if_open(verb, &devices)
     }
 
     /// For writes that concern these devices alone.
-    pub fn refuse_if_open(&self, verb: Verb, addresses: &[PciAddress]) -> Result<(), HostError> {
+    pub fn refuse_if_open(&self, verb: Verb, devices: &[DeviceHandle]) -> Result<(), HostError> {
         let holders =
-            vfio::open(self.sys, addresses).map_err(|cause| HostError::OpenUnknown { verb, cause })?;
+            vfio::open(self.sys, devices).map_err(|cause| HostError::OpenUnknown { verb, cause })?;
         if holders.is_empty() { Ok(()) } else { Err(HostError::PartitionOpen { verb, holders }) }
     }
 }

@@ -16,7 +16,7 @@ use crate::vfio;
 /// Gives a partition the driver that hands it to a VM. The override comes first: with it the kernel
 /// gives the partition to nobody else, and without it (and with `sriov_drivers_autoprobe` off) to nobody
 /// at all (`pci_device_can_probe`).
-pub fn prepare(
+pub(crate) fn prepare(
     kernel: &Kernel<'_>,
     partition: &PartitionId,
     address: PciAddress,
@@ -34,7 +34,7 @@ pub fn prepare(
     keep_for_vfio(kernel, address)?;
     let other = driver.as_deref().is_some_and(|driver| driver != paths::VFIO_PCI);
     if other {
-        kernel.refuse_if_open(Verb::Release, &[address])?;
+        kernel.refuse_if_open(Verb::Release, &[address.into()])?;
         kernel.write(Verb::Release, &paths::unbind(address), &address.to_string())?;
     }
     if driver.as_deref() != Some(paths::VFIO_PCI) {
@@ -64,7 +64,7 @@ fn keep_for_vfio(kernel: &Kernel<'_>, address: PciAddress) -> Result<(), HostErr
 }
 
 /// Resets a partition that a VM gave up, and proves that it survived. Any error means: not clean.
-pub fn clean(
+pub(crate) fn clean(
     kernel: &Kernel<'_>,
     partition: &PartitionId,
     address: PciAddress,
@@ -75,7 +75,7 @@ pub fn clean(
     if !kernel.sys.exists(&path) {
         return Err(HostError::NoReset { verb, address });
     }
-    kernel.refuse_if_open(verb, &[address])?;
+    kernel.refuse_if_open(verb, &[address.into()])?;
     kernel.write(verb, &path, "1")?;
     refuse_moved(kernel, verb, partition, address)?;
     match kernel.look(verb, pci::config(kernel.sys, address, kernel.limits.read))? {
@@ -85,7 +85,7 @@ pub fn clean(
 }
 
 /// The partition is still at this address: its GPU is that GPU, and that GPU's link leads back here.
-fn refuse_moved(
+pub(crate) fn refuse_moved(
     kernel: &Kernel<'_>,
     verb: Verb,
     partition: &PartitionId,

@@ -1,7 +1,7 @@
 //! Steps on a kernel that reacts: what is written, in which order, what is never written, and what each
 //! failure says.
 
-use divvy_core::gpu::PartitionCount;
+use divvy_core::gpu::{PartitionCount, Scheme};
 use divvy_core::id::{GpuId, PartitionId, PartitionIndex};
 use divvy_core::pci_address::PciAddress;
 use nix::errno::Errno;
@@ -21,23 +21,28 @@ const QUICK: Limits = Limits {
     reset: Duration::from_secs(60),
     settle: Duration::ZERO,
     look_again: Duration::from_millis(1),
+    program: Duration::from_secs(60),
+    try_again: Duration::from_millis(1),
+    sriov_manage: Cow::Borrowed(paths::SRIOV_MANAGE),
 };
+
+const SCHEME: Scheme = Scheme::Sriov;
 
 fn gpu() -> GpuId {
     GpuId::new(&format!("gpu-{FIRST_SERIAL:016x}")).expect("an id")
 }
 
 fn reserve() -> HostStep {
-    HostStep::ReservePartitions { gpu: gpu(), address: gpu_address(0) }
+    HostStep::ReservePartitions { gpu: gpu(), address: gpu_address(0), scheme: SCHEME }
 }
 
 fn remove(count: u16) -> HostStep {
-    HostStep::RemovePartitions { gpu: gpu(), address: gpu_address(0), count }
+    HostStep::RemovePartitions { gpu: gpu(), address: gpu_address(0), scheme: SCHEME, count }
 }
 
 fn create(count: u16) -> HostStep {
     let count = PartitionCount::new(count).expect("a count");
-    HostStep::CreatePartitions { gpu: gpu(), address: gpu_address(0), count }
+    HostStep::CreatePartitions { gpu: gpu(), address: gpu_address(0), scheme: SCHEME, count }
 }
 
 fn partition(index: u16) -> PartitionId {
@@ -45,11 +50,11 @@ fn partition(index: u16) -> PartitionId {
 }
 
 fn prepare(index: u16, address: PciAddress) -> HostStep {
-    HostStep::PreparePartition { partition: partition(index), address }
+    HostStep::PreparePartition { partition: partition(index), address, scheme: SCHEME }
 }
 
 fn clean(index: u16, address: PciAddress) -> HostStep {
-    HostStep::CleanPartition { partition: partition(index), address }
+    HostStep::CleanPartition { partition: partition(index), address, scheme: SCHEME }
 }
 
 fn with_gpu() -> Reacting {

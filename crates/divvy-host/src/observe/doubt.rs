@@ -26,23 +26,27 @@ impl Doubts {
     pub fn take<T>(&mut self, result: Result<T, AttributeError>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
-            Err(error) if error.is_timed_out() => {
-                self.add(
-                    codes::GPU_HANGS,
-                    format!("it hangs: {}", error.chain()),
-                    "shut down whatever uses the GPU's partitions; the server's kernel log says what the \
-                     kernel waits for (dmesg)",
-                );
-                None
-            }
             Err(error) => {
-                self.add(
-                    codes::GPU_UNREADABLE,
-                    error.chain(),
-                    "the server's kernel log may say why (dmesg); load the GPU's driver anew",
-                );
+                self.unreadable(&error);
                 None
             }
+        }
+    }
+
+    pub fn unreadable(&mut self, error: &AttributeError) {
+        if error.is_timed_out() {
+            self.add(
+                codes::GPU_HANGS,
+                format!("it hangs: {}", error.chain()),
+                "shut down whatever uses the GPU's partitions; the server's kernel log says what the \
+                 kernel waits for (dmesg)",
+            );
+        } else {
+            self.add(
+                codes::GPU_UNREADABLE,
+                error.chain(),
+                "the server's kernel log may say why (dmesg); load the GPU's driver anew",
+            );
         }
     }
 

@@ -1,16 +1,14 @@
 //! One GPU as it is read, before it has a name: the name needs a look at all of them.
 
-use std::time::Duration;
-
 use divvy_core::catalogue::{self, CatalogueEntry};
 use divvy_core::finding::{Finding, Severity, Subject};
-use divvy_core::gpu::GpuModel;
+use divvy_core::gpu::{GpuModel, PartitionCount, Scheme, ValidPartitionCounts};
 use divvy_core::observed::{ObservedGpu, ObservedPartition};
 use divvy_core::pci_address::PciAddress;
 
 use super::doubt::Doubts;
 use super::facts::{Candidate, Facts};
-use super::partition;
+use super::{Settings, partition};
 use crate::attribute::{self, AttributeError, link_name, optional};
 use crate::codes;
 use crate::identity::{Identity, Traits};
@@ -18,7 +16,9 @@ use crate::iommu;
 use crate::model;
 use crate::paths;
 use crate::pci::{self, Config, Numbers, Window};
-use crate::scheme::sriov;
+use crate::scheme::nvidia_mig::Modes;
+use crate::scheme::sriov::Sriov;
+use crate::scheme::{self, Gpu, Mechanism, Split, detect};
 use crate::sysfs::Sysfs;
 use crate::topology;
 use crate::vfio;
@@ -38,13 +38,18 @@ pub struct Draft {
     driver: Option<String>,
     driver_version: Option<String>,
     iommu_group: Option<u32>,
+    scheme: Option<Scheme>,
+    valid_counts: ValidPartitionCounts,
     max_partitions: u16,
     partition_count: Option<u16>,
+    sized_for: Option<PartitionCount>,
+    difference: Option<String>,
     autoprobe: bool,
 }
 
 /// Reads everything that one GPU shows.
-pub fn look(sys: &dyn Sysfs, address: PciAddress, deadline: Duration) -> Draft {
+pub fn look(sys: &dyn Sysfs, address: PciAddress, settings: &Settings, modes: &Modes) -> Draft {
+    let deadline = settings.read_deadline;
     let mut doubts = Doubts::default();
     let numbers = doubts.take(pci::numbers(sys, address)).unwrap_or_default();
     let entry = catalogue::find(numbers.vendor, numbers.device, numbers.subsystem_device);
@@ -53,17 +58,32 @@ pub fn look(sys: &dyn Sysfs, address: PciAddress, deadline: Duration) -> Draft {
         doubts.lost();
     }
     let driver = doubts.take(vfio::driver(sys, address)).flatten();
-    let max_partitions =
+    let total =
         doubts.take(optional(attribute::decimal(sys, &paths::total_vfs(address)))).flatten().unwrap_or(0);
     let autoprobe =
         doubts.take(optional(attribute::switch(sys, &paths::autoprobe(address)))).flatten().unwrap_or(false);
     let windows = doubts.take(pci::windows(sys, address)).unwrap_or_default();
     let iommu_group = doubts.take(iommu::group(sys, address)).flatten();
     let numa_node = doubts.take(numa_node(sys, address)).flatten();
-    // Without the capability the file is not there, and then there are no partitions.
-    let partition_count =
-        doubts.take(optional(sriov::count(sys, address, deadline))).map(|count| count.unwrap_or(0));
-    let partitions = partition::look(sys, address, partition_count, &mut doubts);
+    let gpu = Gpu { address, entry, total, deadline };
+    let scheme = doubts.take(detect::detect(sys, &gpu, numbers.vendor, driver.as_deref())).flatten();
+    let by_mig = || {
+        let is_asked_for = settings.mig.contains(&(numbers.vendor, numbers.device));
+        is_asked_for || modes.is_on(sys, &gpu, detect::has_functions(sys, address))
+    };
+    let scheme = scheme.map(|scheme| match scheme {
+        Scheme::NvidiaVfio if by_mig() => Scheme::NvidiaMig,
+        scheme => scheme,
+    });
+    let split = doubts.take(scheme.map_or(&Sriov as &dyn Mechanism, scheme::of).look(sys, &gpu));
+    let split = split.unwrap_or_else(|| Split::unknown(&gpu));
+    if let Some(text) = split.contradiction {
+        doubts.contradiction(text);
+    }
+    if let Some(error) = split.unreadable {
+        doubts.unreadable(&error);
+    }
+    let partitions = split.parts.into_iter().map(|part| partition::look_at(sys, part, &mut doubts)).collect();
     Draft {
         traits: traits(sys, address, numbers, config),
         numbers,
@@ -77,8 +97,12 @@ pub fn look(sys: &dyn Sysfs, address: PciAddress, deadline: Duration) -> Draft {
         numa_node,
         driver,
         iommu_group,
-        max_partitions,
-        partition_count,
+        scheme,
+        valid_counts: split.valid_counts,
+        max_partitions: split.most,
+        sized_for: split.sized_for,
+        difference: split.difference,
+        partition_count: split.count,
         autoprobe,
     }
 }
@@ -143,10 +167,15 @@ impl Draft {
         if by_place {
             findings.push(identity_by_slot(&id, &model, self.traits.serial));
         }
+        let mut partitions = self.partitions;
+        if let Some(scheme) = self.scheme {
+            scheme::of(scheme).name(&id, &mut partitions);
+        }
         let gpu = ObservedGpu {
             memory_bytes: self.facts.memory_bytes.or_else(|| model::memory_bytes(self.entry, &self.windows)),
-            scheme: sriov::detect(self.max_partitions, self.driver.as_deref()),
-            valid_counts: sriov::valid_counts(self.entry, self.max_partitions),
+            scheme: self.scheme,
+            valid_counts: self.valid_counts,
+            sized_for: self.sized_for,
             health: self.doubts.health(),
             id: id.clone(),
             model,
@@ -159,10 +188,25 @@ impl Draft {
             max_partitions: self.max_partitions,
             partition_count: self.partition_count,
             autoprobe: self.autoprobe,
-            partitions: self.partitions,
+            partitions,
         };
+        findings.extend(self.difference.map(|text| counts_differ(&gpu, &text)));
         findings.append(&mut self.doubts.findings(&id));
         (gpu, findings)
+    }
+}
+
+fn counts_differ(gpu: &ObservedGpu, difference: &str) -> Finding {
+    Finding {
+        code: codes::COUNTS_DIFFER,
+        severity: Severity::Info,
+        subject: Subject::Gpu(gpu.id.clone()),
+        text: format!(
+            "GPU {} ({}) takes other partition counts than Divvy knows of its model: {difference}",
+            gpu.id, gpu.model
+        ),
+        mend: "nothing: what the driver says counts; servers with the same driver take the same counts"
+            .to_owned(),
     }
 }
 

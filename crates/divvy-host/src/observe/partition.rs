@@ -1,6 +1,6 @@
-//! The partitions of one GPU, as the kernel links them, and which of them a process has open.
+//! The partitions of one GPU, as its scheme lists them, and which of them a process has open.
 
-use divvy_core::id::PartitionIndex;
+use divvy_core::device::DeviceHandle;
 use divvy_core::observed::ObservedPartition;
 use divvy_core::pci_address::PciAddress;
 
@@ -10,54 +10,38 @@ use crate::attribute::{AttributeError, optional, text};
 use crate::iommu;
 use crate::paths;
 use crate::pci;
+use crate::scheme::Part;
 use crate::sysfs::Sysfs;
 use crate::vfio;
 
 /// What a kernel without `reset_method` (before 5.15) says of the way in which it resets.
 pub const UNKNOWN_RESET: &str = "unknown";
 
-/// Every partition by its index. The number of links and `sriov_numvfs` have to agree, and the indexes
-/// have to be 0 to count - 1.
-pub fn look(
-    sys: &dyn Sysfs,
-    gpu: PciAddress,
-    count: Option<u16>,
-    doubts: &mut Doubts,
-) -> Vec<ObservedPartition> {
-    let Some(links) = doubts.take(vfio::partitions(sys, gpu)) else { return Vec::new() };
-    if let Some(count) = count {
-        let expected = (0..count).map(PartitionIndex);
-        if !expected.eq(links.keys().copied()) {
-            let path = paths::num_vfs(gpu);
-            doubts.contradiction(format!(
-                "{path} says {count} partitions, and {} are linked: {:?}",
-                links.len(),
-                links.keys().map(|index| index.0).collect::<Vec<_>>()
-            ));
+/// A partition that its scheme listed, with everything else that is shown of it.
+pub fn look_at(sys: &dyn Sysfs, part: Part, doubts: &mut Doubts) -> ObservedPartition {
+    let Part { index, address, device, memory_bytes } = part;
+    let folder = match device {
+        DeviceHandle::Pci(address) => paths::device(address),
+        DeviceHandle::Mdev(uuid) => paths::mdev_folder(uuid),
+    };
+    if !sys.exists(&folder) {
+        doubts.contradiction(format!("partition {index} is linked to {device}, and nothing is there"));
+    }
+    let iommu_group = doubts.take(iommu::group_of(sys, device)).flatten();
+    let group_peers = match device {
+        DeviceHandle::Pci(address) => {
+            iommu_group.and_then(|group| doubts.take(iommu::peers(sys, group, address))).unwrap_or_default()
         }
-    }
-    links.into_iter().map(|(index, address)| look_at(sys, index, address, doubts)).collect()
-}
-
-fn look_at(
-    sys: &dyn Sysfs,
-    index: PartitionIndex,
-    address: PciAddress,
-    doubts: &mut Doubts,
-) -> ObservedPartition {
-    if !sys.exists(&paths::device(address)) {
-        doubts.contradiction(format!("partition {index} is linked to {address}, and nothing is there"));
-    }
-    let iommu_group = doubts.take(iommu::group(sys, address)).flatten();
-    let group_peers =
-        iommu_group.and_then(|group| doubts.take(iommu::peers(sys, group, address))).unwrap_or_default();
+        // The kernel makes a group for each mediated device.
+        DeviceHandle::Mdev(_) => Vec::new(),
+    };
     let windows = doubts.take(pci::windows(sys, address)).unwrap_or_default();
     let own_bytes = windows.iter().filter(|w| w.is_own() && w.is_memory).map(|w| w.bytes);
     let mmio_bytes = own_bytes.reduce(u64::saturating_add);
     ObservedPartition {
         index,
         address,
-        device: address.into(),
+        device,
         iommu_group,
         group_peers,
         driver: doubts.take(vfio::driver(sys, address)).flatten(),
@@ -65,6 +49,7 @@ fn look_at(
         open: false,
         reset_methods: doubts.take(reset_methods(sys, address)).unwrap_or_default(),
         mmio_bytes,
+        memory_bytes,
     }
 }
 

@@ -4,6 +4,7 @@
 
 use divvy_core::catalogue::{self, CatalogueEntry};
 use divvy_core::finding::Severity::{Error, NeedsAccept, Warning};
+use divvy_core::gpu::Scheme;
 use divvy_core::observed::ObservedGpu;
 
 use super::{Check, Found, Settings, check, one, trouble};
@@ -11,7 +12,6 @@ use crate::attribute::{self, AttributeError, optional};
 use crate::codes;
 use crate::paths;
 use crate::pci::{self, Window};
-use crate::scheme::sriov;
 use crate::sysfs::Sysfs;
 use crate::vfio;
 
@@ -69,17 +69,11 @@ fn partitions_have_their_gpus_driver(context: &Context<'_>) -> Found {
 
 fn driver_makes_partitions(context: &Context<'_>) -> Found {
     let gpu = context.gpu;
-    let without = |driver: &&str| !sriov::is_implemented_by(driver) && !vfio::is_vfio_driver(driver);
-    let driver = gpu.driver.as_deref().filter(without);
-    one(driver.filter(|_| gpu.max_partitions > 0).map(|driver| {
+    let driver = gpu.driver.as_deref().filter(|driver| !vfio::is_vfio_driver(driver));
+    one(driver.filter(|_| gpu.scheme.is_none() && gpu.max_partitions > 0).map(|driver| {
         trouble(
-            format!(
-                "GPU {} has SR-IOV, but its driver {driver} does not make partitions through sriov_numvfs",
-                gpu.id
-            ),
-            format!(
-                "use a driver that does; {driver} has an interface of its own that this version does not use"
-            ),
+            format!("GPU {} has SR-IOV, but its driver {driver} makes no partitions", gpu.id),
+            "install the vendor's driver for virtualization on the server",
         )
     }))
 }
@@ -133,7 +127,8 @@ fn partition_windows_have_addresses(context: &Context<'_>) -> Found {
 
 fn servers_drivers_keep_off(context: &Context<'_>) -> Found {
     let gpu = context.gpu;
-    if gpu.partition_count.unwrap_or(0) == 0 {
+    let concerns = gpu.scheme.is_none_or(Scheme::keeps_drivers_off);
+    if gpu.partition_count.unwrap_or(0) == 0 || !concerns {
         return Ok(Vec::new());
     }
     let path = paths::autoprobe(gpu.address);

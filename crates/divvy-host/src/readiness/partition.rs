@@ -2,7 +2,9 @@
 //! its IOMMU group, can be reset, answers; and when it is about to go into a VM, it is held by VFIO, kept
 //! for VFIO, and open to nobody.
 
+use divvy_core::device::DeviceHandle;
 use divvy_core::finding::Severity::{Error, NeedsAccept};
+use divvy_core::gpu::{Carrier, Scheme};
 use divvy_core::observed::{ObservedGpu, ObservedPartition};
 use divvy_core::pci_address::PciAddress;
 
@@ -14,7 +16,7 @@ use crate::iommu;
 use crate::observe::reset_methods;
 use crate::paths;
 use crate::pci::{self, Config};
-use crate::scheme::sriov;
+use crate::scheme;
 use crate::sysfs::Sysfs;
 use crate::vfio;
 
@@ -30,9 +32,18 @@ impl Context<'_> {
         self.partition.address
     }
 
+    fn carrier(&self) -> Carrier {
+        self.gpu.scheme.map_or(Carrier::Vfio, Scheme::carrier)
+    }
+
+    /// It is reset by the kernel, rather than made anew by its driver.
+    fn is_cleaned_by_reset(&self) -> bool {
+        self.carrier() == Carrier::Vfio
+    }
+
     /// `partition gpu-….3 at 0000:41:00.4`.
     fn name(&self) -> String {
-        format!("partition {}.{} at {}", self.gpu.id, self.partition.index, self.partition.address)
+        format!("partition {}.{} at {}", self.gpu.id, self.partition.index, self.partition.device)
     }
 }
 
@@ -79,11 +90,17 @@ fn gpu_is_the_same(context: &Context<'_>) -> Found {
 }
 
 fn is_there(context: &Context<'_>) -> Found {
-    let is_gone = !context.sys.exists(&paths::device(context.address()));
-    one(is_gone.then(|| trouble(format!("{} is gone", context.name()), TRY_AGAIN)))
+    let folder = match context.partition.device {
+        DeviceHandle::Pci(address) => paths::device(address),
+        DeviceHandle::Mdev(uuid) => paths::mdev_folder(uuid),
+    };
+    one((!context.sys.exists(&folder)).then(|| trouble(format!("{} is gone", context.name()), TRY_AGAIN)))
 }
 
 fn is_where_it_was(context: &Context<'_>) -> Found {
+    if context.address() == context.gpu.address {
+        return Ok(Vec::new());
+    }
     let up = paths::physical_function(context.address());
     let down = paths::virtual_function(context.gpu.address, context.partition.index);
     for (path, expected) in [(up, context.gpu.address), (down, context.address())] {
@@ -98,20 +115,21 @@ fn is_where_it_was(context: &Context<'_>) -> Found {
 
 fn is_one_of_as_many(context: &Context<'_>) -> Found {
     let gpu = context.gpu;
-    let count = sriov::count(context.sys, gpu.address, context.settings.read_deadline)?;
-    let linked = vfio::partitions(context.sys, gpu.address)?.len();
-    let agrees = gpu.partition_count == Some(count) && linked == usize::from(count);
-    let expected = gpu.partition_count.map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());
+    let (count, linked) = scheme::count_now(context.sys, gpu, context.settings.read_deadline)?;
+    let agrees = count.is_some() && gpu.partition_count == count && Some(linked) == count.map(usize::from);
+    let in_words =
+        |count: Option<u16>| count.map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());
+    let (expected, count) = (in_words(gpu.partition_count), in_words(count));
     one((!agrees).then(|| {
         trouble(
-            format!("GPU {} had {expected} partitions; it says {count} and links {linked} now", gpu.id),
+            format!("GPU {} had {expected} partitions; it says {count} and shows {linked} now", gpu.id),
             "somebody else changes its partitions; stop that program",
         )
     }))
 }
 
 fn has_a_group(context: &Context<'_>) -> Found {
-    let group = iommu::group(context.sys, context.address())?;
+    let group = iommu::group_of(context.sys, context.partition.device)?;
     one(group.is_none().then(|| {
         trouble(
             format!("{} is in no IOMMU group", context.name()),
@@ -121,7 +139,9 @@ fn has_a_group(context: &Context<'_>) -> Found {
 }
 
 fn is_alone_in_its_group(context: &Context<'_>) -> Found {
-    let Some(group) = iommu::group(context.sys, context.address())? else { return Ok(Vec::new()) };
+    // The kernel makes a group for each mediated device.
+    let DeviceHandle::Pci(address) = context.partition.device else { return Ok(Vec::new()) };
+    let Some(group) = iommu::group(context.sys, address)? else { return Ok(Vec::new()) };
     let peers = iommu::peers(context.sys, group, context.address())?;
     let names: Vec<String> = peers.iter().map(PciAddress::to_string).collect();
     one((!peers.is_empty()).then(|| {
@@ -134,7 +154,8 @@ fn is_alone_in_its_group(context: &Context<'_>) -> Found {
 
 fn can_be_reset(context: &Context<'_>) -> Found {
     let path = paths::reset(context.address());
-    one((!context.sys.exists(&path)).then(|| {
+    let matters = context.is_cleaned_by_reset();
+    one((matters && !context.sys.exists(&path)).then(|| {
         trouble(
             format!("{} cannot be reset: there is no /{path}", context.name()),
             "update the GPU's firmware or the kernel; without a reset it cannot be proved clean for the next VM",
@@ -145,6 +166,9 @@ fn can_be_reset(context: &Context<'_>) -> Found {
 /// Function level reset, or a way that the kernel has for this very device: both leave the others alone
 /// and do what they say.
 fn is_reset_in_a_good_way(context: &Context<'_>) -> Found {
+    if !context.is_cleaned_by_reset() {
+        return Ok(Vec::new());
+    }
     let methods = reset_methods(context.sys, context.address())?;
     let Some(first) = methods.first() else { return Ok(Vec::new()) };
     one((!matches!(first.as_str(), "flr" | "device_specific")).then(|| {
@@ -167,7 +191,7 @@ fn answers(context: &Context<'_>) -> Found {
 }
 
 fn is_open_to_nobody(context: &Context<'_>) -> Found {
-    let Ok(holders) = vfio::open(context.sys, &[context.address()]) else { return Ok(Vec::new()) };
+    let Ok(holders) = vfio::open(context.sys, &[context.partition.device]) else { return Ok(Vec::new()) };
     let troubles = holders.iter().map(|holder| {
         trouble(
             format!("{} is in use: {holder}", context.name()),
@@ -178,7 +202,7 @@ fn is_open_to_nobody(context: &Context<'_>) -> Found {
 }
 
 fn is_known_to_be_open_or_not(context: &Context<'_>) -> Found {
-    let unknown = vfio::open(context.sys, &[context.address()]).err();
+    let unknown = vfio::open(context.sys, &[context.partition.device]).err();
     one(unknown.map(|error| {
         let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
         trouble(
@@ -190,22 +214,39 @@ fn is_known_to_be_open_or_not(context: &Context<'_>) -> Found {
 
 fn is_held_by_vfio(context: &Context<'_>) -> Found {
     let driver = vfio::driver(context.sys, context.address())?;
+    let carrier = context.carrier();
+    let is_held = |driver: &str| match carrier {
+        Carrier::Vfio => vfio::is_vfio_driver(driver),
+        Carrier::Vendor(vendors) => driver == vendors,
+        Carrier::Mediated => true,
+    };
+    let mend = match carrier {
+        Carrier::Vfio => "modprobe vfio-pci; Divvy then gives it the partition",
+        _ => "set the partition count of its GPU to none and anew when no partition is in use",
+    };
     let text = match driver.as_deref() {
-        Some(driver) if vfio::is_vfio_driver(driver) => return Ok(Vec::new()),
+        Some(driver) if is_held(driver) => return Ok(Vec::new()),
         Some(driver) => format!("{} is held by the driver {driver}", context.name()),
         None => format!("{} is held by no driver", context.name()),
     };
-    Ok(vec![trouble(text, "modprobe vfio-pci; Divvy then gives it the partition")])
+    Ok(vec![trouble(text, mend)])
 }
 
 fn is_kept_for_vfio(context: &Context<'_>) -> Found {
     let kept_for = vfio::driver_override(context.sys, context.address())?;
-    let is_kept = kept_for.as_deref().is_some_and(vfio::is_vfio_driver);
+    let is_kept = match context.carrier() {
+        Carrier::Vfio => kept_for.as_deref().is_some_and(vfio::is_vfio_driver),
+        Carrier::Vendor(vendors) => kept_for.as_deref().is_none_or(|driver| driver == vendors),
+        Carrier::Mediated => true,
+    };
     one((!is_kept).then(|| {
         let value = kept_for.unwrap_or_else(|| "(null)".to_owned());
         let path = paths::driver_override(context.address());
         trouble(
-            format!("{} is not kept for VFIO: /{path} is {value}", context.name()),
+            format!(
+                "{} is kept for another driver than the one that hands it to a VM: /{path} is {value}",
+                context.name()
+            ),
             "another program changed it; stop that program, Divvy sets it again",
         )
     }))

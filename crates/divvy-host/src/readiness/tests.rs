@@ -128,7 +128,7 @@ fn of_gpu() -> Vec<Fixture> {
         is(codes::GPU_ON_VFIO, "vfio-pci", |t| t.driver(gpu_at(0), "vfio-pci")),
         is(codes::GPU_ON_VFIO, "a variant", |t| t.driver(gpu_at(0), "xe-vfio-pci")),
         is(codes::DRIVER_WITHOUT_SRIOV, "nvidia", |t| t.driver(gpu_at(0), "nvidia")),
-        is(codes::DRIVER_WITHOUT_SRIOV, "gim", |t| t.driver(gpu_at(0), "gim")),
+        is(codes::DRIVER_WITHOUT_SRIOV, "nouveau", |t| t.driver(gpu_at(0), "nouveau")),
         is(codes::DRIVER_DENIED, "one", |t| t.file("sys/module/simgpu/version", "0.9.1\n")),
         is(codes::DRIVER_DENIED, "another", |t| t.file("sys/module/simgpu/version", "0.9\n")),
         is(codes::WINDOWS_UNPLACED, "registers", |t| unplaced(t, 7)),

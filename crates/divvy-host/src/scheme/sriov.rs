@@ -10,45 +10,85 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use divvy_core::catalogue::CatalogueEntry;
-use divvy_core::gpu::{CountSource, PartitionCount, Scheme, ValidPartitionCounts};
+use divvy_core::gpu::PartitionCount;
 use divvy_core::id::PartitionIndex;
 use divvy_core::pci_address::PciAddress;
 use divvy_core::step::Outcome;
 
-use crate::attribute::{self, AttributeError};
+use super::{Gpu, Mechanism, Part, Split, Target, catalogue_counts};
+use crate::attribute::{self, AttributeError, optional};
 use crate::error::{HostError, Verb};
 use crate::execute::kernel::Kernel;
 use crate::iommu;
 use crate::paths;
 use crate::sysfs::Sysfs;
+use crate::vfio;
 
 /// Drivers that do not implement `sriov_configure`: a write answers ENOENT, whatever the capability says.
-const DRIVERS_WITHOUT: &[&str] = &["nvidia", "gim", "nouveau", paths::VFIO_PCI];
+const DRIVERS_WITHOUT: &[&str] = &["nvidia", paths::GIM, "nouveau", paths::VFIO_PCI];
 
 /// Whether this driver splits its GPU when a number is written. Of an unknown driver only a try tells.
 pub fn is_implemented_by(driver: &str) -> bool {
     !DRIVERS_WITHOUT.contains(&driver)
 }
 
-/// Whether a GPU is split by this scheme.
-pub fn detect(total: u16, driver: Option<&str>) -> Option<Scheme> {
-    (total > 0 && driver.is_some_and(is_implemented_by)).then_some(Scheme::Sriov)
+/// The scheme of a driver that makes equal partitions by itself.
+pub(crate) struct Sriov;
+
+impl Mechanism for Sriov {
+    fn look(&self, sys: &dyn Sysfs, gpu: &Gpu) -> Result<Split, AttributeError> {
+        look(sys, gpu)
+    }
+
+    fn create(
+        &self,
+        kernel: &Kernel<'_>,
+        gpu: Target<'_>,
+        count: PartitionCount,
+    ) -> Result<Outcome, HostError> {
+        create(kernel, gpu.address, count)
+    }
+
+    fn remove(&self, kernel: &Kernel<'_>, gpu: Target<'_>, expected: u16) -> Result<Outcome, HostError> {
+        remove(kernel, gpu.address, expected)
+    }
 }
 
-/// The counts that split a GPU evenly: of the catalogue where it knows the model, never more than the
-/// driver allows.
-pub fn valid_counts(entry: Option<&CatalogueEntry>, total: u16) -> ValidPartitionCounts {
-    let within = |counts: &mut dyn Iterator<Item = u16>| {
-        counts.filter(|count| *count <= total).filter_map(PartitionCount::new).collect()
+/// Every partition by its index. The number of links and `sriov_numvfs` have to agree, and the indexes
+/// have to be 0 to count - 1.
+pub(crate) fn look(sys: &dyn Sysfs, gpu: &Gpu) -> Result<Split, AttributeError> {
+    // Without the capability the file is not there, and then there are no partitions.
+    let count = optional(count(sys, gpu.address, gpu.deadline)).map(Option::unwrap_or_default);
+    let links = vfio::partitions(sys, gpu.address)?;
+    let agrees = |count: u16| (0..count).map(PartitionIndex).eq(links.keys().copied());
+    let (count, unreadable) = match count {
+        Ok(count) => (Some(count), None),
+        Err(error) => (None, Some(error)),
     };
-    match entry {
-        _ if total == 0 => ValidPartitionCounts::none(),
-        Some(entry) => {
-            ValidPartitionCounts::new(within(&mut entry.counts.iter().copied()), CountSource::Catalogue)
-        }
-        None => ValidPartitionCounts::new(within(&mut (1..=total)), CountSource::Driver),
-    }
+    let contradiction = count.filter(|count| !agrees(*count)).map(|count| {
+        format!(
+            "{} says {count} partitions, and {} are linked: {:?}",
+            paths::num_vfs(gpu.address),
+            links.len(),
+            links.keys().map(|index| index.0).collect::<Vec<_>>()
+        )
+    });
+    let part = |(index, address): (PartitionIndex, PciAddress)| Part {
+        index,
+        address,
+        device: address.into(),
+        memory_bytes: None,
+    };
+    Ok(Split {
+        count,
+        unreadable,
+        parts: links.into_iter().map(part).collect(),
+        valid_counts: catalogue_counts(gpu.entry, gpu.total),
+        most: gpu.total,
+        sized_for: None,
+        contradiction,
+        difference: None,
+    })
 }
 
 /// How many partitions the kernel says there are. Reading waits behind a write that hangs.
@@ -133,7 +173,7 @@ pub(crate) fn create(
     Ok(Outcome::Changed)
 }
 
-fn wait_until_there(kernel: &Kernel<'_>, gpu: PciAddress, asked: u16) -> Result<(), HostError> {
+pub(crate) fn wait_until_there(kernel: &Kernel<'_>, gpu: PciAddress, asked: u16) -> Result<(), HostError> {
     let verb = Verb::Create;
     // Without an IOMMU no group ever comes; readiness says so.
     let with_group = kernel.sys.exists(&paths::iommu_group(gpu));
@@ -167,6 +207,7 @@ fn missing(
 mod tests {
     use super::*;
     use divvy_core::catalogue;
+    use divvy_core::gpu::{CountSource, ValidPartitionCounts};
 
     fn numbers(valid: &ValidPartitionCounts) -> Vec<u16> {
         valid.as_slice().iter().map(|count| count.get()).collect()
@@ -175,28 +216,20 @@ mod tests {
     #[test]
     fn the_catalogue_is_bounded_by_the_driver() {
         let a40 = catalogue::find(0x10de, 0x2235, 0x145a);
-        let valid = valid_counts(a40, 8);
+        let valid = catalogue_counts(a40, 8);
         assert_eq!(numbers(&valid), [1, 2, 3, 4, 6, 8]);
         assert_eq!(valid.source(), CountSource::Catalogue);
     }
 
     #[test]
     fn an_unknown_model_has_every_count_that_the_driver_allows() {
-        let valid = valid_counts(None, 3);
+        let valid = catalogue_counts(None, 3);
         assert_eq!(numbers(&valid), [1, 2, 3]);
         assert_eq!(valid.source(), CountSource::Driver);
     }
 
     #[test]
     fn without_the_capability_nothing_is_valid() {
-        assert!(valid_counts(catalogue::find(0x10de, 0x2235, 0x145a), 0).is_empty());
-    }
-
-    #[test]
-    fn a_driver_that_is_known_not_to_split_is_no_scheme() {
-        assert_eq!(detect(16, Some("nvidia")), None);
-        assert_eq!(detect(16, None), None);
-        assert_eq!(detect(0, Some("simgpu")), None);
-        assert_eq!(detect(16, Some("simgpu")), Some(Scheme::Sriov));
+        assert!(catalogue_counts(catalogue::find(0x10de, 0x2235, 0x145a), 0).is_empty());
     }
 }

@@ -1,0 +1,252 @@
+//! NVIDIA's MIG: hardware cuts the GPU into parts of their own compute and memory, and a partition is a
+//! type on a virtual function, as in `nvidia_vfio`, that takes one part. The order is forced: a mode does
+//! not change while there are functions, parts do not survive the making of functions, and no type is
+//! offered without a part.
+//!
+//! ```text
+//! mode on ─▶ functions on ─▶ N equal parts ─▶ a type on each of N functions
+//! ```
+//!
+//! Parts never survive a boot, and with Hopper and later the mode does not either; so all of it is done
+//! again whenever partitions are made.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use divvy_core::gpu::{CountSource, PartitionCount, ValidPartitionCounts};
+use divvy_core::id::PartitionId;
+use divvy_core::pci_address::PciAddress;
+use divvy_core::step::Outcome;
+
+use super::nvidia::enable;
+use super::nvidia::types::Type;
+use super::nvidia_vfio::{self, NvidiaVfio};
+use super::{Gpu, Mechanism, Split, Target};
+use crate::attribute::{AttributeError, parse_decimal};
+use crate::error::{HostError, Verb};
+use crate::execute::kernel::Kernel;
+use crate::paths;
+use crate::sysfs::Sysfs;
+
+pub(crate) struct NvidiaMig;
+
+/// Into how many equal parts hardware of seven cuts itself.
+const COUNTS: &[u16] = &[1, 2, 3, 4, 7];
+
+impl Mechanism for NvidiaMig {
+    fn look(&self, sys: &dyn Sysfs, gpu: &Gpu) -> Result<Split, AttributeError> {
+        let split = nvidia_vfio::look(sys, gpu, part_types)?;
+        let counts = COUNTS.iter().filter(|count| **count <= gpu.total);
+        let counts: Vec<PartitionCount> = counts.filter_map(|count| PartitionCount::new(*count)).collect();
+        // The size of partitions is known where their type is on offer once more: a part is free for it.
+        let has_free_part = split.parts.iter().any(|part| part.memory_bytes.is_some());
+        let more = counts.iter().find(|count| split.count.is_some_and(|made| made < count.get()));
+        let sized_for = more.copied().filter(|_| has_free_part);
+        Ok(Split {
+            valid_counts: ValidPartitionCounts::new(counts, CountSource::Catalogue),
+            most: gpu.total,
+            sized_for,
+            difference: None,
+            ..split
+        })
+    }
+
+    fn create(
+        &self,
+        kernel: &Kernel<'_>,
+        gpu: Target<'_>,
+        count: PartitionCount,
+    ) -> Result<Outcome, HostError> {
+        turn_on(kernel, gpu.address)?;
+        let functions = enable::functions(kernel, gpu.address)?;
+        if nvidia_vfio::made(kernel, Verb::Create, &functions)?.is_empty() {
+            clear(kernel, Verb::Create, gpu.address)?;
+            cut(kernel, gpu.address, count)?;
+        }
+        nvidia_vfio::create(kernel, gpu.address, &functions, count, part_types)
+    }
+
+    fn remove(&self, kernel: &Kernel<'_>, gpu: Target<'_>, expected: u16) -> Result<Outcome, HostError> {
+        let outcome = NvidiaVfio.remove(kernel, gpu, expected)?;
+        if outcome == Outcome::Changed {
+            clear(kernel, Verb::Remove, gpu.address)?;
+        }
+        Ok(outcome)
+    }
+
+    fn prepare(
+        &self,
+        kernel: &Kernel<'_>,
+        partition: &PartitionId,
+        address: PciAddress,
+    ) -> Result<Outcome, HostError> {
+        NvidiaVfio.prepare(kernel, partition, address)
+    }
+
+    fn clean(
+        &self,
+        kernel: &Kernel<'_>,
+        partition: &PartitionId,
+        address: PciAddress,
+    ) -> Result<Outcome, HostError> {
+        NvidiaVfio.clean(kernel, partition, address)
+    }
+}
+
+/// Types that take a part. All parts are equal, so each type fits each of them once.
+fn part_types(types: Vec<Type>) -> Vec<Type> {
+    let on_part = types.into_iter().filter(|one| one.part.is_some());
+    on_part.map(|one| Type { most: Some(u16::MAX), ..one }).collect()
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    On,
+    Off,
+    /// The GPU does not know it.
+    Unsupported,
+}
+
+/// The answer to the question for the mode.
+fn parse_mode(text: &str) -> Option<Mode> {
+    match text.trim() {
+        "Enabled" => Some(Mode::On),
+        "Disabled" => Some(Mode::Off),
+        "[N/A]" | "N/A" | "[Not Supported]" => Some(Mode::Unsupported),
+        _ => None,
+    }
+}
+
+const MODE: &str = "--query-gpu=mig.mode.current";
+const PLAIN: &str = "--format=csv,noheader";
+
+/// What each GPU's mode was found to be. The program that tells it holds the GPU for a moment, so it is
+/// asked when the answer can be another one: a mode changes only while there are no functions.
+#[derive(Debug, Default)]
+pub(crate) struct Modes {
+    known: Mutex<BTreeMap<PciAddress, (Mode, bool)>>,
+}
+
+impl Modes {
+    pub fn is_on(&self, sys: &dyn Sysfs, gpu: &Gpu, has_functions: bool) -> bool {
+        // Whole after every statement, so a poisoned lock is still good.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.get(&gpu.address) {
+            Some((Mode::Unsupported, _)) => return false,
+            Some((mode, true)) if has_functions => return *mode == Mode::On,
+            _ => {}
+        }
+        let Some(mode) = ask(sys, gpu.address, gpu.deadline) else { return false };
+        known.insert(gpu.address, (mode, has_functions));
+        mode == Mode::On
+    }
+}
+
+/// None: nobody answers.
+fn ask(sys: &dyn Sysfs, gpu: PciAddress, deadline: Duration) -> Option<Mode> {
+    // The program wakes the GPU up first.
+    let deadline = deadline.max(Duration::from_secs(10));
+    match sys.run(paths::NVIDIA_SMI, &["-i", &gpu.to_string(), MODE, PLAIN], deadline) {
+        Ok(ran) => parse_mode(&String::from_utf8_lossy(&ran.stdout)),
+        // It would be waited for at every look.
+        Err(error) if error.kind() == std::io::ErrorKind::TimedOut => Some(Mode::Unsupported),
+        Err(_) => None,
+    }
+}
+
+fn mode(kernel: &Kernel<'_>, gpu: PciAddress) -> Result<Option<Mode>, HostError> {
+    let said =
+        kernel.run_to_success(Verb::Enable, paths::NVIDIA_SMI, &["-i", &gpu.to_string(), MODE, PLAIN])?;
+    Ok(parse_mode(&said.text))
+}
+
+/// The mode, with the functions off meanwhile if they are in the way.
+fn turn_on(kernel: &Kernel<'_>, gpu: PciAddress) -> Result<(), HostError> {
+    let verb = Verb::Enable;
+    if mode(kernel, gpu)? == Some(Mode::On) {
+        return Ok(());
+    }
+    kernel.refuse_if_any_open(verb, gpu)?;
+    if kernel.count(verb, gpu)? > 0 {
+        kernel.run_to_success(verb, &kernel.limits.sriov_manage, &["-d", &gpu.to_string()])?;
+        kernel.wait_until(verb, || {
+            let left = kernel.count(verb, gpu)?;
+            Ok((left > 0).then(|| format!("{gpu} still has {left} virtual functions")))
+        })?;
+    }
+    kernel.run_to_success(verb, paths::NVIDIA_SMI, &["-i", &gpu.to_string(), "-mig", "1"])?;
+    if mode(kernel, gpu)? == Some(Mode::On) {
+        return Ok(());
+    }
+    let what =
+        format!("the MIG mode of {gpu} is still off; some GPUs turn it on at the next boot of the server");
+    Err(HostError::NotSettled { verb, what, waited_ms: 0 })
+}
+
+/// Takes all parts away. That there are none is an error of the program and none of ours; parts that
+/// stay make the cutting fail.
+fn clear(kernel: &Kernel<'_>, verb: Verb, gpu: PciAddress) -> Result<(), HostError> {
+    for what in ["-dci", "-dgi"] {
+        kernel.run(verb, paths::NVIDIA_SMI, &["mig", "-i", &gpu.to_string(), what])?;
+    }
+    Ok(())
+}
+
+/// Cuts as many equal parts as partitions are wanted.
+fn cut(kernel: &Kernel<'_>, gpu: PciAddress, count: PartitionCount) -> Result<(), HostError> {
+    let verb = Verb::Size;
+    let gpu = gpu.to_string();
+    let args = ["mig", "-i", &gpu, "-lgip"];
+    let listed = match kernel.sys.run(paths::NVIDIA_SMI, &args, kernel.limits.program) {
+        Ok(ran) => profiles(&String::from_utf8_lossy(&ran.stdout)),
+        Err(cause) => return Err(HostError::Program { verb, program: paths::NVIDIA_SMI.to_owned(), cause }),
+    };
+    let Some(profile) = best(&listed, count.get()) else {
+        let names: Vec<&str> = listed.iter().map(|profile| profile.name.as_str()).collect();
+        let path = format!("{} mig -lgip", paths::NVIDIA_SMI);
+        return Err(HostError::NoType { path, count: count.get(), offered: names.join(", ") });
+    };
+    let ids = vec![profile.id.to_string(); usize::from(count.get())].join(",");
+    kernel.run_to_success(verb, paths::NVIDIA_SMI, &["mig", "-i", &gpu, "-cgi", &ids, "-C"]).map(|_| ())
+}
+
+/// A size of part.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Profile {
+    pub name: String,
+    pub id: u32,
+    pub most: u16,
+    /// Memory in hundredths of GiB, then compute.
+    pub size: (u64, u64),
+}
+
+/// The rows of the program's table: `|   0  MIG 1g.12gb   19   7/7   10.62   No   16   1   0   |`.
+pub(crate) fn profiles(text: &str) -> Vec<Profile> {
+    let row = |line: &str| {
+        let words: Vec<&str> =
+            line.split(|c: char| c == '|' || c.is_whitespace()).filter(|w| !w.is_empty()).collect();
+        let at = words.iter().position(|word| *word == "MIG")?;
+        let [name, id, number, memory, _, compute, ..] = words.get(at + 1..)? else { return None };
+        let (whole, part) = memory.split_once('.').unwrap_or((memory, "0"));
+        let hundredths = parse_decimal::<u64>(whole)?.checked_mul(100)?;
+        let part: u64 = parse_decimal(part.get(..2).unwrap_or(part))?;
+        Some(Profile {
+            name: (*name).to_owned(),
+            id: parse_decimal(id)?,
+            most: parse_decimal(number.split_once('/')?.1)?,
+            size: (hundredths.saturating_add(part), parse_decimal(compute)?),
+        })
+    };
+    text.lines().filter_map(row).collect()
+}
+
+/// The largest of which there can be so many. Those with the engines for media are for one partition
+/// alone, and never needed for equal ones.
+pub(crate) fn best(profiles: &[Profile], count: u16) -> Option<&Profile> {
+    let fits = |profile: &&Profile| profile.most >= count && !profile.name.contains('+');
+    profiles.iter().filter(fits).max_by_key(|profile| profile.size)
+}
+
+#[cfg(test)]
+mod tests;
