@@ -200,11 +200,21 @@ fn a_socket_that_a_killed_daemon_left_is_taken_over() {
 }
 
 #[test]
-fn an_address_that_is_not_loopback_is_refused() {
-    for address in ["0.0.0.0:0", "192.0.2.1:7480", "[::]:0"] {
-        let place = Place::new("a2-edge");
-        fails(place.divvyd().args(["--listen", address]), 3, &["loopback", address]);
-    }
+fn a_certificate_that_cannot_be_used_is_named() {
+    let place = Place::new("a2-edge");
+    let settings = "[tls]\ncertificate = '/nonexistent/c.pem'\nkey = '/nonexistent/k.pem'\n";
+    fs::write(place.path("settings.toml"), settings).expect("writes");
+    fails(place.divvyd().args(["--listen", "0.0.0.0:0"]), 3, &["0.0.0.0:0", "/nonexistent/c.pem"]);
+}
+
+#[test]
+fn a_certificate_of_somebody_else_in_the_place_of_ours_is_named_and_left_as_it_is() {
+    let place = Place::new("a2-edge");
+    let file = place.state_dir().join("tls/certificate.pem");
+    fs::create_dir_all(file.parent().expect("a folder")).expect("makes");
+    fs::write(&file, "mine").expect("writes");
+    fails(place.divvyd().args(["--listen", "0.0.0.0:0"]), 3, &["certificate.pem", "[tls]"]);
+    assert_eq!(fs::read_to_string(&file).expect("is there"), "mine");
 }
 
 #[test]

@@ -70,11 +70,21 @@ impl Place {
         self.start_with(&[])
     }
 
-    /// Starts a daemon and waits until it answers.
     pub fn start_with(&self, arguments: &[&str]) -> Daemon<'_> {
+        self.start_in(arguments, &[])
+    }
+
+    /// Starts a daemon with this in its environment and waits until it answers.
+    pub fn start_in(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Daemon<'_> {
         let log = File::options().create(true).append(true).open(self.path("log")).expect("opens");
         let mut command = self.divvyd();
-        let child = command.args(arguments).stdin(Stdio::null()).stderr(log).spawn().expect("starts");
+        let child = command
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("starts");
         let mut daemon = Daemon { place: self, child };
         wait_until("divvyd answers", || {
             let ended = daemon.child.try_wait().expect("can be asked");
@@ -186,10 +196,18 @@ impl Daemon<'_> {
         self.child.wait().expect("ends");
     }
 
+    /// As `systemctl reload` does.
+    pub fn reload(&self) {
+        kill(self.pid(), Signal::SIGHUP).expect("can be told");
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"))
+    }
+
     /// As systemd does.
     pub fn stop(mut self) -> ExitStatus {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"));
-        kill(pid, Signal::SIGTERM).expect("can be told");
+        kill(self.pid(), Signal::SIGTERM).expect("can be told");
         let status = self.child.wait().expect("ends");
         assert!(status.success(), "{status}: {}", self.place.log());
         status

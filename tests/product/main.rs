@@ -19,4 +19,7 @@ mod bad_starts;
 mod crash;
 mod loopback;
 mod models;
+mod pam;
 mod parsers;
+mod sign_in;
+mod tls;

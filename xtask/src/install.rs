@@ -24,7 +24,15 @@ const FILES: &[(&str, &str, u32)] = &[
 ];
 
 /// What belongs to the administrator once it is there.
-const SETTINGS: (&str, &str) = ("divvyd.toml", "etc/divvy/divvyd.toml");
+const SETTINGS: &[(&str, &str)] =
+    &[("divvyd.toml", "etc/divvy/divvyd.toml"), ("pam.d/divvy", "etc/pam.d/divvy")];
+
+/// What a distribution has for programs that ask for a password: the file to look for, and what to write
+/// for the names that stand in ours.
+const PAM: (&str, [(&str, &str); 2]) = (
+    "etc/pam.d/system-auth",
+    [("include  common-auth", "include  system-auth"), ("include  common-account", "include  system-auth")],
+);
 
 const COMPLETIONS: &[(&str, &str)] = &[
     ("bash", "usr/share/bash-completion/completions/divvy"),
@@ -60,17 +68,29 @@ pub fn all(binaries: &Binaries, root: &Path) -> Result<()> {
     for (source, place, mode) in FILES {
         put(&packaging.join(source), &root.join(place), *mode)?;
     }
-    let settings = root.join(SETTINGS.1);
-    if settings.exists() {
-        println!("{} stays as it is", settings.display());
-    } else {
-        put(&packaging.join(SETTINGS.0), &settings, 0o644)?;
+    for (source, place) in SETTINGS {
+        let (source, place) = (packaging.join(source), root.join(place));
+        if place.exists() {
+            println!("{} stays as it is", place.display());
+        } else {
+            let text = fs::read_to_string(&source).with_context(|| format!("read {}", source.display()))?;
+            write(of_distribution(text, root).as_bytes(), &place, 0o644)?;
+        }
     }
     for (shell, place) in COMPLETIONS {
         let script = says(binaries, &["completions", shell])?;
         write(&script, &root.join(place), 0o644)?;
     }
     manual(binaries, &root.join("usr/share/man/man1"))
+}
+
+/// The text with the names of PAM's files as the distribution below this root has them.
+fn of_distribution(text: String, root: &Path) -> String {
+    let (mark, names) = PAM;
+    match root.join(mark).exists() {
+        true => names.iter().fold(text, |text, (ours, theirs)| text.replace(ours, theirs)),
+        false => text,
+    }
 }
 
 fn put(source: &Path, place: &Path, mode: u32) -> Result<()> {
@@ -141,9 +161,23 @@ mod tests {
     fn settings_of_the_administrator_stay() {
         let (_programs, binaries) = programs();
         let root = tempfile::tempdir().expect("a folder for a test");
-        let settings = root.path().join(SETTINGS.1);
-        write(b"own", &settings, 0o600).expect("written before");
+        let places = SETTINGS.iter().map(|(_, place)| root.path().join(place));
+        places.clone().for_each(|place| write(b"own", &place, 0o600).expect("written before"));
         all(&binaries, root.path()).expect("is installed");
-        assert_eq!(fs::read(&settings).expect("is there"), b"own");
+        for place in places {
+            assert_eq!(fs::read(&place).expect("is there"), b"own", "{}", place.display());
+        }
+    }
+
+    #[test]
+    fn passwords_are_checked_as_the_distribution_does_it() {
+        let (_programs, binaries) = programs();
+        for (mark, expected) in [("common-auth", "common-auth"), ("system-auth", "system-auth")] {
+            let root = tempfile::tempdir().expect("a folder for a test");
+            write(b"", &root.path().join("etc/pam.d").join(mark), 0o644).expect("written before");
+            all(&binaries, root.path()).expect("is installed");
+            let text = fs::read_to_string(root.path().join("etc/pam.d/divvy")).expect("is there");
+            assert!(text.contains(&format!("auth     include  {expected}\n")), "{text}");
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! A typed client: one function for each thing that can be asked. It asks over a Unix socket or plain
-//! HTTP and answers with a view, the server's problem document, or what kept the two from understanding
+//! A typed client: one function for each thing that can be asked. It asks over a Unix socket, HTTP or
+//! HTTPS and answers with a view, the server's problem document, or what kept the two from understanding
 //! each other. It keeps connections and nothing else, asks nothing twice, and does not know what an answer
 //! means.
 
@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
+use crate::certificate::Fingerprint;
 use crate::endpoint::Endpoint;
 use crate::paths;
 use crate::problem::Problem;
@@ -35,7 +36,10 @@ use crate::views::{
 
 use connections::{Connections, Sender};
 
+pub use tls::{InvalidTrust, Trust};
+
 mod connections;
+mod tls;
 
 /// How long an answer may take, beside what the question itself asks the server to wait.
 const ANSWER_TIMEOUT_MS: u64 = 60_000;
@@ -68,6 +72,13 @@ pub enum ClientError {
 pub enum Unreachable {
     #[error("it cannot be opened")]
     Connect(#[source] std::io::Error),
+    /// Nothing was sent yet.
+    #[error("no trusted connection came about")]
+    Tls(#[source] std::io::Error),
+    #[error("the server shows another certificate than the trusted one; its fingerprint is {shown}")]
+    OtherCertificate { shown: Fingerprint },
+    #[error("it is not said which certificates are trusted")]
+    NoTrust,
     #[error("it did not open within {timeout_ms} ms")]
     ConnectTimeout { timeout_ms: u64 },
     /// The question may have arrived.
@@ -167,6 +178,11 @@ impl Client {
 
     pub fn with_token(self, token: Token) -> Self {
         Self { token: Some(token), ..self }
+    }
+
+    /// For an endpoint with TLS: which certificates are believed.
+    pub fn with_trust(self, trust: Trust) -> Self {
+        Self { connections: Connections::with_trust(trust), ..self }
     }
 
     /// A client whose changes all have this key: asked again with it, a change is answered as it was the
@@ -409,7 +425,7 @@ impl Question {
     fn into_request(self, client: &Client) -> Request<Full<Bytes>> {
         let host = match &client.endpoint {
             Endpoint::Unix(_) => "localhost".to_owned(),
-            Endpoint::Http(address) => address.to_string(),
+            Endpoint::Http(address) | Endpoint::Https(address) => address.to_string(),
         };
         let is_change = self.method != Method::GET;
         let mut builder = Request::builder()

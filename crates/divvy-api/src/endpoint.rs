@@ -1,4 +1,4 @@
-//! Where a server listens: a Unix socket, or an address for plain HTTP. Whether somebody listens there
+//! Where a server listens: a Unix socket, or an address for HTTP, plain or over TLS. Whether somebody listens there
 //! is not known here, and neither is who may ask.
 
 use std::fmt;
@@ -34,6 +34,8 @@ pub fn usual_socket() -> PathBuf {
 pub enum Endpoint {
     Unix(PathBuf),
     Http(HttpAddress),
+    /// Over TLS.
+    Https(HttpAddress),
 }
 
 /// A host and a port.
@@ -47,23 +49,27 @@ pub struct HttpAddress {
 /// Why a text is not the address of a server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAddress {
-    #[error("{text:?} is not an address; write http://HOST:PORT")]
+    #[error("{text:?} is not an address; write https://HOST:PORT or http://HOST:PORT")]
     NotAnAddress { text: String },
-    #[error("{text:?} has the scheme {scheme}; only http is spoken")]
+    #[error("{text:?} has the scheme {scheme}; only https and http are spoken")]
     Scheme { text: String, scheme: String },
     #[error("{text:?} has more than a host and a port")]
     MoreThanHostAndPort { text: String },
 }
 
 impl Endpoint {
-    /// Reads `http://HOST:PORT`; the port is 80 when it is left out.
+    /// Reads `https://HOST:PORT` or `http://HOST:PORT`; a port that is left out is 443 or 80.
     pub fn http(text: &str) -> Result<Self, InvalidAddress> {
         let not_an_address = || InvalidAddress::NotAnAddress { text: text.to_owned() };
         let uri: Uri = text.parse().map_err(|_| not_an_address())?;
         let scheme = uri.scheme_str().ok_or_else(not_an_address)?;
-        if scheme != "http" {
-            return Err(InvalidAddress::Scheme { text: text.to_owned(), scheme: scheme.to_owned() });
-        }
+        let (usual_port, of): (u16, fn(HttpAddress) -> Self) = match scheme {
+            "https" => (443, Self::Https),
+            "http" => (80, Self::Http),
+            other => {
+                return Err(InvalidAddress::Scheme { text: text.to_owned(), scheme: other.to_owned() });
+            }
+        };
         let authority = uri.authority().ok_or_else(not_an_address)?;
         let bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
         if !bare || authority.as_str().contains('@') {
@@ -74,18 +80,18 @@ impl Endpoint {
         let after_host = &authority.as_str()[bracketed.len()..];
         let port = match after_host.strip_prefix(':') {
             Some(port) => port.parse().map_err(|_| not_an_address())?,
-            None => 80,
+            None => usual_port,
         };
         if host.is_empty() {
             return Err(not_an_address());
         }
-        Ok(Self::Http(HttpAddress { host: host.to_owned(), port }))
+        Ok(of(HttpAddress { host: host.to_owned(), port }))
     }
 
-    /// Whether what is sent there stays on this machine, so that nobody else can read a token.
-    pub fn is_local(&self) -> bool {
+    /// Whether nobody else can read what is sent there: it stays on this machine, or goes over TLS.
+    pub fn is_private(&self) -> bool {
         match self {
-            Self::Unix(_) => true,
+            Self::Unix(_) | Self::Https(_) => true,
             Self::Http(address) => {
                 let ip = address.host.parse::<IpAddr>();
                 ip.map_or(address.host == "localhost", |ip| ip.is_loopback())
@@ -108,6 +114,7 @@ impl fmt::Display for Endpoint {
         match self {
             Self::Unix(path) => path.display().fmt(f),
             Self::Http(address) => write!(f, "http://{address}"),
+            Self::Https(address) => write!(f, "https://{address}"),
         }
     }
 }
@@ -118,14 +125,16 @@ mod tests {
 
     #[test]
     fn an_address_prints_as_it_was_written() {
-        for text in ["http://127.0.0.1:7480", "http://[::1]:7480", "http://srv-a:80"] {
+        for text in ["http://127.0.0.1:7480", "http://[::1]:7480", "http://srv-a:80", "https://srv-a:7480"] {
             assert_eq!(Endpoint::http(text).expect("is an address").to_string(), text);
         }
     }
 
     #[test]
-    fn a_port_that_is_left_out_is_80() {
-        assert_eq!(Endpoint::http("http://srv-a/").expect("is an address").to_string(), "http://srv-a:80");
+    fn a_port_that_is_left_out_is_the_usual_one() {
+        for (text, whole) in [("http://srv-a/", "http://srv-a:80"), ("https://srv-a", "https://srv-a:443")] {
+            assert_eq!(Endpoint::http(text).expect("is an address").to_string(), whole);
+        }
     }
 
     #[test]
@@ -134,7 +143,8 @@ mod tests {
             "",
             "srv-a",
             "srv-a:7480",
-            "https://srv-a:7480",
+            "ftp://srv-a:7480",
+            "https://srv-a:7480/v1",
             "http://srv-a:7480/v1",
             "http://srv-a:7480?x=1",
             "http://me@srv-a:7480",
@@ -148,16 +158,17 @@ mod tests {
     }
 
     #[test]
-    fn only_this_machine_is_local() {
-        for (text, local) in [
+    fn what_stays_here_or_goes_over_tls_is_private() {
+        for (text, private) in [
             ("http://127.0.0.1:1", true),
             ("http://127.9.9.9:1", true),
             ("http://[::1]:1", true),
             ("http://localhost:1", true),
             ("http://192.0.2.1:1", false),
             ("http://localhost.example:1", false),
+            ("https://192.0.2.1:1", true),
         ] {
-            assert_eq!(Endpoint::http(text).expect("is an address").is_local(), local, "{text}");
+            assert_eq!(Endpoint::http(text).expect("is an address").is_private(), private, "{text}");
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod words;
 pub mod problem;
 pub mod queries;
 pub mod requests;
+pub mod session;
 pub mod views;
 
 pub mod fingerprint;
@@ -21,6 +22,7 @@ mod from_core;
 #[cfg(feature = "openapi")]
 pub mod openapi;
 
+pub mod certificate;
 pub mod client;
 pub mod endpoint;
 pub mod paths;

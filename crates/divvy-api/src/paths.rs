@@ -29,6 +29,8 @@ pub const EVENTS: &str = "/v1/events";
 pub const JOBS: &str = "/v1/jobs";
 /// `?wait_ms=`
 pub const JOB: &str = "/v1/jobs/{id}";
+/// POST to sign in; GET; DELETE to sign out
+pub const SESSION: &str = "/v1/session";
 /// POST
 pub const JOB_CANCEL: &str = "/v1/jobs/{id}/cancel";
 /// Server-sent events.

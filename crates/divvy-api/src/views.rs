@@ -192,6 +192,9 @@ pub struct VersionView {
     pub server: String,
     /// The simulated room that it runs on; null for real hardware.
     pub room: Option<String>,
+    /// The SHA-256 fingerprint of the certificate that it shows; null without a listener with TLS.
+    #[serde(default)]
+    pub certificate_fingerprint: Option<String>,
 }
 
 /// What a change would do.

@@ -51,12 +51,18 @@ pub struct Global {
     /// Socket of the server on this machine [env: DIVVY_SOCKET] [default: /run/divvy/divvy.sock]
     #[arg(long, global = true, value_name = "PATH")]
     pub socket: Option<PathBuf>,
-    /// Address of a server, http://HOST:PORT, instead of a socket [env: DIVVY_SERVER]
+    /// Address of a server, https://HOST:PORT or http://HOST:PORT, instead of a socket [env: DIVVY_SERVER]
     #[arg(long, global = true, value_name = "URL")]
     pub server: Option<String>,
     /// File that holds the token for --server [env: DIVVY_TOKEN holds the token itself]
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// Certificates to trust at an https address [env: DIVVY_CA] [default: those that this machine trusts]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// The one certificate to trust there, by its SHA-256 fingerprint [env: DIVVY_FINGERPRINT]
+    #[arg(long, global = true, value_name = "HEX")]
+    pub fingerprint: Option<String>,
     /// How to print
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
     pub output: Format,

@@ -140,7 +140,12 @@ fn client_hint(error: &ClientError) -> Option<String> {
             (_, Endpoint::Unix(_)) => {
                 "is divvyd running? systemctl status divvyd tells; --socket names another socket"
             }
-            (_, Endpoint::Http(_)) => "is divvyd running there and listening at that address?",
+            (Unreachable::Tls(_) | Unreachable::OtherCertificate { .. } | Unreachable::NoTrust, _) => {
+                "if it is the right server, trust its certificate with --ca FILE or --fingerprint; `divvy version` on the server tells the fingerprint"
+            }
+            (_, Endpoint::Http(_) | Endpoint::Https(_)) => {
+                "is divvyd running there and listening at that address?"
+            }
         },
     };
     Some(hint.to_owned())

@@ -4,7 +4,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use divvy_api::client::{Client, InvalidToken, Token};
+use divvy_api::certificate::{Fingerprint, InvalidFingerprint};
+use divvy_api::client::{Client, InvalidToken, InvalidTrust, Token, Trust};
 use divvy_api::endpoint::{Endpoint, InvalidAddress, usual_socket};
 
 use crate::cli::Global;
@@ -26,13 +27,30 @@ pub enum SettingsError {
     Token { origin: String, source: InvalidToken },
     #[error("a token would cross the network readable by everyone on its way to {endpoint}")]
     TokenInClear { endpoint: Endpoint },
+    #[error("{name} is not text")]
+    NotText { name: &'static str },
+    #[error("a fingerprint and a file of certificates are both given; give one of them")]
+    FingerprintAndCa,
+    #[error("the fingerprint cannot be used")]
+    Fingerprint(#[source] InvalidFingerprint),
+    #[error("cannot read the certificates in {}", path.display())]
+    CaFile { path: PathBuf, source: std::io::Error },
+    #[error("the certificates in {} cannot be used", path.display())]
+    Ca { path: PathBuf, source: InvalidTrust },
+    #[error("the fingerprint cannot be trusted")]
+    Trust(#[source] InvalidTrust),
+    #[error("this machine has no certificates of its own to trust")]
+    NoSystemCa,
 }
 
 impl SettingsError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::TokenInClear { .. } => {
-                "reach that server through a tunnel that ends on this machine, for example ssh -L"
+                "use https, or reach that server through a tunnel that ends on this machine, for example ssh -L"
+            }
+            Self::NoSystemCa => {
+                "trust the server's certificate with --ca FILE or --fingerprint; `divvy version` on the server tells the fingerprint"
             }
             Self::TokenFile { .. } => "the file holds the token as its only text and is yours to read",
             _ => return None,
@@ -47,6 +65,10 @@ pub struct Environment {
     pub socket: Option<OsString>,
     pub server: Option<OsString>,
     pub token: Option<OsString>,
+    pub ca: Option<OsString>,
+    pub fingerprint: Option<OsString>,
+    /// Where this machine keeps whom it trusts, if not in a usual place.
+    pub system_ca: Option<OsString>,
 }
 
 impl Environment {
@@ -57,22 +79,67 @@ impl Environment {
             socket: variable("DIVVY_SOCKET"),
             server: variable("DIVVY_SERVER"),
             token: variable("DIVVY_TOKEN"),
+            ca: variable("DIVVY_CA"),
+            fingerprint: variable("DIVVY_FINGERPRINT"),
+            system_ca: variable("SSL_CERT_FILE"),
         }
     }
 }
 
 /// The client for the server that was meant.
 pub fn client(global: &Global, environment: Environment) -> Result<Client, SettingsError> {
-    let endpoint = endpoint(global, environment.server, environment.socket)?;
+    let endpoint = endpoint(global, environment.server.clone(), environment.socket.clone())?;
     // Over a socket the server knows who asks from the kernel; a token would say nothing more.
     if matches!(endpoint, Endpoint::Unix(_)) {
         return Ok(Client::new(endpoint));
     }
-    match token(global, environment.token)? {
-        None => Ok(Client::new(endpoint)),
-        Some(_) if !endpoint.is_local() => Err(SettingsError::TokenInClear { endpoint }),
-        Some(token) => Ok(Client::new(endpoint).with_token(token)),
+    let token = token(global, environment.token.clone())?;
+    if token.is_some() && !endpoint.is_private() {
+        return Err(SettingsError::TokenInClear { endpoint });
     }
+    let client = match &endpoint {
+        Endpoint::Https(_) => Client::new(endpoint).with_trust(trust(global, &environment)?),
+        _ => Client::new(endpoint),
+    };
+    Ok(match token {
+        Some(token) => client.with_token(token),
+        None => client,
+    })
+}
+
+/// Which certificates are believed: the one of the fingerprint, those of the file, or the machine's own.
+fn trust(global: &Global, environment: &Environment) -> Result<Trust, SettingsError> {
+    let (fingerprint, ca) = match (&global.fingerprint, &global.ca) {
+        (Some(_), Some(_)) => return Err(SettingsError::FingerprintAndCa),
+        // An option comes before the environment, also before what the environment says of the other.
+        (None, None) => (environment.fingerprint.clone(), environment.ca.clone().map(PathBuf::from)),
+        (fingerprint, ca) => (fingerprint.clone().map(OsString::from), ca.clone()),
+    };
+    match (fingerprint, ca) {
+        (Some(_), Some(_)) => Err(SettingsError::FingerprintAndCa),
+        (Some(text), None) => {
+            let text = text.to_str().ok_or(SettingsError::NotText { name: "DIVVY_FINGERPRINT" })?;
+            let fingerprint: Fingerprint = text.trim().parse().map_err(SettingsError::Fingerprint)?;
+            Trust::fingerprint(fingerprint).map_err(SettingsError::Trust)
+        }
+        (None, Some(path)) => trust_file(path),
+        (None, None) => trust_file(system_ca(environment).ok_or(SettingsError::NoSystemCa)?),
+    }
+}
+
+fn trust_file(path: PathBuf) -> Result<Trust, SettingsError> {
+    match std::fs::read(&path) {
+        Ok(pem) => Trust::certificates(&pem).map_err(|source| SettingsError::Ca { path, source }),
+        Err(source) => Err(SettingsError::CaFile { path, source }),
+    }
+}
+
+/// The file of certificates that the machine trusts; each family of systems has its own place for it.
+fn system_ca(environment: &Environment) -> Option<PathBuf> {
+    const PLACES: [&str; 3] =
+        ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
+    let named = environment.system_ca.clone().map(PathBuf::from);
+    named.or_else(|| PLACES.iter().map(PathBuf::from).find(|place| place.exists()))
 }
 
 fn endpoint(
@@ -119,12 +186,18 @@ mod tests {
             socket: socket.map(PathBuf::from),
             server: server.map(str::to_owned),
             token_file: None,
+            ca: None,
+            fingerprint: None,
             output: Format::Table,
         }
     }
 
     fn both() -> Environment {
-        Environment { socket: Some("/env.sock".into()), server: Some("http://env:1".into()), token: None }
+        Environment {
+            socket: Some("/env.sock".into()),
+            server: Some("http://env:1".into()),
+            ..Environment::default()
+        }
     }
 
     fn asked(global: &Global, environment: Environment) -> String {
@@ -158,6 +231,45 @@ mod tests {
         let environment = Environment { token: Some("s3cret".into()), ..Environment::default() };
         let wrong = client(&global(None, Some("http://192.0.2.1:1")), environment);
         assert!(matches!(wrong, Err(SettingsError::TokenInClear { .. })));
+    }
+
+    fn over_tls(ca: Option<&str>, fingerprint: Option<&str>) -> Global {
+        let global = global(None, Some("https://192.0.2.1:1"));
+        Global { ca: ca.map(PathBuf::from), fingerprint: fingerprint.map(str::to_owned), ..global }
+    }
+
+    #[test]
+    fn a_token_may_go_over_tls() {
+        let environment = Environment { token: Some("s3cret".into()), ..Environment::default() };
+        let print = "ab".repeat(32);
+        assert_eq!(asked(&over_tls(None, Some(&print)), environment), "https://192.0.2.1:1");
+    }
+
+    #[test]
+    fn what_cannot_be_trusted_is_named() {
+        let print = "ab".repeat(32);
+        let told = |ca, fingerprint, environment| {
+            let wrong = client(&over_tls(ca, fingerprint), environment).expect_err("is refused");
+            std::iter::successors(Some(&wrong as &dyn std::error::Error), |error| error.source())
+                .map(ToString::to_string)
+                .collect::<String>()
+        };
+        let none = Environment::default;
+        assert!(told(Some("/a"), Some(&print), none()).contains("both given"));
+        assert!(told(None, Some("ab:cd"), none()).contains("ab:cd"));
+        assert!(told(Some("/nonexistent/ca.pem"), None, none()).contains("/nonexistent/ca.pem"));
+        assert!(told(Some("/dev/null"), None, none()).contains("no certificate"));
+        let nowhere = Environment { system_ca: Some("/nonexistent/all.pem".into()), ..none() };
+        assert!(told(None, None, nowhere).contains("/nonexistent/all.pem"));
+    }
+
+    #[test]
+    fn an_option_to_trust_comes_before_the_environment() {
+        let environment = || Environment { ca: Some("/nonexistent/ca.pem".into()), ..Environment::default() };
+        let print = "ab".repeat(32);
+        assert_eq!(asked(&over_tls(None, Some(&print)), environment()), "https://192.0.2.1:1");
+        let wrong = client(&over_tls(None, None), environment()).expect_err("is refused");
+        assert!(matches!(wrong, SettingsError::CaFile { .. }), "{wrong:?}");
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! Who asks. On the Unix socket the kernel tells (SO_PEERCRED) and the socket's mode says who may
-//! connect; on loopback TCP a token does. Roles come later; today whoever gets in may do everything.
+//! connect; over TCP a token does, or a session that somebody signed in for. Roles come later; today
+//! whoever gets in may do everything.
+
+use std::net::SocketAddr;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
 use nix::unistd::{Uid, User};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::UnixListener;
+
+use crate::random;
 
 /// The other end of a connection.
 #[derive(Debug, Clone)]
@@ -14,18 +19,15 @@ pub enum Peer {
     },
     /// The kernel did not tell who.
     Nobody,
-    Tcp,
+    Tcp {
+        address: SocketAddr,
+        is_tls: bool,
+    },
 }
 
 impl Connected<IncomingStream<'_, UnixListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
         stream.io().peer_cred().map_or(Self::Nobody, |credentials| Self::User { uid: credentials.uid() })
-    }
-}
-
-impl Connected<IncomingStream<'_, TcpListener>> for Peer {
-    fn connect_info(_: IncomingStream<'_, TcpListener>) -> Self {
-        Self::Tcp
     }
 }
 
@@ -43,6 +45,11 @@ impl Principal {
         Self("token".to_owned())
     }
 
+    /// A user who signed in.
+    pub fn named(name: String) -> Self {
+        Self(name)
+    }
+
     /// A user of this machine.
     pub fn user(uid: u32) -> Self {
         let name = User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name);
@@ -55,10 +62,8 @@ impl Principal {
 pub struct Token(pub std::sync::Arc<str>);
 
 impl Token {
-    /// Compares in a time that does not tell how much was right.
     pub fn is(&self, given: &str) -> bool {
-        let (own, given) = (self.0.as_bytes(), given.as_bytes());
-        own.len() == given.len() && own.iter().zip(given).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+        random::same(&self.0, given)
     }
 }
 

@@ -22,19 +22,6 @@ struct Files;
 const PLACE: &str = "/console/";
 const PAGE: &str = "index.html";
 
-/// No inline script, no inline style, nothing from anywhere else, in nobody's frame.
-const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; \
-                      object-src 'none'";
-const SAFETY: &[(&str, &str)] = &[
-    ("content-security-policy", POLICY),
-    ("x-content-type-options", "nosniff"),
-    ("x-frame-options", "DENY"),
-    ("referrer-policy", "no-referrer"),
-    ("cross-origin-opener-policy", "same-origin"),
-    ("cross-origin-resource-policy", "same-origin"),
-    ("permissions-policy", "camera=(), geolocation=(), microphone=()"),
-];
-
 /// Files of this folder have a hash of their content in their name.
 const HASHED: &str = "assets/";
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
@@ -95,12 +82,12 @@ async fn file(Path(path): Path<String>, headers: HeaderMap) -> Response {
 
 fn answer(path: &str, asked: &HeaderMap) -> Response {
     let Some(asset) = ASSETS.get(path) else {
-        return (StatusCode::NOT_FOUND, safety(), "the console has no such file\n").into_response();
+        return (StatusCode::NOT_FOUND, "the console has no such file\n").into_response();
     };
     let is_gzip = takes_gzip(asked);
     // The two encodings are two representations, and so have two tags.
     let tag = format!("\"{}{}\"", asset.hash, if is_gzip { "-gzip" } else { "" });
-    let mut headers = safety();
+    let mut headers = HeaderMap::new();
     let caching = if path.starts_with(HASHED) { FOR_EVER } else { ASK_AGAIN };
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
@@ -114,13 +101,6 @@ fn answer(path: &str, asked: &HeaderMap) -> Response {
     }
     let body = if is_gzip { &asset.gzip } else { &asset.plain };
     (headers, body.clone()).into_response()
-}
-
-fn safety() -> HeaderMap {
-    SAFETY
-        .iter()
-        .map(|(name, value)| (header::HeaderName::from_static(name), HeaderValue::from_static(value)))
-        .collect()
 }
 
 fn list<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> impl Iterator<Item = &'a str> {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use divvy_store::{OpenError, Store};
 use nix::unistd::{Gid, Group};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -27,8 +27,14 @@ use crate::door::Message;
 use crate::feed::Feed;
 use crate::http::{App, router};
 use crate::hub::Hub;
+use crate::listen::{ListenError, Listening};
+use crate::notices::Notices;
+use crate::pam::Pam;
 use crate::parts::{self, Parts, PartsError, ServerParts};
+use crate::random;
 use crate::settings::Settings;
+use crate::sign_in::SignIn;
+use crate::tcp;
 
 /// How long a start waits for first turns; a GPU that hangs must not hold up the boot for ever.
 const FIRST_TURNS: Duration = Duration::from_secs(80);
@@ -57,8 +63,8 @@ pub enum DaemonError {
     Parts(#[from] PartsError),
     #[error("the token {} cannot be read or made", path.display())]
     Token { path: PathBuf, source: std::io::Error },
-    #[error("{address} is not a loopback address; without TLS divvyd listens on loopback only")]
-    NotLoopback { address: SocketAddr },
+    #[error("answering over TCP cannot begin")]
+    Tcp(#[from] ListenError),
     #[error("listening on {place} failed")]
     Listen { place: String, source: std::io::Error },
     #[error("another divvyd answers on {}; stop it, or use another --socket", path.display())]
@@ -104,17 +110,16 @@ impl Threads {
 
 /// Runs until a signal ends it.
 pub fn run(options: Options) -> Result<(), DaemonError> {
-    if let Some(address) = options.listen.filter(|address| !address.ip().is_loopback()) {
-        return Err(DaemonError::NotLoopback { address });
-    }
     make_dir(&options.state_dir)?;
     let store = Arc::new(Store::open_embedded(&options.state_dir).map_err(DaemonError::Store)?);
     let token = token(&options.state_dir.join("token"))?;
+    let notices = Notices::default();
+    let listening = Listening::prepare(&options, &notices)?;
     let (door, messages) = mpsc::channel();
     let hub = Hub::new(door);
     let Parts { name, servers, room } = match &options.room {
-        Some(room) => parts::simulated(room, &options.settings, &options.state_dir, &hub)?,
-        None => parts::real(&options.settings, &hub)?,
+        Some(room) => parts::simulated(room, &options.settings, &options.state_dir, &hub, &notices)?,
+        None => parts::real(&options.settings, &hub, &notices)?,
     };
     let hosts = servers.iter().map(|parts| (parts.host.server.clone(), Arc::clone(&parts.host)));
     let hosts: Arc<BTreeMap<_, _>> = Arc::new(hosts.collect());
@@ -127,12 +132,14 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
         name,
         hosts,
         room: room.clone(),
-        token,
+        sign_in: Arc::new(SignIn::new(token, Pam::new(options.settings.socket_group.clone()))),
+        names: listening.names(),
+        presented: listening.presented(),
     };
     let threads = start(store, hub, messages, servers)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)?;
-    let served = runtime.block_on(serve(&options, router(app)));
+    let served = runtime.block_on(serve(&options, router(app), listening));
     runtime.shutdown_timeout(Duration::from_secs(1));
     threads.end();
     if let Some(room) = room {
@@ -219,32 +226,14 @@ fn wait_for(turns: &mpsc::Receiver<Looked>, agents: usize) -> bool {
     true
 }
 
-async fn serve(options: &Options, app: Router) -> Result<(), DaemonError> {
+async fn serve(options: &Options, app: Router, listening: Listening) -> Result<(), DaemonError> {
     // Before the socket appears: whoever sees it may end the daemon, which then ends in good order.
     let ending = Ending::new().map_err(DaemonError::Runtime)?;
     let unix = listen_unix(&options.socket, options.settings.socket_group.as_deref())?;
     let (end, ended) = watch::channel(false);
-    let until = |mut ended: watch::Receiver<bool>| async move {
-        // The sender is gone only when the daemon ends.
-        let _ = ended.wait_for(|ended| *ended).await;
-    };
-    let tcp = match options.listen {
-        Some(address) => {
-            let listener = TcpListener::bind(address).await;
-            Some(listener.map_err(|source| DaemonError::Listen { place: address.to_string(), source })?)
-        }
-        None => None,
-    };
+    let on_tcp = listening.open().await?.serve(app.clone(), ended.clone());
     let service = app.into_make_service_with_connect_info::<Peer>();
-    let on_unix = axum::serve(unix, service.clone()).with_graceful_shutdown(until(ended.clone()));
-    let on_tcp = async {
-        match tcp {
-            Some(listener) => {
-                axum::serve(listener, service).with_graceful_shutdown(until(ended.clone())).await
-            }
-            None => Ok(()),
-        }
-    };
+    let on_unix = axum::serve(unix, service).with_graceful_shutdown(tcp::until(ended));
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!(socket = %options.socket.display(), "ready");
@@ -257,9 +246,7 @@ async fn serve(options: &Options, app: Router) -> Result<(), DaemonError> {
     };
     tokio::select! {
         () = stopping => {}
-        (on_unix, on_tcp) = async { tokio::join!(on_unix, on_tcp) } => {
-            on_unix.and(on_tcp).map_err(DaemonError::Runtime)?;
-        }
+        (on_unix, ()) = async { tokio::join!(on_unix, on_tcp) } => on_unix.map_err(DaemonError::Runtime)?,
     }
     // Left behind, a later start finds nobody behind it and takes its place.
     let _ = std::fs::remove_file(&options.socket);
@@ -317,9 +304,8 @@ fn listen_unix(path: &Path, group: Option<&str>) -> Result<UnixListener, DaemonE
 /// The secret for TCP clients, made on the first start.
 fn token(path: &Path) -> Result<Token, DaemonError> {
     let failed = |source| DaemonError::Token { path: path.to_owned(), source };
-    let is_token = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     match std::fs::read_to_string(path) {
-        Ok(text) if is_token(text.trim()) => return Ok(Token(text.trim().into())),
+        Ok(text) if random::is_secret(text.trim()) => return Ok(Token(text.trim().into())),
         Ok(_) => {
             let cause = std::io::Error::new(
                 std::io::ErrorKind::InvalidData,
@@ -330,10 +316,7 @@ fn token(path: &Path) -> Result<Token, DaemonError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(error)),
     }
-    let mut random = [0u8; 32];
-    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom").map_err(failed)?, &mut random)
-        .map_err(failed)?;
-    let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = random::secret().map_err(failed)?;
     // Written beside and moved: a kill in between leaves no half of a token, which no start would take.
     let beside = path.with_extension("new");
     let mut options = std::fs::OpenOptions::new();

@@ -11,6 +11,8 @@ use divvy_host::readiness::{self, Settings as ReadinessSettings};
 use divvy_host::sysfs::Sysfs;
 use divvy_host::telemetry::GpuTelemetry;
 
+use crate::notices::Notices;
+
 /// One server's kernel and how to look at it; the agent and the start gate share it.
 pub struct HostSide {
     pub server: ServerId,
@@ -18,6 +20,8 @@ pub struct HostSide {
     pub observer: Observer,
     pub readiness: ReadinessSettings,
     pub limits: Limits,
+    /// What the daemon on this server has to tell of itself.
+    pub notices: Notices,
 }
 
 impl HostSide {
@@ -37,6 +41,7 @@ impl HostSide {
     pub fn readiness(&self, gpus: &[ObservedGpu]) -> Vec<Finding> {
         let (sys, settings) = (self.sysfs.as_ref(), &self.readiness);
         let mut findings = readiness::server_findings(sys, &self.server, settings);
+        findings.extend(self.notices.findings(&self.server));
         for gpu in gpus {
             findings.extend(readiness::gpu_findings(sys, gpu, settings));
             let partitions = gpu.partitions.iter();

@@ -9,10 +9,9 @@
 //! Only `admit` changes what was asked for; only an agent touches a server's GPUs and VMs. Async ends at
 //! the door: HTTP runs on tokio, everything behind it is plain threads and messages.
 
-#![forbid(unsafe_code)]
-
 pub mod chain;
 pub mod clock;
+pub mod random;
 pub mod settings;
 
 pub mod admit;
@@ -27,12 +26,20 @@ pub mod executor;
 pub mod host_side;
 
 pub mod auth;
+pub mod pam;
+pub mod sign_in;
+
 pub mod console;
 pub mod findings;
 pub mod http;
 pub mod views;
 
 pub mod feed;
+
+pub mod listen;
+pub mod notices;
+pub mod tcp;
+pub mod tls;
 
 pub mod daemon;
 pub mod hook;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use divvy_server::chain::chain;
 use divvy_server::daemon::{self, Options};
-use divvy_server::{hook, settings};
+use divvy_server::{hook, pam, settings};
 
 /// Shares the GPUs of this server among its VMs
 #[derive(Debug, Parser)]
@@ -24,7 +24,7 @@ struct Arguments {
     /// The Unix socket to answer on [env: DIVVY_SOCKET]
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
-    /// Answer on this loopback address too, to those who have the token
+    /// Answer over TCP too, to those who sign in or have the token; over TLS unless it is a loopback address
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
     /// The settings file
@@ -33,6 +33,9 @@ struct Arguments {
     /// Internal: write one value to a file that may hang
     #[arg(long, hide = true, value_name = "PATH")]
     write_worker: Option<String>,
+    /// Internal: ask PAM about the password on standard input
+    #[arg(long, hide = true)]
+    pam_helper: bool,
     /// What libvirt's qemu hook runs, with libvirt's arguments
     #[arg(long, hide = true, num_args = 1.., allow_hyphen_values = true, value_name = "ARGUMENT")]
     libvirt_hook: Option<Vec<String>>,
@@ -60,6 +63,9 @@ fn places(room: Option<&str>) -> Places {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.pam_helper {
+        return ExitCode::from(pam::helper::run());
+    }
     let places = places(arguments.sim.as_deref());
     let socket = arguments.socket.clone().unwrap_or(places.socket);
     if let Some(path) = &arguments.write_worker {
@@ -80,7 +86,7 @@ fn main() -> ExitCode {
         room: arguments.sim,
         state_dir: arguments.state_dir.unwrap_or(places.state_dir),
         socket,
-        listen: arguments.listen,
+        listen: arguments.listen.or(settings.listen),
         settings,
     };
     match daemon::run(options) {

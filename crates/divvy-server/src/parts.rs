@@ -20,6 +20,7 @@ use divvy_sim::spec::Delays;
 use crate::agent::AfterSteps;
 use crate::host_side::HostSide;
 use crate::hub::Hub;
+use crate::notices::Notices;
 use crate::settings::Settings;
 
 /// What only a simulated room can do.
@@ -77,7 +78,7 @@ fn observer(server: &ServerId, settings: &Settings) -> Observer {
 }
 
 /// This machine.
-pub fn real(settings: &Settings, hub: &Hub) -> Result<Parts, PartsError> {
+pub fn real(settings: &Settings, hub: &Hub, notices: &Notices) -> Result<Parts, PartsError> {
     let server = match &settings.server_name {
         Some(name) => name.clone(),
         None => {
@@ -89,6 +90,7 @@ pub fn real(settings: &Settings, hub: &Hub) -> Result<Parts, PartsError> {
     let sysfs = RealSysfs::new("/").with_worker("/proc/self/exe", vec!["--write-worker".into()]);
     let sysfs: Arc<dyn Sysfs> = Arc::new(sysfs);
     let bell = hub.bell(&server);
+    notices.ring(hub.bell(&server));
     let watch = UeventWatch::start(move || bell.ring()).map_err(PartsError::Uevent)?;
     // Whoever needs NVIDIA's driver for itself closes the same gate.
     let gate = NvmlGate::default();
@@ -98,6 +100,7 @@ pub fn real(settings: &Settings, hub: &Hub) -> Result<Parts, PartsError> {
         limits: limits(settings),
         sysfs,
         server: server.clone(),
+        notices: notices.clone(),
     });
     let hypervisor = Box::new(LibvirtHypervisor::new(&settings.libvirt_uri, Timeouts::default()));
     let parts = ServerParts { host, hypervisor, after_steps: Box::new(|| ()), watch: Some(watch) };
@@ -166,7 +169,13 @@ fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 /// A room, as it was left in this state directory.
-pub fn simulated(name: &str, settings: &Settings, state_dir: &Path, hub: &Hub) -> Result<Parts, PartsError> {
+pub fn simulated(
+    name: &str,
+    settings: &Settings,
+    state_dir: &Path,
+    hub: &Hub,
+    notices: &Notices,
+) -> Result<Parts, PartsError> {
     let file = state_dir.join(format!("room-{name}.json"));
     let room = match std::fs::read_to_string(&file) {
         Ok(text) => Room::load(&text, Delays::kernel())?,
@@ -179,6 +188,9 @@ pub fn simulated(name: &str, settings: &Settings, state_dir: &Path, hub: &Hub) -
         write_whole(&file, &room.save_of(&texts)).map_err(unwritable)?;
     }
     let kept = Arc::new(KeptRoom { room, file, kept: Mutex::new(texts), hub: hub.clone() });
+    // The daemon runs on one of them, as far as a room has such a thing.
+    kept.room.servers.iter().take(1).for_each(|server| notices.ring(hub.bell(server.id())));
+    let mut notices = Some(notices.clone());
     let servers = kept.room.servers.iter().map(|server| {
         let id = server.id().clone();
         let sysfs: Arc<dyn Sysfs> = server.sysfs();
@@ -188,6 +200,7 @@ pub fn simulated(name: &str, settings: &Settings, state_dir: &Path, hub: &Hub) -
             limits: limits(settings),
             sysfs,
             server: id,
+            notices: notices.take().unwrap_or_default(),
         });
         let (keeper, own) = (Arc::clone(&kept), server.id().clone());
         ServerParts {

@@ -9,15 +9,25 @@
 //! mig_gpus = ["10de:2331"]               # vendor:device of NVIDIA's GPUs to be split by MIG
 //! sriov_manage = "/usr/lib/nvidia/sriov-manage"
 //! write_deadline_seconds = 60            # for changing a partition count
-//! socket_group = "divvy"                 # who besides root may use the socket; default: nobody
+//! socket_group = "divvy"                 # who besides root may use the socket and sign in; default: nobody
+//! listen = "0.0.0.0:7480"                # where to answer over TCP; default: nowhere
+//! names = ["gpu.example.com"]            # what this server is called, beside its host name
+//! insecure_plain_http = false            # true: no TLS, whoever listens
+//!
+//! [tls]                                  # default: a certificate of its own
+//! certificate = "/etc/divvy/tls.pem"
+//! key = "/etc/divvy/tls.key"
 //! ```
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use divvy_core::id::ServerId;
 use serde::Deserialize;
+
+use crate::tls::Pair;
 
 /// Where the file is when nobody says.
 pub const DEFAULT_FILE: &str = "/etc/divvy/divvyd.toml";
@@ -32,6 +42,10 @@ pub struct Settings {
     pub sriov_manage: String,
     pub write_deadline: Duration,
     pub socket_group: Option<String>,
+    pub listen: Option<SocketAddr>,
+    pub names: Vec<String>,
+    pub insecure_plain_http: bool,
+    pub tls: Option<Pair>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +60,8 @@ pub enum SettingsError {
     SriovManage { path: PathBuf, text: String },
     #[error("the settings file {} has write_deadline_seconds {seconds}; it has to be 5 to 3600", path.display())]
     WriteDeadline { path: PathBuf, seconds: u64 },
+    #[error("the settings file {} has the name {name:?}, which is neither a name nor an address of a server", path.display())]
+    Name { path: PathBuf, name: String },
 }
 
 #[derive(Debug, Deserialize)]
@@ -58,6 +74,17 @@ struct File {
     sriov_manage: String,
     write_deadline_seconds: u64,
     socket_group: Option<String>,
+    listen: Option<SocketAddr>,
+    names: Vec<String>,
+    insecure_plain_http: bool,
+    tls: Option<TlsFiles>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsFiles {
+    certificate: PathBuf,
+    key: PathBuf,
 }
 
 impl Default for File {
@@ -70,6 +97,10 @@ impl Default for File {
             sriov_manage: divvy_host::paths::SRIOV_MANAGE.to_owned(),
             write_deadline_seconds: 60,
             socket_group: None,
+            listen: None,
+            names: Vec::new(),
+            insecure_plain_http: false,
+            tls: None,
         }
     }
 }
@@ -96,6 +127,9 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, SettingsError> {
     if !(5..=3600).contains(&seconds) {
         return Err(SettingsError::WriteDeadline { path: path.to_owned(), seconds });
     }
+    if let Some(name) = file.names.iter().find(|name| !is_name(name)) {
+        return Err(SettingsError::Name { path: path.to_owned(), name: name.clone() });
+    }
     Ok(Settings {
         server_name: file.server_name,
         libvirt_uri: file.libvirt_uri,
@@ -104,7 +138,17 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, SettingsError> {
         sriov_manage: file.sriov_manage,
         write_deadline: Duration::from_secs(seconds),
         socket_group: file.socket_group,
+        listen: file.listen,
+        names: file.names,
+        insecure_plain_http: file.insecure_plain_http,
+        tls: file.tls.map(|files| Pair { certificate: files.certificate, key: files.key }),
     })
+}
+
+/// What a certificate can be made for.
+pub fn is_name(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':');
+    (1..=253).contains(&text.len()) && text.bytes().all(is_plain)
 }
 
 fn numbers(
@@ -159,6 +203,12 @@ mod tests {
             ("write_deadline_seconds = 1", "write_deadline_seconds 1"),
             ("write_deadline_seconds = 'x'", "write_deadline_seconds"),
             ("server_name = ", "server_name"),
+            ("listen = '7480'", "listen"),
+            ("names = ['a b']", "a b"),
+            ("names = ['']", "\"\""),
+            ("insecure_plain_http = 'yes'", "insecure_plain_http"),
+            ("[tls]\ncertificate = 'c.pem'", "key"),
+            ("[tls]\ncertificate = 'c'\nkey = 'k'\ncolour = 1", "colour"),
         ];
         for (text, named) in table {
             let told = crate::chain::chain(&parsed(text).expect_err("refused"));

@@ -135,6 +135,7 @@ fn agent(server: &SimServer, hub: &Hub) -> Agent {
         observer,
         readiness: ReadinessSettings::default(),
         limits,
+        notices: Default::default(),
     };
     Agent::new(Arc::new(host), Box::new(server.hypervisor()), hub.clone(), Box::new(|| ()))
 }

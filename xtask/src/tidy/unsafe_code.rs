@@ -7,7 +7,7 @@ use super::scan::{Kind, pieces};
 use super::sources::{Source, Sources};
 
 /// As `ARCHITECTURE.md` lists them.
-const ALLOWED: [&str; 1] = ["crates/divvy-hypervisor/src/ffi.rs"];
+const ALLOWED: [&str; 2] = ["crates/divvy-hypervisor/src/ffi.rs", "crates/divvy-server/src/pam/ffi.rs"];
 const LINES: usize = 300;
 
 pub fn findings(sources: &Sources) -> Result<Vec<Finding>> {

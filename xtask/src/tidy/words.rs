@@ -83,6 +83,7 @@ const HOST: &[&str] = &[
     "crates/divvy-api/src/client",
     "crates/divvy-api/src/endpoint.rs",
     "crates/divvy-server/src/hook.rs",
+    "crates/divvy-server/src/http/session.rs",
     "crates/divvy-host/",
     "crates/divvy-hypervisor/",
     "crates/divvy-sim/",

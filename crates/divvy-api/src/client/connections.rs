@@ -16,8 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
+use super::tls::Trust;
 use super::{Lost, Unreachable};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, HttpAddress};
 
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT_MS: u64 = 5_000;
@@ -30,9 +31,15 @@ pub(super) type Sender = SendRequest<Full<Bytes>>;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Connections {
     idle: Arc<Mutex<Vec<Sender>>>,
+    trust: Option<Trust>,
 }
 
 impl Connections {
+    /// That believe these certificates.
+    pub fn with_trust(trust: Trust) -> Self {
+        Self { trust: Some(trust), ..Self::default() }
+    }
+
     /// Sends a request and answers with the head of the answer, and with the connection that its body is
     /// still to be read from; [`Connections::keep`] it after that.
     pub async fn send(
@@ -52,7 +59,7 @@ impl Connections {
                 },
             }
         }
-        let mut sender = open(endpoint).await?;
+        let mut sender = self.open(endpoint).await?;
         let response = sender.send_request(request).await?;
         Ok((response, sender))
     }
@@ -69,14 +76,22 @@ impl Connections {
     fn take(&self) -> Option<Sender> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
-}
 
-async fn open(endpoint: &Endpoint) -> Result<Sender, Lost> {
-    match endpoint {
-        Endpoint::Unix(path) => start(opened(UnixStream::connect(path)).await?).await,
-        Endpoint::Http(address) => {
-            let connecting = TcpStream::connect((address.host.as_str(), address.port));
-            start(opened(connecting).await?).await
+    async fn open(&self, endpoint: &Endpoint) -> Result<Sender, Lost> {
+        let tcp = |address: &HttpAddress| TcpStream::connect((address.host.clone(), address.port));
+        match endpoint {
+            Endpoint::Unix(path) => start(opened(UnixStream::connect(path)).await?).await,
+            Endpoint::Http(address) => start(opened(tcp(address)).await?).await,
+            Endpoint::Https(address) => {
+                let trust = self.trust.as_ref().ok_or(Lost::OnTheWay(Unreachable::NoTrust))?;
+                let stream = opened(tcp(address)).await?;
+                let timeout_ms = CONNECT_TIMEOUT_MS;
+                match timeout(Duration::from_millis(timeout_ms), trust.connect(address, stream)).await {
+                    Ok(Ok(stream)) => start(stream).await,
+                    Ok(Err(untrusted)) => Err(Lost::OnTheWay(untrusted)),
+                    Err(_) => Err(Lost::OnTheWay(Unreachable::ConnectTimeout { timeout_ms })),
+                }
+            }
         }
     }
 }

@@ -45,7 +45,9 @@ fn in_words(versions: &Versions) -> String {
         None => client,
         Some(server) => {
             let room = server.room.as_ref().map_or(String::new(), |room| format!(", simulated room {room}"));
-            format!("{client}\ndivvyd {} on {}{room}", server.version, server.server)
+            let shown = server.certificate_fingerprint.as_ref();
+            let shown = shown.map_or(String::new(), |shown| format!("\ncertificate {shown}"));
+            format!("{client}\ndivvyd {} on {}{room}{shown}", server.version, server.server)
         }
     }
 }

@@ -51,16 +51,6 @@ fn what_is_sent_compressed_is_the_file() {
 }
 
 #[test]
-fn every_answer_keeps_frames_and_foreign_scripts_out() {
-    for path in [PAGE, "nothing"] {
-        let response = answer(path, &HeaderMap::new());
-        assert!(told(&response, "content-security-policy").contains("default-src 'self'"), "{path}");
-        assert!(told(&response, "content-security-policy").contains("frame-ancestors 'none'"), "{path}");
-        assert_eq!(told(&response, "x-content-type-options"), "nosniff", "{path}");
-    }
-}
-
-#[test]
 fn the_page_is_asked_for_again_and_what_has_a_hash_is_kept() {
     let script = ASSETS.keys().find(|path| path.ends_with(".js")).expect("there is a script");
     assert_eq!(told(&answer(script, &HeaderMap::new()), "cache-control"), FOR_EVER);

@@ -7,11 +7,14 @@ use divvy_core::id::ServerId;
 use divvy_store::Store;
 use tokio::sync::watch;
 
-use crate::auth::Token;
 use crate::feed::Feed;
 use crate::host_side::HostSide;
 use crate::hub::Hub;
 use crate::parts::RoomControl;
+use crate::sign_in::SignIn;
+use crate::tls::Presented;
+
+use super::origin::Names;
 
 #[derive(Clone)]
 pub struct App {
@@ -24,5 +27,9 @@ pub struct App {
     pub hosts: Arc<BTreeMap<ServerId, Arc<HostSide>>>,
     /// In a simulated room only.
     pub room: Option<Arc<dyn RoomControl>>,
-    pub token: Token,
+    pub sign_in: Arc<SignIn>,
+    /// Under which names it may be asked without TLS.
+    pub names: Names,
+    /// The certificate that it shows, if it has a listener with TLS.
+    pub presented: Presented,
 }

@@ -15,7 +15,10 @@ const DETAIL_CHARS: usize = 500;
 
 /// A request that was not done.
 #[derive(Debug)]
-pub struct Failed(Box<Problem>);
+pub struct Failed {
+    problem: Box<Problem>,
+    retry_after_seconds: Option<u64>,
+}
 
 impl Failed {
     pub fn new(status: StatusCode, code: &str, detail: String, hint: &str) -> Self {
@@ -23,7 +26,16 @@ impl Failed {
             Some((cut, _)) => format!("{}…", &detail[..cut]),
             None => detail,
         };
-        Self(Box::new(Problem::of_status(status.as_u16(), code, detail, Some(hint.to_owned()))))
+        Self::of(Problem::of_status(status.as_u16(), code, detail, Some(hint.to_owned())))
+    }
+
+    fn of(problem: Problem) -> Self {
+        Self { problem: Box::new(problem), retry_after_seconds: None }
+    }
+
+    /// Says when to ask again.
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after_seconds: Some(seconds), ..self }
     }
 
     /// Something of the daemon itself failed.
@@ -40,10 +52,15 @@ impl Failed {
 
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
-        let status = self.0.status.and_then(|status| StatusCode::from_u16(status).ok());
+        let status = self.problem.status.and_then(|status| StatusCode::from_u16(status).ok());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(&self.0).unwrap_or_default();
-        (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response()
+        let body = serde_json::to_vec(&self.problem).unwrap_or_default();
+        let retry = self.retry_after_seconds.map(|seconds| [(header::RETRY_AFTER, seconds.to_string())]);
+        let head = [(header::CONTENT_TYPE, CONTENT_TYPE)];
+        match retry {
+            Some(retry) => (status, head, retry, body).into_response(),
+            None => (status, head, body).into_response(),
+        }
     }
 }
 
@@ -64,7 +81,7 @@ impl From<Refusal> for Failed {
         };
         let problem =
             Problem::of_status(status.as_u16(), refusal.code(), refusal.to_string(), Some(refusal.hint()));
-        Self(Box::new(problem.with_findings(findings)))
+        Self::of(problem.with_findings(findings))
     }
 }
 

@@ -7,16 +7,20 @@ mod changes;
 mod error;
 mod etag;
 mod events;
+mod headers;
 mod hook;
 mod jobs;
 mod lists;
 mod openapi;
+mod origin;
 mod page;
 mod peer;
 mod reads;
+mod session;
 mod sim;
 mod stated;
 mod stream;
+mod until;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -24,6 +28,7 @@ use axum::routing::{MethodRouter, post};
 use divvy_api::paths;
 
 pub use app::App;
+pub use origin::Names;
 
 /// Largest request body, bytes.
 const BODY_BYTES: usize = 1 << 20;
@@ -61,6 +66,7 @@ routes! { api, API:
     paths::JOBS { get jobs::list }
     paths::JOB { get jobs::show }
     paths::JOB_CANCEL { post jobs::cancel }
+    paths::SESSION { get session::show, post session::open, delete session::end }
 }
 
 // What only a simulated room can be told.
@@ -82,4 +88,5 @@ pub fn router(app: App) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .with_state(app)
         .merge(crate::console::router())
+        .layer(axum::middleware::from_fn(headers::secure))
 }

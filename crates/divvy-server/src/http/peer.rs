@@ -1,13 +1,36 @@
-//! Lets a request in with its principal, or answers 401, before any handler sees it.
+//! Lets a request in with its principal, or answers what is missing, before any handler sees it.
+//!
+//! ```text
+//! socket ────────────────────────────────────────────▶ the kernel says who
+//! TCP, plain ─▶ asked by a name of ours? ─┐
+//! TCP, TLS ───────────────────────────────┴─▶ bearer ─▶ the token's owner
+//!                                          └▶ cookie ─▶ own page? ─▶ a change: CSRF token? ─▶ the user
+//! ```
+//!
+//! A request with a bearer token is looked at by that alone: no browser adds one by itself.
 
+use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use divvy_api::paths;
+use divvy_api::session::CSRF_HEADER;
 
 use super::app::App;
 use super::error::Failed;
+use super::until::Until;
+use super::{origin, session};
 use crate::auth::{Peer, Principal};
+use crate::random;
+use crate::sign_in::sessions::Signed;
+
+/// Who asks, and in which session if in one.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub principal: Principal,
+    pub session: Option<Signed>,
+}
 
 pub async fn admit_peer(
     State(app): State<App>,
@@ -15,24 +38,71 @@ pub async fn admit_peer(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let principal = match peer {
-        Peer::User { uid } => Some(Principal::user(uid)),
-        Peer::Nobody => None,
-        Peer::Tcp => bearer(&request).filter(|given| app.token.is(given)).map(|_| Principal::token()),
+    let caller = match caller(&app, &peer, &request) {
+        Ok(caller) => caller,
+        Err(failed) => return failed.into_response(),
     };
-    let Some(principal) = principal else {
-        let hint =
-            "send Authorization: Bearer with the token in the file `token` of divvyd's state directory";
-        return Failed::new(
-            StatusCode::UNAUTHORIZED,
-            "unauthorized",
-            "who asks is not known".to_owned(),
-            hint,
-        )
-        .into_response();
+    let Some(caller) = caller else { return next.run(request).await };
+    let signed = caller.session.clone();
+    request.extensions_mut().insert(caller.principal.clone());
+    request.extensions_mut().insert(caller);
+    let response = next.run(request).await;
+    match signed {
+        // An answer that goes on and on ends with the session. One of known length is there already.
+        Some(signed) if response.body().size_hint().exact().is_none() => {
+            response.map(|body| Body::new(Until::new(body, signed.ended, signed.left)))
+        }
+        _ => response,
+    }
+}
+
+/// Who asks; nobody, for who wants to sign in.
+fn caller(app: &App, peer: &Peer, request: &Request) -> Result<Option<Caller>, Failed> {
+    let known = |principal| Ok(Some(Caller { principal, session: None }));
+    let (address, is_tls) = match peer {
+        Peer::User { uid } => return known(Principal::user(*uid)),
+        Peer::Nobody => return Err(unauthorized()),
+        Peer::Tcp { address, is_tls } => (address, *is_tls),
     };
-    request.extensions_mut().insert(principal);
-    next.run(request).await
+    let (headers, method) = (request.headers(), request.method());
+    if !is_tls {
+        app.names.check(headers, address.ip())?;
+    }
+    if method == Method::POST && request.uri().path() == paths::SESSION {
+        origin::check(headers, method, is_tls)?;
+        return Ok(None);
+    }
+    if headers.contains_key(header::AUTHORIZATION) {
+        let given = bearer(request).filter(|given| app.sign_in.is_token(given));
+        return given.map_or_else(|| Err(unauthorized()), |_| known(Principal::token()));
+    }
+    let signed = session::cookie(headers, is_tls)
+        .and_then(|id| app.sign_in.sessions().find(id, std::time::Instant::now()))
+        .ok_or_else(unauthorized)?;
+    origin::check(headers, method, is_tls)?;
+    if !method.is_safe() && !has_csrf(request, &signed.csrf) {
+        return Err(Failed::new(
+            StatusCode::FORBIDDEN,
+            "csrf_token_missing",
+            format!("a change in a session needs the session's own {CSRF_HEADER}"),
+            "GET /v1/session tells it",
+        ));
+    }
+    Ok(Some(Caller { principal: signed.principal.clone(), session: Some(signed) }))
+}
+
+fn has_csrf(request: &Request, own: &str) -> bool {
+    let given = request.headers().get(CSRF_HEADER).and_then(|given| given.to_str().ok());
+    given.is_some_and(|given| random::same(own, given))
+}
+
+fn unauthorized() -> Failed {
+    Failed::new(
+        StatusCode::UNAUTHORIZED,
+        "unauthorized",
+        "who asks is not known".to_owned(),
+        "sign in with POST /v1/session, or send Authorization: Bearer with the token in the file `token` of divvyd's state directory",
+    )
 }
 
 fn bearer(request: &Request) -> Option<&str> {

@@ -21,6 +21,7 @@ pub async fn version(State(app): State<App>) -> Json<VersionView> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         server: app.name.clone(),
         room: app.room.as_ref().map(|room| room.name().to_owned()),
+        certificate_fingerprint: app.presented.fingerprint().map(|fingerprint| fingerprint.to_string()),
     })
 }
 

@@ -4,25 +4,35 @@
 use divvy_api::paths;
 use serde_json::{Map, Value, json};
 
-/// Powers a simulated VM: nothing of it is kept, so there is nothing to answer again.
-const CHANGES_NOTHING_KEPT: &str = paths::SIM_POWER;
+/// Powers a simulated VM, or makes or ends a session: nothing of it is kept, so there is nothing to answer
+/// again.
+const CHANGES_NOTHING_KEPT: [&str; 2] = [paths::SIM_POWER, paths::SESSION];
 /// Lists that come in pages, events among them.
 const LISTS: [&str; 6] =
     [paths::GPUS, paths::PARTITIONS, paths::VMS, paths::CHECK, paths::JOBS, paths::EVENTS];
+
+/// A change that may not be asked for like this.
+const CHANGE_REFUSED: &str = "`unknown_server_name`, `other_site`, `csrf_token_missing`";
 
 pub fn complete(mut document: Value) -> Value {
     document["info"] = json!({
         "title": "Divvy",
         "version": "1",
         "description": "Shares the GPUs of Linux/KVM servers among VMs. Over the Unix socket the kernel says \
-                        who asks; over TCP a token does. Every refusal is a problem document (RFC 9457) \
+                        who asks; over TCP a token does, or a \
+                        session and, for changes, its `x-csrf-token`. Every refusal is a problem document (RFC 9457) \
                         whose `code` is stable and explained in the documentation.",
         "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" }
     });
     document["servers"] = json!([{ "url": "/" }]);
-    document["security"] = json!([{ "token": [] }, {}]);
-    document["components"]["securitySchemes"] =
-        json!({ "token": { "type": "http", "scheme": "bearer", "description": "Over TCP." } });
+    document["security"] = json!([{ "token": [] }, { "session": [] }, {}]);
+    document["components"]["securitySchemes"] = json!({
+        "token": { "type": "http", "scheme": "bearer", "description": "Over TCP." },
+        "session": {
+            "type": "apiKey", "in": "cookie", "name": "divvy_session",
+            "description": "Over TCP; with the prefix `__Host-` over TLS."
+        }
+    });
     say_numbers(&mut document);
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         schemas.iter_mut().filter(|(name, _)| is_answer(name)).for_each(|(_, schema)| require_all(schema));
@@ -69,7 +79,7 @@ fn require_all(schema: &mut Value) {
 
 fn operation_of(path: &str, method: &str, operation: &mut Value) {
     let is_read = method == "get";
-    let is_kept_change = !is_read && path != CHANGES_NOTHING_KEPT;
+    let is_kept_change = !is_read && !CHANGES_NOTHING_KEPT.contains(&path);
     let has = |place: &str| {
         operation["parameters"].as_array().is_some_and(|all| all.iter().any(|one| one["in"] == place))
     };
@@ -83,9 +93,13 @@ fn operation_of(path: &str, method: &str, operation: &mut Value) {
         (paths::JOB, _) => "job".to_owned(),
         (paths::JOB_CANCEL, _) => "cancel_job".to_owned(),
         (paths::SIM_POWER, _) => "sim_power".to_owned(),
+        (paths::SESSION, "get") => "session".to_owned(),
+        (paths::SESSION, "post") => "sign_in".to_owned(),
+        (paths::SESSION, _) => "sign_out".to_owned(),
         _ => name,
     });
     refuse(operation, "401", "`unauthorized`");
+    refuse(operation, "403", if is_read { "`unknown_server_name`, `other_site`" } else { CHANGE_REFUSED });
     refuse(operation, "500", "`internal`");
     if has_path {
         refuse(operation, "400", "`path_malformed`");

@@ -10,7 +10,7 @@ use utoipa::OpenApi;
 
 use super::FROZEN;
 use super::complete::complete;
-use crate::http::{API, OF_ROOM, changes, events, jobs, lists, reads, sim, stream};
+use crate::http::{API, OF_ROOM, changes, events, jobs, lists, reads, session, sim, stream};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -35,6 +35,9 @@ use crate::http::{API, OF_ROOM, changes, events, jobs, lists, reads, sim, stream
         jobs::list,
         jobs::show,
         jobs::cancel,
+        session::show,
+        session::open,
+        session::end,
         sim::power
     ),
     components(schemas(Problem, ChangeView, ResetView))
