@@ -19,6 +19,7 @@ use crate::sysfs::{Ran, Sysfs};
 
 pub mod gim;
 pub mod nvidia;
+pub mod recorded;
 pub mod steps;
 
 pub const BOOT: &str = "0f2e9d1c-7a55-4b1e-9c39-5f1f6a3b2c10";
