@@ -227,11 +227,13 @@ fn wait_for(turns: &mpsc::Receiver<Looked>, agents: usize) -> bool {
 }
 
 async fn serve(options: &Options, app: Router, listening: Listening) -> Result<(), DaemonError> {
-    // Before the socket appears: whoever sees it may end the daemon, which then ends in good order.
+    // Before the socket appears: whoever sees it may end the daemon, which then ends in good order, and
+    // finds the rest open too.
     let ending = Ending::new().map_err(DaemonError::Runtime)?;
+    let tcp = listening.open().await?;
     let unix = listen_unix(&options.socket, options.settings.socket_group.as_deref())?;
     let (end, ended) = watch::channel(false);
-    let on_tcp = listening.open().await?.serve(app.clone(), ended.clone());
+    let on_tcp = tcp.serve(app.clone(), ended.clone());
     let service = app.into_make_service_with_connect_info::<Peer>();
     let on_unix = axum::serve(unix, service).with_graceful_shutdown(tcp::until(ended));
     // Without systemd there is nobody to tell.
