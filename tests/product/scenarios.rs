@@ -34,4 +34,7 @@ scenarios! {
     other_server
     running
     accept
+    dda
+    pools
+    cure
 }

@@ -18,11 +18,12 @@ use divvy_core::desired::{Generation, PartitionSetting};
 use divvy_core::device::DeviceHandle;
 use divvy_core::event::Event;
 use divvy_core::finding::FindingCode;
-use divvy_core::id::{GpuId, PartitionId, ServerId, VmId};
+use divvy_core::given::Given;
+use divvy_core::id::{GpuId, PartitionId, PoolName, ServerId, VmId};
 use divvy_core::job::Job;
 use divvy_core::pci_address::PciAddress;
 use divvy_host::{attribute, pci};
-use divvy_hypervisor::domain_xml::{alias, fragment, partition_of_alias, with_device, without_device};
+use divvy_hypervisor::domain_xml::{alias, fragment, given_of_alias, with_device, without_device};
 use divvy_hypervisor::{domain_xml, hook::HookCall};
 use divvy_server::hook::Gate;
 use divvy_server::settings;
@@ -70,16 +71,18 @@ pub fn addresses_and_ids(bytes: &[u8]) {
     survives_printing::<GpuId>(text);
     survives_printing::<VmId>(text);
     survives_printing::<PartitionId>(text);
+    survives_printing::<Given>(text);
+    survives_printing::<PoolName>(text);
     survives_printing::<FindingCode>(text);
     if let Ok(endpoint) = Endpoint::http(text) {
         let printed = endpoint.to_string();
         assert_eq!(Endpoint::http(&printed), Ok(endpoint), "{text:?} was printed as {printed:?}");
     }
-    if let Ok(id) = text.parse::<PartitionId>() {
-        let name = alias(&id);
+    if let Ok(given) = text.parse::<Given>() {
+        let name = alias(&given);
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
         assert!(name.bytes().all(plain), "libvirt takes no alias {name:?}");
-        assert_eq!(partition_of_alias(&name), Some(id));
+        assert_eq!(given_of_alias(&name), Some(given));
     }
 }
 

@@ -40,6 +40,7 @@ pub use tls::{InvalidTrust, Trust};
 
 mod connections;
 mod tls;
+mod whole;
 
 /// How long an answer may take, beside what the question itself asks the server to wait.
 const ANSWER_TIMEOUT_MS: u64 = 60_000;

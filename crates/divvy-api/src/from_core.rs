@@ -28,7 +28,7 @@ macro_rules! same_words {
 same_words!(CoreMode => Mode { Partitioned Partitionable Dda Host NotAssignable Unknown });
 same_words!(CorePower => Power { Off Running Paused Unknown });
 same_words!(CoreSeverity => Severity { Info Warning NeedsAccept Error });
-same_words!(CoreJobKind => JobKind { SetPartitionCount Assign Unassign });
+same_words!(CoreJobKind => JobKind { SetPartitionCount Assign Unassign AssignDda UnassignDda Cure });
 same_words!(CoreProgress => Progress { Running Succeeded Failed });
 
 impl From<&Subject> for SubjectView {
@@ -93,14 +93,23 @@ impl From<&Job> for JobView {
 impl From<&JobTarget> for JobTargetView {
     fn from(target: &JobTarget) -> Self {
         let (gpu, vm, partition, partition_count) = match &target.wanted {
-            Wanted::Count { gpu, setting, .. } => (gpu, None, None, Some(setting.as_number())),
+            Wanted::Count { gpu, setting, .. } => (Some(gpu), None, None, Some(setting.as_number())),
             Wanted::Assigned { vm, vm_name, partition } | Wanted::Unassigned { vm, vm_name, partition } => {
-                (&partition.gpu, Some((vm, vm_name)), Some(partition), None)
+                (Some(&partition.gpu), Some((vm, vm_name)), Some(partition), None)
             }
+            Wanted::AssignedDda { vm, vm_name, gpus } | Wanted::UnassignedDda { vm, vm_name, gpus } => {
+                (gpus.first(), Some((vm, vm_name)), None, None)
+            }
+            Wanted::Cured { partition, .. } => (Some(&partition.gpu), None, Some(partition), None),
+        };
+        let gpus = match &target.wanted {
+            Wanted::AssignedDda { gpus, .. } | Wanted::UnassignedDda { gpus, .. } => gpus.as_slice(),
+            _ => &[],
         };
         Self {
             server: target.server.to_string(),
-            gpu: Some(gpu.to_string()),
+            gpu: gpu.map(ToString::to_string),
+            gpus: gpus.iter().map(ToString::to_string).collect(),
             vm: vm.map(|(id, _)| id.to_string()),
             vm_name: vm.map(|(_, name)| name.clone()),
             partition: partition.map(ToString::to_string),

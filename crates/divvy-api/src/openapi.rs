@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::requests::{GpuSelection, MAX_NAME_CHARS, MAX_NAMES, SetPartitionCount, SetPartitionCounts};
+use crate::requests::{
+    AssignDda, ChangePool, GpuSelection, MAX_NAME_CHARS, MAX_NAMES, SetPartitionCount, SetPartitionCounts,
+};
 
 /// An id, a name or an address.
 pub struct Name;
@@ -65,6 +67,59 @@ fn count_or_off(more: &[(&str, Value)]) -> Value {
     json!({ "oneOf": [body(count, "count", "Split"), body(off, "off", "Stop splitting")] })
 }
 
+fn names(min_items: usize, what: &str) -> Value {
+    json!({
+        "type": "array", "items": name(), "minItems": min_items, "maxItems": MAX_NAMES, "description": what
+    })
+}
+
+fn object(what: &str, properties: Value, required: &[&str]) -> Value {
+    json!({
+        "type": "object", "description": what, "properties": properties, "required": required,
+        "additionalProperties": false
+    })
+}
+
+/// GPUs by name, or so many of a pool.
+fn gpus_or_pool() -> Value {
+    let codes = json!({
+        "type": "array", "items": code(), "maxItems": MAX_NAMES,
+        "description": "Codes of findings that shall not stop it."
+    });
+    let dry_run = json!({ "type": "boolean", "description": "Answer with the steps, and change nothing." });
+    let count = json!({
+        "type": ["integer", "null"], "minimum": 1, "maximum": u16::MAX,
+        "description": "How many of the pool; null: one."
+    });
+    let named = json!({
+        "gpus": names(1, "Ids, names or addresses of GPUs of the VM's server."),
+        "pool": { "type": "null" }, "count": { "type": "null" }, "accept": codes, "dry_run": dry_run
+    });
+    let pooled = json!({
+        "pool": name(), "count": count,
+        "gpus": { "type": "array", "items": name(), "maxItems": 0 }, "accept": codes, "dry_run": dry_run
+    });
+    json!({ "oneOf": [object("These GPUs", named, &["gpus"]), object("Of a pool", pooled, &["pool"])] })
+}
+
+/// A new name, GPUs that come, or GPUs that go: exactly one of them.
+fn change_of_pool() -> Value {
+    let none = || json!({ "type": "array", "items": name(), "maxItems": 0 });
+    let nameless = || json!({ "type": "null" });
+    let named = json!({ "name": name(), "add": none(), "take": none() });
+    let add = json!({ "add": names(1, "GPUs that come into it."), "name": nameless(), "take": none() });
+    let take = json!({ "take": names(1, "GPUs that leave it."), "name": nameless(), "add": none() });
+    json!({ "oneOf": [
+        object("A new name", named, &["name"]),
+        object("More GPUs", add, &["add"]),
+        object("Fewer GPUs", take, &["take"])
+    ] })
+}
+
+fn code() -> Value {
+    json!({ "type": "string", "pattern": "^[a-z0-9_]{1,64}$" })
+}
+
 /// A member that may be given, and is refused whatever it holds.
 pub fn always_null() -> Schema {
     let null =
@@ -93,10 +148,12 @@ macro_rules! by_hand {
 
 by_hand! {
     Name => name();
-    Code => json!({ "type": "string", "pattern": "^[a-z0-9_]{1,64}$" });
+    Code => code();
     GpuSelection => selection();
     SetPartitionCount => count_or_off(&[]);
     SetPartitionCounts => count_or_off(&[("gpus", selection())]);
+    AssignDda => gpus_or_pool();
+    ChangePool => change_of_pool();
 }
 
 #[cfg(test)]
@@ -105,7 +162,7 @@ mod tests {
 
     #[test]
     fn every_shape_that_is_written_by_hand_is_a_schema() {
-        assert_eq!(schemas().len(), 5);
+        assert_eq!(schemas().len(), 7);
         assert!(matches!(always_null(), Schema::Object(_)));
     }
 }

@@ -23,6 +23,14 @@ pub const ASSIGNMENT: &str = "/v1/vms/{vm}/assignment";
 pub const ASSIGNMENTS: &str = "/v1/assignments";
 /// POST
 pub const UNASSIGNMENTS: &str = "/v1/unassignments";
+/// POST; DELETE with `?dry_run=`
+pub const DDA: &str = "/v1/vms/{vm}/dda";
+/// GET, POST
+pub const POOLS: &str = "/v1/pools";
+/// PATCH, DELETE
+pub const POOL: &str = "/v1/pools/{pool}";
+/// POST
+pub const CURE: &str = "/v1/partitions/{partition}/cure";
 pub const CHECK: &str = "/v1/check";
 pub const EXPLAIN: &str = "/v1/explain/{name}";
 pub const EVENTS: &str = "/v1/events";
@@ -39,6 +47,8 @@ pub const STREAM: &str = "/v1/stream";
 pub const OPENAPI: &str = "/v1/openapi.json";
 /// POST, in a simulated room only
 pub const SIM_POWER: &str = "/v1/sim/vms/{vm}/power";
+/// POST, in a simulated room only
+pub const SIM_FAULTS: &str = "/v1/sim/faults";
 
 /// A list, and which part of it.
 pub fn list(route: &str, query: &impl Serialize) -> String {
@@ -63,6 +73,22 @@ pub fn assignment(vm: &str) -> String {
 
 pub fn assignment_with(vm: &str, query: DryRunQuery) -> String {
     with_query(&fill(ASSIGNMENT, vm), &query)
+}
+
+pub fn dda(vm: &str) -> String {
+    fill(DDA, vm)
+}
+
+pub fn dda_with(vm: &str, query: DryRunQuery) -> String {
+    with_query(&dda(vm), &[("dry_run", query.dry_run.then(|| "true".to_owned()))])
+}
+
+pub fn pool(pool: &str) -> String {
+    fill(POOL, pool)
+}
+
+pub fn cure(partition: &str) -> String {
+    fill(CURE, partition)
 }
 
 pub fn explain(name: &str) -> String {

@@ -152,6 +152,19 @@ list_query! {
 }
 
 list_query! {
+    /// `GET /v1/pools`
+    PoolQuery {
+        names {
+            /// Only pools with a GPU of this server.
+            server,
+            /// Only what has this text in its name, in upper or lower case.
+            q,
+        }
+        words {}
+    }
+}
+
+list_query! {
     /// `GET /v1/check`
     FindingQuery {
         names {

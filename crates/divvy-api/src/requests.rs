@@ -9,6 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::queries::MAX_LIMIT;
 
+pub use whole::{AssignDda, ChangePool, CreatePool, Cure, SetFault};
+
+mod whole;
+
 /// Most names in one request.
 pub const MAX_NAMES: usize = 4096;
 /// Longest name, in characters.
@@ -29,6 +33,10 @@ pub enum InvalidRequest {
     CountAndOff,
     #[error("neither count nor off is given; give one of them")]
     NeitherCountNorOff,
+    #[error("give gpus, or pool and how many of it")]
+    GpusOrPool,
+    #[error("give one of name, add and take")]
+    OneChangeOfPool,
     #[error("a page has 1 to {MAX_LIMIT} entries, not {limit}")]
     LimitOutOfRange { limit: u32 },
     #[error("an Idempotency-Key has 1 to {MAX_KEY_CHARS} visible ASCII characters")]
@@ -43,6 +51,8 @@ impl InvalidRequest {
             Self::EmptyName { .. } => "name_empty",
             Self::LongName { .. } => "name_too_long",
             Self::CountAndOff | Self::NeitherCountNorOff => "count_or_off",
+            Self::GpusOrPool => "gpus_or_pool",
+            Self::OneChangeOfPool => "one_change_of_pool",
             Self::LimitOutOfRange { .. } => "limit_out_of_range",
             Self::MalformedKey => "idempotency_key_malformed",
         }

@@ -28,6 +28,9 @@ pub struct GpuView {
     pub mode: Mode,
     /// Why it is in this mode; null when the mode says it all.
     pub reason: Option<String>,
+    /// The pool whose GPUs are given whole, if it is in one.
+    #[serde(default)]
+    pub pool: Option<String>,
     /// By which mechanism it is split; null when it cannot be.
     pub scheme: Option<String>,
     /// Zero when it is not split, null when that cannot be read.
@@ -82,10 +85,38 @@ pub struct VmView {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AssignmentView {
     pub kind: AssignmentKind,
-    /// The GPU's id.
+    /// The GPU's id; the first one's if there are several.
     pub gpu: String,
+    /// The ids of all its GPUs: more than one only of a VM that has them whole.
+    #[serde(default)]
+    pub gpus: Vec<String>,
     /// The partition's id; null when the VM has the whole GPU.
     pub partition: Option<String>,
+}
+
+/// A pool of whole GPUs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PoolView {
+    pub name: String,
+    /// By server and id; never empty.
+    pub gpus: Vec<PoolGpuView>,
+}
+
+/// One GPU of a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PoolGpuView {
+    pub id: String,
+    pub server: String,
+    /// Null while the GPU is not in its server.
+    pub pci_address: Option<String>,
+    pub model: Option<String>,
+    /// Can be given to a VM now.
+    pub free: bool,
+    /// The id of the VM that it belongs to.
+    pub vm: Option<String>,
+    pub vm_name: Option<String>,
 }
 
 /// What a finding or an event is about.
@@ -152,6 +183,9 @@ impl JobView {
 pub struct JobTargetView {
     pub server: String,
     pub gpu: Option<String>,
+    /// The ids of all GPUs that a VM gets or gives back whole; empty when the job is about something else.
+    #[serde(default)]
+    pub gpus: Vec<String>,
     pub vm: Option<String>,
     pub vm_name: Option<String>,
     pub partition: Option<String>,

@@ -162,6 +162,9 @@ words! {
         SetPartitionCount = "set_partition_count",
         Assign = "assign",
         Unassign = "unassign",
+        AssignDda = "assign_dda",
+        UnassignDda = "unassign_dda",
+        Cure = "cure",
         /// A kind that this version does not know.
         #[serde(other)]
         Unknown = "unknown",

@@ -8,7 +8,8 @@ use divvy_api::client::Client;
 use divvy_api::requests::IdempotencyKey;
 
 use crate::commands::{
-    assign, check, completions, events, explain, gpu, job, man, partition, sim, unassign, version, vm,
+    assign, check, completions, dda, events, explain, gpu, job, man, partition, pool, sim, unassign, version,
+    vm,
 };
 use crate::print::Format;
 
@@ -19,6 +20,9 @@ Coming from Hyper-V:
   Add-VMGpuPartitionAdapter       divvy assign VM
   Get-VMGpuPartitionAdapter       divvy vm show VM, divvy partition list
   Remove-VMGpuPartitionAdapter    divvy unassign VM
+  Add-VMAssignableDevice          divvy dda assign VM --gpu GPU
+  Remove-VMAssignableDevice       divvy dda unassign VM
+  New-VMResourcePool              divvy pool create POOL GPU
 
 Exit status:
   0   done, or so already
@@ -78,6 +82,10 @@ pub enum Command {
     Vm(vm::Vm),
     Assign(assign::Assign),
     Unassign(unassign::Unassign),
+    #[command(subcommand)]
+    Dda(dda::Dda),
+    #[command(subcommand)]
+    Pool(pool::Pool),
     Check(check::Check),
     Explain(explain::Explain),
     Events(events::Events),

@@ -3,7 +3,7 @@
 
 use comfy_table::{Table, presets};
 use divvy_api::views::{
-    EventView, ExplainView, FindingView, GpuView, JobTargetView, JobView, PartitionView, PlanView,
+    EventView, ExplainView, FindingView, GpuView, JobTargetView, JobView, PartitionView, PlanView, PoolView,
     SubjectView, VmView,
 };
 use divvy_api::words::{AssignmentKind, Progress, SubjectKind};
@@ -48,6 +48,7 @@ pub fn gpu(gpu: &GpuView) -> String {
         ("driver version", known(gpu.driver_version.as_ref())),
         ("mode", gpu.mode.to_string()),
         ("reason", known(gpu.reason.as_ref())),
+        ("pool", known(gpu.pool.as_ref())),
         ("scheme", known(gpu.scheme.as_ref())),
         ("partition count", known(gpu.partition_count)),
         ("free partitions", known(gpu.free_partitions)),
@@ -74,6 +75,23 @@ pub fn partitions(partitions: &[PartitionView]) -> String {
             ]
         }),
     )
+}
+
+pub fn pools(pools: &[PoolView]) -> String {
+    let rows = pools.iter().flat_map(|pool| {
+        pool.gpus.iter().map(|gpu| {
+            [
+                pool.name.clone(),
+                gpu.id.clone(),
+                gpu.server.clone(),
+                known(gpu.model.as_ref()),
+                known(gpu.pci_address.as_ref()),
+                yes(gpu.free),
+                known(gpu.vm_name.as_ref().or(gpu.vm.as_ref())),
+            ]
+        })
+    });
+    columns(["POOL", "GPU", "SERVER", "MODEL", "ADDRESS", "FREE", "VM"], rows)
 }
 
 pub fn vms(vms: &[VmView]) -> String {
@@ -189,7 +207,8 @@ fn job_target(target: &JobTargetView) -> String {
         (Some(0), _) => ", no partitions".to_owned(),
         (Some(count), _) => format!(", {count} partitions"),
         (None, Some(partition)) => format!(", partition {partition}"),
-        (None, None) => String::new(),
+        (None, None) if target.gpus.is_empty() => String::new(),
+        (None, None) => format!(", whole {}", target.gpus.join(", ")),
     };
     let mut lines =
         vec![format!("server {}, {}{wanted}: {}", target.server, target_name(target), target.progress)];
@@ -256,6 +275,9 @@ fn assigned(vm: &VmView) -> String {
         None => ABSENT.to_owned(),
         Some(assignment) => match (&assignment.partition, assignment.kind) {
             (Some(partition), _) => partition.clone(),
+            (None, AssignmentKind::Dda) if assignment.gpus.len() > 1 => {
+                format!("{} (whole)", assignment.gpus.join(","))
+            }
             (None, AssignmentKind::Dda) => format!("{} (whole)", assignment.gpu),
             (None, _) => assignment.gpu.clone(),
         },

@@ -1,27 +1,54 @@
-//! Who has what: a partition belongs to one VM, a VM has at most one partition.
+//! Who has what: a partition belongs to one VM, and so does a GPU that is given whole; a VM has one
+//! partition or whole GPUs, never both.
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
 use crate::finding::FindingCode;
-use crate::id::{PartitionId, VmId};
+use crate::id::{GpuId, PartitionId, VmId};
 
-/// An assignment as it was decided. It names the partition; only `decide` makes one.
+/// An assignment as it was decided. It names what the VM has; only `decide` makes one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assignment {
     pub vm: VmId,
     /// The VM's name when it was assigned, so that a VM that is gone can still be named.
     pub vm_name: String,
-    pub partition: PartitionId,
+    #[serde(flatten)]
+    pub holding: Holding,
     /// Findings that the administrator accepted for this assignment.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub accepted: BTreeSet<FindingCode>,
-    /// The VM was running, cannot take the partition while running, and its owner accepted a restart:
+    /// The VM was running, cannot take what it was given while running, and its owner accepted a restart:
     /// it is shut down, changed and started, and this is cleared when it runs again.
     #[serde(default)]
     pub restart: bool,
+}
+
+/// What a VM has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Holding {
+    Partition { partition: PartitionId },
+    Dda { gpus: Vec<WholeGpu> },
+}
+
+/// A GPU that is given whole, with what has to be put back when it returns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WholeGpu {
+    pub gpu: GpuId,
+    /// Every function of its slot.
+    pub functions: Vec<FormerDriver>,
+}
+
+/// What held one function before it was given away. It is put back as it was, never guessed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormerDriver {
+    pub function: u8,
+    pub driver: Option<String>,
+    pub driver_override: Option<String>,
 }
 
 /// Why a partition that belongs to no VM is not free either.
@@ -32,4 +59,87 @@ pub enum Hold {
     Releasing { vm: VmId, vm_name: String },
     /// It could not be proved clean, or failed.
     Quarantined { reason: String },
+    /// It was quarantined for this reason, and its reset is tried once more.
+    Curing { reason: String },
+    /// It was quarantined for this reason, and all partitions of its GPU are made again.
+    Remaking { reason: String },
+}
+
+/// A whole GPU that its VM gave up and that is on its way back to the server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Returning {
+    pub vm: VmId,
+    pub vm_name: String,
+    pub functions: Vec<FormerDriver>,
+}
+
+impl Assignment {
+    pub fn partition(&self) -> Option<&PartitionId> {
+        match &self.holding {
+            Holding::Partition { partition } => Some(partition),
+            Holding::Dda { .. } => None,
+        }
+    }
+
+    /// The GPUs that the VM has whole; none of a VM with a partition.
+    pub fn whole_gpus(&self) -> &[WholeGpu] {
+        match &self.holding {
+            Holding::Partition { .. } => &[],
+            Holding::Dda { gpus } => gpus,
+        }
+    }
+
+    pub fn has_whole(&self, gpu: &GpuId) -> bool {
+        self.whole_gpus().iter().any(|whole| whole.gpu == *gpu)
+    }
+
+    /// `partition gpu-1.3`, or `GPU gpu-1, GPU gpu-2`.
+    pub fn in_words(&self) -> String {
+        self.holding.in_words()
+    }
+}
+
+impl Holding {
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::Partition { partition } => alloc::format!("partition {partition}"),
+            Self::Dda { gpus } => gpus_in_words(gpus.iter().map(|whole| &whole.gpu)),
+        }
+    }
+}
+
+/// `GPU gpu-1, GPU gpu-2`.
+pub fn gpus_in_words<'a>(gpus: impl IntoIterator<Item = &'a GpuId>) -> String {
+    let words: Vec<String> = gpus.into_iter().map(|gpu| alloc::format!("GPU {gpu}")).collect();
+    words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::partition_id;
+
+    #[test]
+    fn a_record_from_before_whole_gpus_is_read() {
+        let text =
+            r#"{"vm":"0a","vm_name":"vm-001","partition":"gpu-1.3","accepted":["a_b"],"restart":true}"#;
+        let read: Assignment = serde_json::from_str(text).expect("is read");
+        assert_eq!(read.partition(), Some(&partition_id("gpu-1", 3)));
+        assert_eq!(serde_json::to_string(&read).expect("is written"), text);
+    }
+
+    #[test]
+    fn whole_gpus_read_back_with_the_drivers_that_they_had() {
+        let driver = FormerDriver { function: 1, driver: Some("snd".into()), driver_override: None };
+        let whole = WholeGpu { gpu: crate::testing::gpu_id("gpu-1"), functions: Vec::from([driver]) };
+        let assignment = Assignment {
+            vm: crate::testing::vm_id("vm-001"),
+            vm_name: "vm-001".into(),
+            holding: Holding::Dda { gpus: Vec::from([whole]) },
+            accepted: BTreeSet::new(),
+            restart: false,
+        };
+        let text = serde_json::to_string(&assignment).expect("is written");
+        assert_eq!(serde_json::from_str::<Assignment>(&text).expect("is read"), assignment);
+    }
 }

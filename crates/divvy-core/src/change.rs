@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::assignment::{Assignment, Hold};
+use crate::assignment::{Assignment, Hold, Returning};
 use crate::desired::{Desired, Generation, PartitionSetting};
 use crate::finding::Finding;
-use crate::id::{GpuId, PartitionId, ServerId, VmId};
+use crate::id::{GpuId, PartitionId, PoolName, ServerId, VmId};
 
 /// One edit of one server's desired state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,22 @@ pub enum Edit {
         server: ServerId,
         partition: PartitionId,
     },
+    SetReturning {
+        server: ServerId,
+        gpu: GpuId,
+        returning: Returning,
+    },
+    RemoveReturning {
+        server: ServerId,
+        gpu: GpuId,
+    },
+    /// None: the GPU is in no pool any more.
+    SetPool {
+        server: ServerId,
+        gpu: GpuId,
+        pool: Option<PoolName>,
+        before: Option<PoolName>,
+    },
 }
 
 impl Edit {
@@ -48,7 +64,10 @@ impl Edit {
             | Self::SetAssignment { server, .. }
             | Self::RemoveAssignment { server, .. }
             | Self::SetHold { server, .. }
-            | Self::RemoveHold { server, .. } => server,
+            | Self::RemoveHold { server, .. }
+            | Self::SetReturning { server, .. }
+            | Self::RemoveReturning { server, .. }
+            | Self::SetPool { server, .. } => server,
         }
     }
 }
@@ -126,6 +145,18 @@ fn apply_edit(desired: &mut Desired, edit: &Edit) {
         }
         Edit::RemoveHold { partition, .. } => {
             server.holds.remove(partition);
+        }
+        Edit::SetReturning { gpu, returning, .. } => {
+            server.returns.insert(gpu.clone(), returning.clone());
+        }
+        Edit::RemoveReturning { gpu, .. } => {
+            server.returns.remove(gpu);
+        }
+        Edit::SetPool { gpu, pool: Some(pool), .. } => {
+            server.pools.insert(gpu.clone(), pool.clone());
+        }
+        Edit::SetPool { gpu, pool: None, .. } => {
+            server.pools.remove(gpu);
         }
     }
 }

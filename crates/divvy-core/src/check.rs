@@ -8,19 +8,20 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::assignment::Hold;
+use crate::assignment::Holding;
 use crate::desired::{DesiredServer, PartitionSetting};
 use crate::device::DeviceHandle;
-use crate::id::{PartitionId, ServerId, VmId};
-use crate::observed::Observed;
+use crate::id::{GpuId, PartitionId, ServerId, VmId};
+use crate::observed::{Observed, ObservedGpu};
 use crate::state::State;
+use crate::vm::VmDevice;
 
 /// One thing that must never be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Violation {
     /// I2: two VMs own one partition.
     TwoOwners { partition: PartitionId, vms: (String, String) },
-    /// A VM owns partitions on two servers.
+    /// A VM owns something on two servers.
     TwoPartitions { vm: VmId, servers: (ServerId, ServerId) },
     /// An assignment stands under another VM's key.
     WrongKey { server: ServerId, vm: VmId },
@@ -34,6 +35,14 @@ pub enum Violation {
     UsesAnothers { vm: String, partition: PartitionId, owner: String },
     /// A GPU is in a VM as a whole and has partitions.
     WholeAndPartitioned { server: ServerId, gpu: String, vm: String },
+    /// I2: two VMs own one GPU whole.
+    GpuTwoOwners { gpu: GpuId, vms: (String, String) },
+    /// I13: a GPU that is not back from one VM belongs to another.
+    OwnedWhileReturning { gpu: GpuId, vm: String },
+    /// A GPU that is given whole, is on its way back, or is in a pool, shall have partitions.
+    WholeAndCount { gpu: GpuId, count: u16 },
+    /// I3: a running VM uses a whole GPU that belongs to another VM.
+    UsesAnothersGpu { vm: String, gpu: GpuId, owner: String },
     /// Two GPUs of the cluster have one id.
     SameGpuId { gpu: String, servers: (ServerId, ServerId) },
 }
@@ -49,6 +58,10 @@ impl Violation {
             Self::DeviceInTwoVms { .. } => "violation_device_in_two_vms",
             Self::UsesAnothers { .. } => "violation_uses_anothers",
             Self::WholeAndPartitioned { .. } => "violation_whole_and_partitioned",
+            Self::GpuTwoOwners { .. } => "violation_gpu_two_owners",
+            Self::OwnedWhileReturning { .. } => "violation_owned_while_returning",
+            Self::WholeAndCount { .. } => "violation_whole_and_count",
+            Self::UsesAnothersGpu { .. } => "violation_uses_anothers_gpu",
             Self::SameGpuId { .. } => "violation_same_gpu_id",
         }
     }
@@ -59,7 +72,7 @@ impl Violation {
             Self::DeviceInTwoVms { vms: (one, two), .. } => {
                 format!("take the device out of the definition of {one} or of {two}")
             }
-            Self::UsesAnothers { vm, .. } => {
+            Self::UsesAnothers { vm, .. } | Self::UsesAnothersGpu { vm, .. } => {
                 format!("shut {vm} down and take the device out of its definition")
             }
             Self::WholeAndPartitioned { vm, gpu, .. } => format!("take GPU {gpu} out of {vm}"),
@@ -100,6 +113,18 @@ impl fmt::Display for Violation {
             Self::WholeAndPartitioned { server, gpu, vm } => {
                 write!(f, "GPU {gpu} of {server} is in VM {vm} as a whole and has partitions")
             }
+            Self::GpuTwoOwners { gpu, vms: (one, two) } => {
+                write!(f, "GPU {gpu} belongs whole to {one} and to {two}")
+            }
+            Self::OwnedWhileReturning { gpu, vm } => {
+                write!(f, "GPU {gpu} belongs to {vm} before it is back from another VM")
+            }
+            Self::WholeAndCount { gpu, count } => {
+                write!(f, "GPU {gpu} is kept to be given whole, and shall have {count} partitions")
+            }
+            Self::UsesAnothersGpu { vm, gpu, owner } => {
+                write!(f, "VM {vm} runs with GPU {gpu}, which belongs to {owner}")
+            }
             Self::SameGpuId { gpu, servers: (one, two) } => write!(f, "GPU {gpu} is on {one} and on {two}"),
         }
     }
@@ -110,6 +135,7 @@ pub fn check(state: &State) -> Vec<Violation> {
     check_owners(state, &mut found);
     for (server, desired) in &state.desired.servers {
         check_records(server, desired, &mut found);
+        check_whole(desired, &mut found);
     }
     for (server, observed) in &state.observed {
         check_devices(server, state.desired.servers.get(server).map(|d| d.as_ref()), observed, &mut found);
@@ -123,9 +149,11 @@ fn check_owners(state: &State, found: &mut Vec<Violation>) {
     for (server, desired) in &state.desired.servers {
         let mut by_partition: BTreeMap<&PartitionId, &str> = BTreeMap::new();
         for assignment in desired.assignments.values() {
-            if let Some(other) = by_partition.insert(&assignment.partition, &assignment.vm_name) {
+            if let Holding::Partition { partition } = &assignment.holding
+                && let Some(other) = by_partition.insert(partition, &assignment.vm_name)
+            {
                 let vms = (other.to_string(), assignment.vm_name.clone());
-                found.push(Violation::TwoOwners { partition: assignment.partition.clone(), vms });
+                found.push(Violation::TwoOwners { partition: partition.clone(), vms });
             }
             if let Some(other) = by_vm.insert(&assignment.vm, server) {
                 let servers = (other.clone(), server.clone());
@@ -140,7 +168,7 @@ fn check_records(server: &ServerId, desired: &DesiredServer, found: &mut Vec<Vio
         if *key != assignment.vm {
             found.push(Violation::WrongKey { server: server.clone(), vm: key.clone() });
         }
-        let partition = &assignment.partition;
+        let Holding::Partition { partition } = &assignment.holding else { continue };
         let count = match desired.settings.get(&partition.gpu) {
             Some(PartitionSetting::Count(count)) => count.get(),
             Some(PartitionSetting::Off) | None => 0,
@@ -149,9 +177,55 @@ fn check_records(server: &ServerId, desired: &DesiredServer, found: &mut Vec<Vio
             let vm = assignment.vm_name.clone();
             found.push(Violation::BeyondCount { vm, partition: partition.clone(), count });
         }
-        if let Some(Hold::Releasing { .. } | Hold::Quarantined { .. }) = desired.holds.get(partition) {
+        if desired.holds.contains_key(partition) {
             let vm = assignment.vm_name.clone();
             found.push(Violation::OwnedWhileHeld { partition: partition.clone(), vm });
+        }
+    }
+}
+
+/// A GPU that is used whole, is on its way back, or is kept for that, has one owner and no count.
+fn check_whole(desired: &DesiredServer, found: &mut Vec<Violation>) {
+    let mut owners: BTreeMap<&GpuId, &str> = BTreeMap::new();
+    for assignment in desired.assignments.values() {
+        let Holding::Dda { gpus } = &assignment.holding else { continue };
+        for whole in gpus {
+            if let Some(other) = owners.insert(&whole.gpu, &assignment.vm_name) {
+                let vms = (other.to_string(), assignment.vm_name.clone());
+                found.push(Violation::GpuTwoOwners { gpu: whole.gpu.clone(), vms });
+            }
+            if desired.returns.contains_key(&whole.gpu) {
+                let (gpu, vm) = (whole.gpu.clone(), assignment.vm_name.clone());
+                found.push(Violation::OwnedWhileReturning { gpu, vm });
+            }
+        }
+    }
+    for (gpu, setting) in &desired.settings {
+        let PartitionSetting::Count(count) = setting else { continue };
+        if owners.contains_key(gpu) || desired.returns.contains_key(gpu) || desired.pools.contains_key(gpu) {
+            found.push(Violation::WholeAndCount { gpu: gpu.clone(), count: count.get() });
+        }
+    }
+}
+
+/// A running VM with a GPU that another one was given.
+fn check_whole_users(
+    desired: Option<&DesiredServer>,
+    observed: &Observed,
+    gpu: &ObservedGpu,
+    found: &mut Vec<Violation>,
+) {
+    let mut owners = desired.into_iter().flat_map(|desired| desired.assignments.values());
+    let owner = owners.find(|one| match &one.holding {
+        Holding::Dda { gpus } => gpus.iter().any(|whole| whole.gpu == gpu.id),
+        Holding::Partition { .. } => false,
+    });
+    let Some(owner) = owner else { return };
+    for vm in observed.vms.iter().filter(|vm| vm.id != owner.vm) {
+        let is_it = |device: &&VmDevice| device.live && device.device == DeviceHandle::Pci(gpu.address);
+        if vm.devices.iter().any(|device| is_it(&device)) {
+            let (vm, owner) = (vm.name.clone(), owner.vm_name.clone());
+            found.push(Violation::UsesAnothersGpu { vm, gpu: gpu.id.clone(), owner });
         }
     }
 }
@@ -163,6 +237,7 @@ fn check_devices(
     found: &mut Vec<Violation>,
 ) {
     for gpu in &observed.gpus {
+        check_whole_users(desired, observed, gpu, found);
         for vm in &observed.vms {
             let whole = vm.devices.iter().any(|device| device.device == DeviceHandle::Pci(gpu.address));
             if whole && gpu.partition_count.is_some_and(|count| count > 0) {
@@ -186,7 +261,7 @@ fn check_devices(
                     });
                 }
                 first = Some(&vm.name);
-                let owner = desired.and_then(|d| d.assignments.values().find(|a| a.partition == id));
+                let owner = desired.and_then(|d| d.assignments.values().find(|a| a.partition() == Some(&id)));
                 if let Some(owner) = owner
                     && device.live
                     && owner.vm != vm.id

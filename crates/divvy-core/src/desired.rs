@@ -6,9 +6,9 @@ use alloc::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::assignment::{Assignment, Hold};
+use crate::assignment::{Assignment, Hold, Returning};
 use crate::gpu::PartitionCount;
-use crate::id::{GpuId, PartitionId, ServerId, VmId};
+use crate::id::{GpuId, PartitionId, PoolName, ServerId, VmId};
 
 /// Grows by one with every change of one server's desired state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -46,12 +46,23 @@ pub struct DesiredServer {
     pub settings: BTreeMap<GpuId, PartitionSetting>,
     pub assignments: BTreeMap<VmId, Assignment>,
     pub holds: BTreeMap<PartitionId, Hold>,
+    /// Whole GPUs on their way back from a VM.
+    #[serde(default)]
+    pub returns: BTreeMap<GpuId, Returning>,
+    /// The pool of each GPU that is in one. A pool is there while a GPU is in it.
+    #[serde(default)]
+    pub pools: BTreeMap<GpuId, PoolName>,
 }
 
 impl DesiredServer {
     /// The assignment that holds this partition.
     pub fn owner(&self, partition: &PartitionId) -> Option<&Assignment> {
-        self.assignments.values().find(|assignment| assignment.partition == *partition)
+        self.assignments.values().find(|assignment| assignment.partition() == Some(partition))
+    }
+
+    /// The assignment that holds this GPU as a whole.
+    pub fn whole_owner(&self, gpu: &GpuId) -> Option<&Assignment> {
+        self.assignments.values().find(|assignment| assignment.has_whole(gpu))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::finding::{Finding, Subject};
 use crate::id::{PartitionId, ServerId};
 use crate::observed::{Failure, Observed, ObservedGpu};
 use crate::plan::plan;
+use crate::rules::vm_settings::Need;
 use crate::rules::{guest_os, vm_settings};
 use crate::state::State;
 use crate::status::{self, PartitionState};
@@ -63,6 +64,9 @@ pub fn gpu(state: &State, server: &ServerId, gpu: &ObservedGpu) -> Explanation {
                 .push(format!("Partition {id} is {}.", why_partition(desired, observed, &id, status.state)));
         }
     }
+    if let Some(pool) = desired.and_then(|desired| desired.pools.get(&gpu.id)) {
+        sentences.push(format!("It is in pool {pool}: it is given whole to VMs and not partitioned."));
+    }
     let in_way = crate::rules::count_change::blockers(desired, observed, gpu);
     if let Err(refusal) = in_way.into_result() {
         sentences.push(format!("Its count cannot change now: {refusal}."));
@@ -88,6 +92,12 @@ fn why_partition(
     let hold = desired.and_then(|desired| desired.holds.get(id));
     match (state, hold) {
         (PartitionState::Quarantined, Some(Hold::Quarantined { reason })) => format!("quarantined: {reason}"),
+        (PartitionState::Quarantined, Some(Hold::Remaking { reason })) => {
+            format!("quarantined ({reason}), and all partitions of its GPU are made again")
+        }
+        (PartitionState::Releasing, Some(Hold::Curing { reason })) => {
+            format!("quarantined ({reason}), and its reset is tried once more")
+        }
         (PartitionState::Releasing, Some(Hold::Releasing { vm_name, .. })) => {
             format!("given up by VM {vm_name} and not proved clean yet")
         }
@@ -111,14 +121,14 @@ pub fn vm(state: &State, server: &ServerId, vm: &ObservedVm) -> Explanation {
     let desired = state.desired_of(server);
     let mut sentences = Vec::from([format!("VM {} is on server {server} and is {}.", vm.name, vm.power)]);
     let mut findings: Vec<Finding> = guest_os::finding(vm).into_iter().collect();
-    findings.extend(vm_settings::findings(vm, None, observed.memory_bytes));
+    findings.extend(vm_settings::findings(vm, Need::UNKNOWN, observed.memory_bytes));
     match state.desired.assignment(&vm.id) {
-        Some((on, assignment)) => {
-            sentences.push(format!(
-                "It has partition {} on server {on}: Divvy picked the lowest free one of the GPU with the fewest free.",
-                assignment.partition
-            ));
-        }
+        Some((on, assignment)) => sentences.push(match assignment.partition() {
+            Some(partition) => format!(
+                "It has partition {partition} on server {on}: Divvy picked the lowest free one of the GPU with the fewest free."
+            ),
+            None => format!("It has {} on server {on}, whole.", assignment.in_words()),
+        }),
         None => {
             sentences.push("It has no partition: nobody assigned one.".to_string());
             sentences.extend(observed.gpus.iter().map(|gpu| free_on(desired, observed, gpu)));

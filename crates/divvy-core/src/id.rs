@@ -97,6 +97,10 @@ name_type!(
     VmId, "VM id", |c| c.is_ascii_hexdigit() || c == '-'
 );
 name_type!(
+    /// A pool of whole GPUs.
+    PoolName, "pool name", |c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
+);
+name_type!(
     /// The kernel's identity of one boot of one server.
     BootId, "boot id", |c| c.is_ascii_hexdigit() || c == '-'
 );

@@ -27,6 +27,9 @@ pub enum JobKind {
     SetPartitionCount,
     Assign,
     Unassign,
+    AssignDda,
+    UnassignDda,
+    Cure,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +59,20 @@ pub enum Wanted {
         vm: VmId,
         vm_name: String,
         partition: PartitionId,
+    },
+    AssignedDda {
+        vm: VmId,
+        vm_name: String,
+        gpus: Vec<GpuId>,
+    },
+    UnassignedDda {
+        vm: VmId,
+        vm_name: String,
+        gpus: Vec<GpuId>,
+    },
+    Cured {
+        partition: PartitionId,
+        remake: bool,
     },
 }
 

@@ -15,6 +15,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod device;
+pub mod given;
 pub mod id;
 pub mod pci_address;
 

@@ -37,6 +37,32 @@ pub struct ObservedPartition {
     pub memory_bytes: Option<u64>,
 }
 
+/// One function of a GPU's slot: the GPU itself, its audio, its USB.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotFunction {
+    pub address: PciAddress,
+    pub driver: Option<String>,
+    pub driver_override: Option<String>,
+    pub iommu_group: Option<u32>,
+}
+
+/// What matters when a GPU is given away whole: everything in its slot goes along.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    /// By address; the GPU's own among them. Empty: not read.
+    pub functions: Vec<SlotFunction>,
+    /// Endpoints of other slots in the IOMMU groups of these functions; not empty means not isolated.
+    pub strangers: Vec<PciAddress>,
+    /// The firmware drew the server's console on it.
+    pub is_boot_display: bool,
+    /// A process has one of the functions open by VFIO.
+    pub open: bool,
+    /// Reset methods of the GPU's own function, best first; empty: it cannot be reset.
+    pub reset_methods: Vec<String>,
+    /// Address space that the memory windows of all functions need, bytes.
+    pub mmio_bytes: Option<u64>,
+}
+
 /// Whether a GPU answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -74,12 +100,19 @@ pub struct ObservedGpu {
     /// The server's own drivers take new partitions (`sriov_drivers_autoprobe`).
     pub autoprobe: bool,
     pub partitions: Vec<ObservedPartition>,
+    #[serde(default)]
+    pub slot: Slot,
     pub health: GpuHealth,
 }
 
 impl ObservedGpu {
     pub fn partition(&self, index: PartitionIndex) -> Option<&ObservedPartition> {
         self.partitions.iter().find(|partition| partition.index == index)
+    }
+
+    /// The function of its slot with this number.
+    pub fn function(&self, number: u8) -> Option<&SlotFunction> {
+        self.slot.functions.iter().find(|function| function.address.function == number)
     }
 
     pub fn is_healthy(&self) -> bool {

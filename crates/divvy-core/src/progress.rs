@@ -3,13 +3,15 @@
 use alloc::format;
 use alloc::string::String;
 
-use crate::assignment::Hold;
+use crate::assignment::{Assignment, Hold, gpus_in_words};
 use crate::desired::{DesiredServer, PartitionSetting};
+use crate::device::DeviceHandle;
 use crate::finding::Subject;
+use crate::given::Given;
 use crate::id::{GpuId, PartitionId, VmId};
 use crate::job::{JobTarget, Wanted};
 use crate::observed::Observed;
-use crate::plan::{Waiting, is_prepared};
+use crate::plan::{Waiting, gifts};
 use crate::state::State;
 
 /// Where one target of a job stands.
@@ -34,7 +36,14 @@ pub fn standing(state: &State, target: &JobTarget, waiting: &[Waiting]) -> Stand
     };
     match &target.wanted {
         Wanted::Count { gpu, setting, .. } => count(desired, observed, gpu, *setting, waiting),
-        Wanted::Assigned { vm, partition, .. } => assigned(desired, observed, vm, partition, waiting),
+        Wanted::Assigned { vm, partition, .. } => {
+            assigned(desired, observed, vm, |now| now.partition() == Some(partition), waiting)
+        }
+        Wanted::AssignedDda { vm, gpus, .. } => {
+            assigned(desired, observed, vm, |now| whole_are(now, gpus), waiting)
+        }
+        Wanted::UnassignedDda { vm, gpus, .. } => unassigned_dda(desired, vm, gpus, waiting),
+        Wanted::Cured { partition, .. } => cured(desired, partition, waiting),
         Wanted::Unassigned { partition, vm, .. } => unassigned(desired, partition, vm, waiting),
     }
 }
@@ -70,26 +79,47 @@ fn assigned(
     desired: &DesiredServer,
     observed: &Observed,
     vm: &VmId,
-    partition: &PartitionId,
+    still_so: impl Fn(&Assignment) -> bool,
     waiting: &[Waiting],
 ) -> Standing {
-    let Some(assignment) =
-        desired.assignments.get(vm).filter(|assignment| assignment.partition == *partition)
-    else {
+    let Some(assignment) = desired.assignments.get(vm).filter(|assignment| still_so(assignment)) else {
         return Standing::Overtaken;
     };
-    let gpu = observed.gpu(&partition.gpu);
-    let seen = gpu.and_then(|gpu| Some((gpu, gpu.partition(partition.index)?)));
-    let (Some((gpu, seen)), Some(vm)) = (seen, observed.vm(vm)) else {
+    let (Ok(gifts), Some(vm)) = (gifts(desired, observed, assignment), observed.vm(vm)) else {
         return pending(waiting, &Subject::Vm(vm.clone()));
     };
-    let device = vm.device(seen.device);
-    let in_definition = device.is_some_and(|device| device.defined);
-    let live_if_running = vm.is_off() || device.is_some_and(|device| device.live);
-    if in_definition && live_if_running && is_prepared(gpu, seen) && !assignment.restart {
+    let is_in = |(_, device): &(Given, DeviceHandle)| {
+        vm.device(*device).is_some_and(|device| device.defined && (vm.is_off() || device.live))
+    };
+    let done = gifts.iter().all(|gift| gift.prepare.is_none() && gift.devices.iter().all(is_in));
+    if done && !assignment.restart {
         return Standing::Done;
     }
     pending(waiting, &Subject::Vm(vm.id.clone()))
+}
+
+fn whole_are(assignment: &Assignment, gpus: &[GpuId]) -> bool {
+    assignment.whole_gpus().iter().map(|whole| &whole.gpu).eq(gpus)
+}
+
+fn unassigned_dda(desired: &DesiredServer, vm: &VmId, gpus: &[GpuId], waiting: &[Waiting]) -> Standing {
+    if desired.assignments.get(vm).is_some_and(|assignment| whole_are(assignment, gpus)) {
+        return Standing::Overtaken;
+    }
+    let returning = |gpu: &&GpuId| desired.returns.get(*gpu).is_some_and(|returning| returning.vm == *vm);
+    match gpus.iter().find(returning) {
+        Some(gpu) => pending(waiting, &Subject::Gpu(gpu.clone())),
+        None => Standing::Done,
+    }
+}
+
+fn cured(desired: &DesiredServer, partition: &PartitionId, waiting: &[Waiting]) -> Standing {
+    match desired.holds.get(partition) {
+        None => Standing::Done,
+        Some(Hold::Quarantined { .. } | Hold::Releasing { .. }) => Standing::Overtaken,
+        Some(Hold::Curing { .. }) => pending(waiting, &Subject::Partition(partition.clone())),
+        Some(Hold::Remaking { .. }) => pending(waiting, &Subject::Gpu(partition.gpu.clone())),
+    }
 }
 
 fn unassigned(desired: &DesiredServer, partition: &PartitionId, vm: &VmId, waiting: &[Waiting]) -> Standing {
@@ -100,7 +130,11 @@ fn unassigned(desired: &DesiredServer, partition: &PartitionId, vm: &VmId, waiti
         Some(Hold::Quarantined { reason }) => {
             Standing::Pending { why: Some(format!("quarantined: {reason}")) }
         }
-        _ if desired.assignments.get(vm).is_some_and(|assignment| assignment.partition == *partition) => {
+        _ if desired
+            .assignments
+            .get(vm)
+            .is_some_and(|assignment| assignment.partition() == Some(partition)) =>
+        {
             Standing::Overtaken
         }
         _ => Standing::Done,
@@ -119,6 +153,16 @@ pub fn in_words(wanted: &Wanted) -> String {
         }
         Wanted::Unassigned { vm_name, partition, .. } => {
             format!("partition {partition} taken back from VM {vm_name}")
+        }
+        Wanted::AssignedDda { vm_name, gpus, .. } => {
+            format!("{} given whole to VM {vm_name}", gpus_in_words(gpus))
+        }
+        Wanted::UnassignedDda { vm_name, gpus, .. } => {
+            format!("{} taken back from VM {vm_name}", gpus_in_words(gpus))
+        }
+        Wanted::Cured { partition, remake: false } => format!("partition {partition} clean again"),
+        Wanted::Cured { partition, remake: true } => {
+            format!("partition {partition} and all others of its GPU made again")
         }
     }
 }

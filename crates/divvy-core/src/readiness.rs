@@ -1,4 +1,4 @@
-//! From findings to a permission. [`Ready`] is the only way to put a partition into a VM: the
+//! From findings to a permission. [`Ready`] is the only way to put anything into a VM: the
 //! hypervisor's functions ask for one, and only [`prove`] makes one, from the findings of that same
 //! attempt. Who reads the server to make the findings is not known here.
 
@@ -7,20 +7,21 @@ use alloc::vec::Vec;
 
 use crate::device::DeviceHandle;
 use crate::finding::{Finding, FindingCode, Severity};
-use crate::id::{PartitionId, VmId};
+use crate::given::Given;
+use crate::id::VmId;
 
-/// Proof that one partition passed every check for one VM, moments ago. Not to be kept, not to be
-/// copied, good for the one partition and the one VM that it names.
+/// Proof that one partition, or one function of a whole GPU, passed every check for one VM, moments ago.
+/// Not to be kept, not to be copied, good for the one thing and the one VM that it names.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Ready {
-    partition: PartitionId,
+    given: Given,
     device: DeviceHandle,
     vm: VmId,
 }
 
 impl Ready {
-    pub fn partition(&self) -> &PartitionId {
-        &self.partition
+    pub fn given(&self) -> &Given {
+        &self.given
     }
 
     pub fn device(&self) -> DeviceHandle {
@@ -45,10 +46,10 @@ pub fn blocking<'a>(
     findings.into_iter().filter(stops).cloned().collect()
 }
 
-/// Makes the proof from every finding about the server, the GPU, the partition and the VM, or answers
+/// Makes the proof from every finding about the server, the GPU, what is given and the VM, or answers
 /// which of them stop it.
 pub fn prove<'a>(
-    partition: &PartitionId,
+    given: &Given,
     device: impl Into<DeviceHandle>,
     vm: &VmId,
     findings: impl IntoIterator<Item = &'a Finding>,
@@ -56,7 +57,7 @@ pub fn prove<'a>(
 ) -> Result<Ready, Vec<Finding>> {
     let stopping = blocking(findings, accepted);
     if stopping.is_empty() {
-        Ok(Ready { partition: partition.clone(), device: device.into(), vm: vm.clone() })
+        Ok(Ready { given: given.clone(), device: device.into(), vm: vm.clone() })
     } else {
         Err(stopping)
     }

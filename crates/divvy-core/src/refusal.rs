@@ -10,6 +10,11 @@ use crate::finding::Finding;
 use crate::gpu::ValidPartitionCounts;
 use crate::id::{GpuId, PartitionId, ServerId};
 use crate::job::JobId;
+use crate::rules::whole_or_partitions::UsedBy;
+
+mod whole;
+
+pub use whole::WholeRefusal;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -48,25 +53,35 @@ pub enum Refusal {
     #[error("VM {vm} is on server {vm_server}, GPU {gpu} on server {gpu_server}")]
     OtherServer { vm: String, vm_server: ServerId, gpu: GpuId, gpu_server: ServerId },
     #[error("GPU {gpu} is used whole; a GPU is used whole or partitioned, never both")]
-    GpuUsedWhole { gpu: GpuId, by: String },
+    GpuUsedWhole { gpu: GpuId, by: UsedBy },
     #[error("no partition is free for VM {vm} on server {server}: {}", why.join("; "))]
     NoFreePartition { vm: String, server: ServerId, why: Vec<String> },
-    #[error("VM {vm} cannot get a partition: {}", texts(findings))]
-    NotReady { vm: String, findings: Vec<Finding> },
-    #[error("VM {vm} can get a partition only if this is accepted: {}", texts(findings))]
-    NotAccepted { vm: String, findings: Vec<Finding> },
+    /// `what`: "a partition", "whole GPUs".
+    #[error("VM {vm} cannot get {what}: {}", texts(findings))]
+    NotReady { vm: String, what: &'static str, findings: Vec<Finding> },
+    #[error("VM {vm} can get {what} only if this is accepted: {}", texts(findings))]
+    NotAccepted { vm: String, what: &'static str, findings: Vec<Finding> },
     #[error("the VMs of server {server} cannot be seen: {reason}")]
     HypervisorUnavailable { server: ServerId, reason: String },
-    #[error("VM {vm} has partition {partition}, and a VM with a partition does not migrate")]
-    NoMigration { vm: String, partition: PartitionId },
+    #[error("VM {vm} has {has}, and a VM with a GPU or a partition of one does not migrate")]
+    NoMigration { vm: String, has: String },
     #[error("VM {vm} shall not start: {why}")]
     StartRefused { vm: String, why: String, hint: String },
 
+    #[error(transparent)]
+    Whole(#[from] WholeRefusal),
+
+    #[error("there is no partition called {name:?}")]
+    PartitionNotFound { name: String },
+    #[error("partition {partition} is not quarantined: {why}")]
+    PartitionNotQuarantined { partition: PartitionId, why: String },
+    #[error("partition {partition} cannot be cured while others of its GPU are in the way: {}", list(users))]
+    SiblingsInTheWay { partition: PartitionId, users: Vec<(PartitionId, String)> },
     #[error("there is no job {name:?}")]
     JobNotFound { name: String },
     #[error("job {id} has ended already")]
     JobFinished { id: JobId },
-    #[error("job {id} takes partitions back, and what is being taken back is not given again")]
+    #[error("job {id} takes back what was given, and what is being taken back is not given again")]
     JobNotCancellable { id: JobId },
 
     #[error("what was asked for changed meanwhile; it was tried {attempts} times")]
@@ -141,6 +156,10 @@ impl Refusal {
             Self::HypervisorUnavailable { .. } => "hypervisor_unavailable",
             Self::NoMigration { .. } => "no_migration",
             Self::StartRefused { .. } => "start_refused",
+            Self::Whole(refusal) => refusal.code(),
+            Self::PartitionNotFound { .. } => "partition_not_found",
+            Self::PartitionNotQuarantined { .. } => "partition_not_quarantined",
+            Self::SiblingsInTheWay { .. } => "siblings_in_the_way",
             Self::JobNotFound { .. } => "job_not_found",
             Self::JobFinished { .. } => "job_finished",
             Self::JobNotCancellable { .. } => "job_not_cancellable",
@@ -150,14 +169,24 @@ impl Refusal {
 
     /// Whether the thing that was named does not exist.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::GpuNotFound { .. } | Self::VmNotFound { .. } | Self::JobNotFound { .. })
+        matches!(
+            self,
+            Self::GpuNotFound { .. }
+                | Self::VmNotFound { .. }
+                | Self::JobNotFound { .. }
+                | Self::PartitionNotFound { .. }
+                | Self::Whole(WholeRefusal::PoolNotFound { .. })
+        )
     }
 
     /// Whether the request itself is wrong, whatever the state.
     pub fn is_bad_request(&self) -> bool {
         matches!(
             self,
-            Self::NothingSelected | Self::VmNamedTwice { .. } | Self::PartitionNotChosenByUser { .. }
+            Self::NothingSelected
+                | Self::VmNamedTwice { .. }
+                | Self::PartitionNotChosenByUser { .. }
+                | Self::Whole(WholeRefusal::PoolNameMalformed { .. })
         )
     }
 
@@ -189,7 +218,7 @@ impl Refusal {
             Self::VmNamedTwice { .. } => "name each VM once".to_string(),
             Self::VmHasNoPartition { .. } => "divvy partition list shows who has which".to_string(),
             Self::OtherServer { .. } => "choose a GPU of the VM's own server, or leave --gpu out".to_string(),
-            Self::GpuUsedWhole { by, .. } => format!("take the GPU back from {by} first"),
+            Self::GpuUsedWhole { by, .. } => by.mend(),
             Self::NoFreePartition { .. } => {
                 "unassign a VM that does not need its partition, or set a larger partition count on an idle GPU"
                     .to_string()
@@ -203,6 +232,13 @@ impl Refusal {
                 format!("shut the VM down and divvy unassign {vm}; it can get a partition where it runs next")
             }
             Self::StartRefused { hint, .. } => hint.clone(),
+            Self::Whole(refusal) => refusal.hint(),
+            Self::PartitionNotFound { .. } | Self::PartitionNotQuarantined { .. } => {
+                "divvy partition list shows every partition with its state".to_string()
+            }
+            Self::SiblingsInTheWay { .. } => {
+                "shut these VMs down, and divvy unassign them if all partitions have to be made again".to_string()
+            }
             Self::JobNotFound { .. } => "divvy job list shows every job that is kept".to_string(),
             Self::JobFinished { id } => format!("divvy job show {id} says how it ended; ask for what shall be instead"),
             Self::JobNotCancellable { .. } => "wait for its end, then assign again".to_string(),

@@ -26,6 +26,36 @@ pub enum CountWish {
     Count(u16),
 }
 
+/// Which GPUs a VM shall get whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WholeWish {
+    /// These, by id, name or address.
+    Gpus(Vec<String>),
+    /// So many of a pool, on the VM's server; Divvy picks them.
+    Pool { pool: String, count: u16 },
+}
+
+/// What shall become of a pool of whole GPUs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PoolWish {
+    /// A new one of these GPUs.
+    Create {
+        gpus: Vec<String>,
+    },
+    Rename {
+        to: String,
+    },
+    /// Its GPUs are in no pool any more.
+    Remove,
+    Add {
+        gpus: Vec<String>,
+    },
+    /// These GPUs leave it.
+    Take {
+        gpus: Vec<String>,
+    },
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
     /// Split GPUs into a number of partitions, or stop partitioning them.
@@ -40,6 +70,15 @@ pub enum Request {
     },
     /// Take each VM's partition back.
     Unassign { vms: Vec<String> },
+    /// Give a VM whole GPUs.
+    AssignDda { vm: String, wish: WholeWish, accept: BTreeSet<FindingCode> },
+    /// Take a VM's whole GPUs back.
+    UnassignDda { vm: String },
+    /// Make or change a pool.
+    Pool { pool: String, wish: PoolWish },
+    /// Try to get a quarantined partition clean again: by its reset once more, or by making all
+    /// partitions of its GPU again.
+    Cure { partition: String, remake: bool },
 
     // From agents and jobs: what the hardware made of a decision.
     /// A count could not be reached; the GPU goes back to what it had.
@@ -52,4 +91,10 @@ pub enum Request {
     PartitionClean { server: ServerId, partition: PartitionId },
     /// A partition that was given up could not be proved clean.
     Quarantine { server: ServerId, partition: PartitionId, reason: String },
+    /// Whole GPUs could not be given to their VM.
+    RevertDda { server: ServerId, vm: VmId, gpus: Vec<GpuId> },
+    /// A whole GPU that was given up is the server's again.
+    GpuReturned { server: ServerId, gpu: GpuId },
+    /// All partitions of a GPU were made again to cure one of them.
+    PartitionsRemade { server: ServerId, gpu: GpuId },
 }

@@ -6,10 +6,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::assignment::Assignment;
-use crate::id::ServerId;
+use crate::id::{PartitionId, PoolName, ServerId};
 use crate::observed::ObservedGpu;
 use crate::pci_address::PciAddress;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, WholeRefusal};
 use crate::state::State;
 use crate::vm::ObservedVm;
 
@@ -42,6 +42,29 @@ pub fn gpu<'s>(state: &'s State, name: &str) -> Result<(&'s ServerId, &'s Observ
             Err(Refusal::GpuAmbiguous { name: name.into(), candidates })
         }
     }
+}
+
+/// A partition by its id, or as `GPU.INDEX` with any name of its GPU. One that is gone is still known
+/// while something is held against it.
+pub fn partition<'s>(
+    state: &'s State,
+    name: &str,
+) -> Result<(&'s ServerId, &'s ObservedGpu, PartitionId), Refusal> {
+    let none = || Refusal::PartitionNotFound { name: name.into() };
+    let (of, index) = name.rsplit_once('.').ok_or_else(none)?;
+    let (server, gpu) = match gpu(state, of) {
+        Err(Refusal::GpuNotFound { .. }) => return Err(none()),
+        found => found?,
+    };
+    let id: PartitionId = format!("{}.{index}", gpu.id).parse().map_err(|_| none())?;
+    let is_held = state.desired_of(server).is_some_and(|desired| desired.holds.contains_key(&id));
+    if gpu.partition(id.index).is_some() || is_held { Ok((server, gpu, id)) } else { Err(none()) }
+}
+
+pub fn pool(state: &State, name: &str) -> Result<PoolName, Refusal> {
+    let mut pools = state.desired.servers.values().flat_map(|desired| desired.pools.values());
+    let found = pools.find(|pool| pool.as_str() == name).cloned();
+    found.ok_or_else(|| WholeRefusal::PoolNotFound { pool: name.into() }.into())
 }
 
 pub fn vm<'s>(state: &'s State, name: &str) -> Result<(&'s ServerId, &'s ObservedVm), Refusal> {

@@ -1,18 +1,20 @@
 //! May this VM start, now, with these devices? Asked by the hypervisor's hook at every start, whoever
-//! starts the VM: a VM that was given a partition starts only with it, and no other VM starts with it.
+//! starts the VM: a VM that was given a partition or a whole GPU starts only with it, and no other VM
+//! starts with it.
 
 use alloc::format;
 use alloc::string::{String, ToString};
 
-use crate::assignment::{Assignment, Hold};
+use crate::assignment::{Hold, Holding};
 use crate::desired::DesiredServer;
 use crate::device::DeviceHandle;
 use crate::id::{PartitionId, ServerId, VmId};
 use crate::observed::{GpuHealth, Observed, ObservedGpu, ObservedPartition};
 use crate::plan::is_prepared;
 use crate::refusal::Refusal;
-use crate::rules::whole_or_partitions;
 use crate::state::State;
+
+mod whole;
 
 /// The VM as the hypervisor is about to start it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,13 +34,19 @@ pub fn may_start(state: &State, server: &ServerId, vm: &StartingVm<'_>) -> Resul
     };
     let desired = state.desired_of(server);
     if let Some(assignment) = desired.and_then(|desired| desired.assignments.get(vm.id)) {
-        has_its_partition(observed, assignment, vm)?;
+        match &assignment.holding {
+            Holding::Partition { partition } => has_its_partition(observed, partition, vm)?,
+            Holding::Dda { gpus } => {
+                gpus.iter().try_for_each(|whole| whole::has(observed, &whole.gpu, vm))?;
+            }
+        }
     }
     if let Some((elsewhere, assignment)) = state.desired.assignment(vm.id)
         && elsewhere != server
     {
-        let why = format!("its partition {} is on server {elsewhere}", assignment.partition);
-        return Err(refused(vm, &why, &format!("start it on {elsewhere}, or divvy unassign {}", vm.name)));
+        let why = format!("its {} is on server {elsewhere}", assignment.in_words());
+        let command = if assignment.partition().is_some() { "unassign" } else { "dda unassign" };
+        return Err(refused(vm, &why, &format!("start it on {elsewhere}, or divvy {command} {}", vm.name)));
     }
     vm.devices.iter().try_for_each(|device| may_have_device(desired, observed, vm, *device))
 }
@@ -47,17 +55,13 @@ fn refused(vm: &StartingVm<'_>, why: &str, hint: &str) -> Refusal {
     Refusal::StartRefused { vm: String::from(vm.name), why: why.to_string(), hint: hint.to_string() }
 }
 
+fn explain(vm: &StartingVm<'_>, command: &str) -> String {
+    format!("divvy explain {0} says what is missing; divvy {command} {0} lets it start without", vm.name)
+}
+
 /// The partition that the VM was given is there, is ready, and is in the definition under its address.
-fn has_its_partition(
-    observed: &Observed,
-    assignment: &Assignment,
-    vm: &StartingVm<'_>,
-) -> Result<(), Refusal> {
-    let id = &assignment.partition;
-    let explain = format!(
-        "divvy explain {} says what is missing; divvy unassign {} lets it start without",
-        vm.name, vm.name
-    );
+fn has_its_partition(observed: &Observed, id: &PartitionId, vm: &StartingVm<'_>) -> Result<(), Refusal> {
+    let explain = explain(vm, "unassign");
     let refuse = |why: String| Err(refused(vm, &why, &explain));
     let Some(gpu) = observed.gpu(&id.gpu) else {
         return refuse(format!("GPU {} with its partition {id} is not in the server", id.gpu));
@@ -91,16 +95,8 @@ fn may_have_device(
     device: DeviceHandle,
 ) -> Result<(), Refusal> {
     for gpu in &observed.gpus {
-        if device == DeviceHandle::Pci(gpu.address) && whole_or_partitions::may_use_whole(gpu).is_err() {
-            let why = format!(
-                "its definition has GPU {} at {device} as a whole, and the GPU is partitioned",
-                gpu.id
-            );
-            return Err(refused(
-                vm,
-                &why,
-                "a GPU is used whole or partitioned, never both: take one of them away",
-            ));
+        if whole::is_part_of(gpu, device) {
+            whole::may_have(desired, gpu, vm, device)?;
         }
         if let Some(partition) = gpu.partitions.iter().find(|partition| is_part_of(partition, device)) {
             may_have_partition(desired, gpu, vm, &PartitionId::new(&gpu.id, partition.index))?;
@@ -130,10 +126,10 @@ fn may_have_partition(
             &format!("partition {id} in its definition belongs to VM {}", owner.vm_name),
             &take_out,
         )),
-        (None, Some(Hold::Quarantined { reason })) => {
+        (None, Some(Hold::Quarantined { reason } | Hold::Remaking { reason })) => {
             Err(refused(vm, &format!("partition {id} in its definition is quarantined: {reason}"), &take_out))
         }
-        (None, Some(Hold::Releasing { .. })) => {
+        (None, Some(Hold::Releasing { .. } | Hold::Curing { .. })) => {
             Err(refused(vm, &format!("partition {id} in its definition is not proved clean yet"), &take_out))
         }
         (None, None) if desired.settings.contains_key(&gpu.id) => Err(refused(
@@ -218,6 +214,44 @@ mod tests {
             let refusal = start(&world, "vm-002", &[device]).expect_err("not its own");
             assert!(refusal.to_string().contains("belongs to VM vm-001"), "{refusal}");
         }
+    }
+
+    fn given(mut world: World) -> World {
+        for function in &mut world.gpu_mut().slot.functions {
+            function.driver = Some("vfio-pci".into());
+            function.driver_override = Some("vfio-pci".into());
+        }
+        world
+    }
+
+    #[test]
+    fn a_vm_starts_with_the_gpu_that_it_was_given_whole_and_not_without() {
+        let world = given(World::one_a2(0).whole("vm-001"));
+        let device = world.gpu().address.into();
+        assert_eq!(start(&world, "vm-001", &[device]), Ok(()));
+        let missing = start(&world, "vm-001", &[]).expect_err("missing").to_string();
+        assert!(missing.contains("not in its definition"), "{missing}");
+        let mut open = world.clone();
+        open.gpu_mut().slot.open = true;
+        assert!(start(&open, "vm-001", &[device]).expect_err("open").to_string().contains("open by another"));
+        let own = start(&World::one_a2(0).whole("vm-001"), "vm-001", &[device]).expect_err("not given yet");
+        assert!(own.to_string().contains("not ready"), "{own}");
+    }
+
+    #[test]
+    fn no_other_vm_starts_with_a_gpu_that_divvy_gave_or_keeps_whole() {
+        let table = [
+            (World::one_a2(0).whole("vm-001"), "belongs to VM vm-001"),
+            (World::one_a2(0).returning("vm-001"), "not back from VM vm-001"),
+            (World::one_a2(0).pooled("ml"), "kept by pool ml"),
+        ];
+        for (world, text) in table {
+            let device = world.gpu().address.into();
+            let refusal = start(&given(world), "vm-002", &[device]).expect_err("not its own");
+            assert!(refusal.to_string().contains(text), "{refusal}");
+        }
+        let free = World::one_a2(0);
+        assert_eq!(start(&free, "vm-002", &[free.gpu().address.into()]), Ok(()), "nobody asked Divvy");
     }
 
     #[test]

@@ -52,7 +52,11 @@ impl<'s> Partitions<'s> {
                 in_vms.entry(device.device).or_insert(&vm.id);
             }
         }
-        Self { desired, owners: assignments.map(|one| (&one.partition, &one.vm)).collect(), in_vms }
+        Self {
+            desired,
+            owners: assignments.filter_map(|one| Some((one.partition()?, &one.vm))).collect(),
+            in_vms,
+        }
     }
 
     pub fn status(&self, gpu: &ObservedGpu, partition: &ObservedPartition) -> PartitionStatus {
@@ -68,7 +72,8 @@ impl<'s> Partitions<'s> {
         let in_vm = self.in_vms.get(&partition.device).map(|vm| (*vm).clone());
         let hold = self.desired.and_then(|desired| desired.holds.get(&id));
         let state = match hold {
-            Some(Hold::Quarantined { .. }) => PartitionState::Quarantined,
+            Some(Hold::Quarantined { .. } | Hold::Remaking { .. }) => PartitionState::Quarantined,
+            Some(Hold::Curing { .. }) => PartitionState::Releasing,
             Some(Hold::Releasing { vm, .. }) => {
                 return PartitionStatus { state: PartitionState::Releasing, vm: Some(vm.clone()) };
             }
@@ -93,8 +98,16 @@ pub fn gives_partitions(
     if let GpuHealth::Unknown { reason } = &gpu.health {
         return Err(format!("it does not answer: {reason}"));
     }
-    if let Some(by) = whole_or_partitions::used_whole_by(observed, gpu) {
+    if let Some(by) = whole_or_partitions::used_whole_by(desired, observed, gpu) {
         return Err(format!("it is used whole by {by}"));
+    }
+    if let Some(pool) = desired.and_then(|desired| desired.pools.get(&gpu.id)) {
+        return Err(format!("it is in pool {pool}, whose GPUs are given whole"));
+    }
+    let remaking =
+        |(id, hold): (&PartitionId, &Hold)| id.gpu == gpu.id && matches!(hold, Hold::Remaking { .. });
+    if desired.is_some_and(|desired| desired.holds.iter().any(remaking)) {
+        return Err("its partitions are being made again".to_string());
     }
     let Some(has) = gpu.partition_count else {
         return Err("its partition count cannot be read".to_string());
@@ -112,8 +125,13 @@ pub fn gpu_mode(desired: Option<&DesiredServer>, observed: &Observed, gpu: &Obse
     if let GpuHealth::Unknown { reason } = &gpu.health {
         return (Mode::Unknown, reason.clone());
     }
-    if let Some(by) = whole_or_partitions::used_whole_by(observed, gpu) {
+    if let Some(by) = whole_or_partitions::used_whole_by(desired, observed, gpu) {
         return (Mode::Dda, format!("used whole by {by}"));
+    }
+    if let (Some(pool), Some(0)) =
+        (desired.and_then(|desired| desired.pools.get(&gpu.id)), gpu.partition_count)
+    {
+        return (Mode::Dda, format!("free, kept for VMs by pool {pool}"));
     }
     let asked = desired.and_then(|desired| desired.settings.get(&gpu.id)).copied();
     match (gpu.partition_count, gpu.scheme) {
@@ -193,6 +211,9 @@ mod tests {
                 let address = world.gpu().address;
                 world.observed_mut().vms.push(vm_with_device("whole", address));
             }),
+            (Mode::Dda, |world| *world = World::one_a2(0).whole("vm-001")),
+            (Mode::Dda, |world| *world = World::one_a2(0).returning("vm-001")),
+            (Mode::Dda, |world| *world = World::one_a2(0).pooled("ml")),
             (Mode::Host, |world| {
                 *world = World::one_a2(0);
                 world.gpu_mut().scheme = None;

@@ -2,11 +2,14 @@
 //! leaves no choice; executing it answers [`Outcome::Changed`] or [`Outcome::Already`].
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::assignment::FormerDriver;
 use crate::device::DeviceHandle;
+use crate::given::Given;
 use crate::gpu::{PartitionCount, Scheme};
 use crate::id::{GpuId, PartitionId, VmId};
 use crate::pci_address::PciAddress;
@@ -34,6 +37,11 @@ pub enum HostStep {
     PreparePartition { partition: PartitionId, address: PciAddress, scheme: Scheme },
     /// Reset a partition that a VM gave up, and prove it.
     CleanPartition { partition: PartitionId, address: PciAddress, scheme: Scheme },
+    /// Take a GPU and everything in its slot from the server's drivers, and give it the driver that hands
+    /// it to a VM.
+    GiveGpu { gpu: GpuId, address: PciAddress, functions: Vec<u8> },
+    /// Reset a GPU that a VM gave up, and give it and everything in its slot the drivers that it had.
+    TakeGpuBack { gpu: GpuId, address: PciAddress, functions: Vec<FormerDriver> },
 }
 
 /// Which of a VM's two descriptions a step changes.
@@ -52,14 +60,14 @@ pub enum VmStep {
     AddDevice {
         vm: VmId,
         vm_name: String,
-        partition: PartitionId,
+        given: Given,
         device: DeviceHandle,
         scope: DeviceScope,
     },
     RemoveDevice {
         vm: VmId,
         vm_name: String,
-        partition: Option<PartitionId>,
+        given: Option<Given>,
         device: DeviceHandle,
         scope: DeviceScope,
     },
@@ -86,7 +94,9 @@ impl HostStep {
         match self {
             Self::ReservePartitions { gpu, .. }
             | Self::RemovePartitions { gpu, .. }
-            | Self::CreatePartitions { gpu, .. } => gpu,
+            | Self::CreatePartitions { gpu, .. }
+            | Self::GiveGpu { gpu, .. }
+            | Self::TakeGpuBack { gpu, .. } => gpu,
             Self::PreparePartition { partition, .. } | Self::CleanPartition { partition, .. } => {
                 &partition.gpu
             }
@@ -134,20 +144,37 @@ impl fmt::Display for HostStep {
             Self::CleanPartition { partition, address, .. } => {
                 write!(f, "reset partition {partition} at {address} and prove it clean")
             }
+            Self::GiveGpu { gpu, address, functions } => {
+                write!(f, "take GPU {gpu} at {address} from the server")?;
+                with_the_others(f, functions.len())
+            }
+            Self::TakeGpuBack { gpu, address, functions } => {
+                write!(f, "reset GPU {gpu} at {address} and give it back to the server")?;
+                with_the_others(f, functions.len())
+            }
         }
+    }
+}
+
+fn with_the_others(f: &mut fmt::Formatter<'_>, functions: usize) -> fmt::Result {
+    match functions.saturating_sub(1) {
+        0 => Ok(()),
+        others => write!(f, ", with {others} more of its slot"),
     }
 }
 
 impl fmt::Display for VmStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AddDevice { vm_name, partition, device, scope, .. } => {
-                write!(f, "put partition {partition} at {device} into VM {vm_name} ({scope})")
+            Self::AddDevice { vm_name, given, device, scope, .. } => {
+                let given = given.in_words();
+                write!(f, "put {given} at {device} into VM {vm_name} ({scope})")
             }
-            Self::RemoveDevice { vm_name, partition: Some(partition), device, scope, .. } => {
-                write!(f, "take partition {partition} at {device} out of VM {vm_name} ({scope})")
+            Self::RemoveDevice { vm_name, given: Some(given), device, scope, .. } => {
+                let given = given.in_words();
+                write!(f, "take {given} at {device} out of VM {vm_name} ({scope})")
             }
-            Self::RemoveDevice { vm_name, partition: None, device, scope, .. } => {
+            Self::RemoveDevice { vm_name, given: None, device, scope, .. } => {
                 write!(f, "take the device at {device} out of VM {vm_name} ({scope})")
             }
             Self::ShutDown { vm_name, .. } => write!(f, "shut VM {vm_name} down"),

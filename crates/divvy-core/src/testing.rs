@@ -5,13 +5,15 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::assignment::{Assignment, Hold};
+use crate::assignment::{Assignment, FormerDriver, Hold, Holding, Returning, WholeGpu};
 use crate::catalogue;
 use crate::desired::{DesiredServer, Generation, PartitionSetting};
 use crate::device::DeviceHandle;
 use crate::gpu::{CountSource, GpuModel, PartitionCount, Scheme, ValidPartitionCounts};
-use crate::id::{BootId, GpuId, PartitionId, PartitionIndex, ServerId, VmId};
-use crate::observed::{GpuHealth, HypervisorHealth, Observed, ObservedGpu, ObservedPartition};
+use crate::id::{BootId, GpuId, PartitionId, PartitionIndex, PoolName, ServerId, VmId};
+use crate::observed::{
+    GpuHealth, HypervisorHealth, Observed, ObservedGpu, ObservedPartition, Slot, SlotFunction,
+};
 use crate::pci_address::PciAddress;
 use crate::rules::count_change::{Blockers, blockers};
 use crate::state::State;
@@ -70,8 +72,28 @@ pub fn gpu(id: &str, (vendor, device, subsystem): (u16, u16, u16), partitions: u
         sized_for: None,
         autoprobe: false,
         partitions: (0..partitions).map(|index| partition(address, index)).collect(),
+        slot: Slot {
+            functions: Vec::from([slot_function(address, "simgpu", 1)]),
+            reset_methods: Vec::from(["flr".to_string()]),
+            mmio_bytes: Some(16 << 30),
+            ..Slot::default()
+        },
         health: GpuHealth::Ok,
     }
+}
+
+pub fn slot_function(address: PciAddress, driver: &str, group: u32) -> SlotFunction {
+    SlotFunction { address, driver: Some(driver.into()), driver_override: None, iommu_group: Some(group) }
+}
+
+/// What a whole GPU of a test had before it was given.
+pub fn former_drivers(gpu: &ObservedGpu) -> Vec<FormerDriver> {
+    let former = |function: &SlotFunction| FormerDriver {
+        function: function.address.function,
+        driver: Some("simgpu".into()),
+        driver_override: None,
+    };
+    gpu.slot.functions.iter().map(former).collect()
 }
 
 pub fn gpu_a2(id: &str, partitions: u16) -> ObservedGpu {
@@ -215,11 +237,43 @@ impl World {
         let assignment = Assignment {
             vm: vm_id(vm),
             vm_name: vm.into(),
-            partition: PartitionId::new(&self.gpu().id, PartitionIndex(index)),
+            holding: Holding::Partition {
+                partition: PartitionId::new(&self.gpu().id, PartitionIndex(index)),
+            },
             accepted: Default::default(),
             restart: false,
         };
         self.desired_mut().assignments.insert(vm_id(vm), assignment);
+        self
+    }
+
+    /// The GPU is given whole to a VM.
+    pub fn whole(mut self, vm: &str) -> Self {
+        let whole = WholeGpu { gpu: self.gpu().id.clone(), functions: former_drivers(self.gpu()) };
+        let assignment = Assignment {
+            vm: vm_id(vm),
+            vm_name: vm.into(),
+            holding: Holding::Dda { gpus: Vec::from([whole]) },
+            accepted: Default::default(),
+            restart: false,
+        };
+        self.desired_mut().assignments.insert(vm_id(vm), assignment);
+        self
+    }
+
+    /// The GPU is on its way back from a VM.
+    pub fn returning(mut self, vm: &str) -> Self {
+        let functions = former_drivers(self.gpu());
+        let gpu = self.gpu().id.clone();
+        let returning = Returning { vm: vm_id(vm), vm_name: vm.into(), functions };
+        self.desired_mut().returns.insert(gpu, returning);
+        self
+    }
+
+    pub fn pooled(mut self, pool: &str) -> Self {
+        let gpu = self.gpu().id.clone();
+        let pool = PoolName::new(pool).expect("a test's pool name is well formed");
+        self.desired_mut().pools.insert(gpu, pool);
         self
     }
 

@@ -47,6 +47,7 @@ codes! {
     AUTOPROBE_ON = "autoprobe_on";
     FATAL_ERRORS = "fatal_errors";
     MDEVS_DEFINED = "mdevs_defined";
+    GPU_IN_USE = "gpu_in_use";
 
     // A partition.
     GPU_REPLACED = "gpu_replaced";

@@ -10,6 +10,7 @@ use divvy_core::id::GpuId;
 use divvy_core::pci_address::PciAddress;
 
 use crate::attribute::AttributeError;
+use crate::users::{User, UsersUnknown};
 use crate::vfio::{Holder, OpenUnknown};
 
 mod meaning;
@@ -29,6 +30,11 @@ pub enum Verb {
     Release,
     Prepare,
     Reset,
+    Give,
+    Lock,
+    Unload,
+    ResetGpu,
+    TakeBack,
     Renew,
 }
 
@@ -45,6 +51,11 @@ impl fmt::Display for Verb {
             Self::Release => "take the partition from its driver",
             Self::Prepare => "give the partition to VFIO",
             Self::Reset => "reset the partition",
+            Self::Give => "take the GPU from the server",
+            Self::Lock => "ask the driver to let go of the GPU",
+            Self::Unload => "take the GPU from its driver",
+            Self::ResetGpu => "reset the GPU",
+            Self::TakeBack => "give the GPU back to the server",
             Self::Renew => "make the partition anew",
         })
     }
@@ -96,7 +107,7 @@ pub enum HostError {
     #[error("cannot {verb}: the GPU at {address} is not {gpu}: {why}")]
     OtherGpu { verb: Verb, gpu: GpuId, address: PciAddress, why: String },
     #[error("cannot {verb}: the driver {driver} is not loaded")]
-    DriverMissing { verb: Verb, driver: &'static str },
+    DriverMissing { verb: Verb, driver: String },
     #[error("cannot {verb}: {program} cannot be run")]
     Program {
         verb: Verb,
@@ -126,6 +137,20 @@ pub enum HostError {
     NoReset { verb: Verb, address: PciAddress },
     #[error("cannot {verb}: {address} does not answer")]
     Lost { verb: Verb, address: PciAddress },
+    #[error("cannot {verb}: the slot of {address} has the functions {found:?}, expected were {expected:?}")]
+    OtherSlot { verb: Verb, address: PciAddress, expected: Vec<u8>, found: Vec<u8> },
+    #[error("cannot {verb}: {address} shares its IOMMU group with {}", addresses(strangers))]
+    GroupShared { verb: Verb, address: PciAddress, strangers: Vec<PciAddress> },
+    #[error("cannot {verb}: {gpu} is in use by {}", users.iter().map(User::to_string).collect::<Vec<_>>().join(", "))]
+    GpuInUse { verb: Verb, gpu: PciAddress, users: Vec<User> },
+    #[error("cannot {verb}: it cannot be told whether a process uses the GPU")]
+    UsersUnknown {
+        verb: Verb,
+        #[source]
+        cause: UsersUnknown,
+    },
+    #[error("cannot {verb}: {path} was written {tries} times and does not read 1")]
+    LockRefused { verb: Verb, path: String, tries: u32 },
 }
 
 impl HostError {
@@ -157,6 +182,11 @@ impl HostError {
             Self::OtherType { .. } => "other_type",
             Self::NoReset { .. } => "no_reset",
             Self::Lost { .. } => "gpu_lost",
+            Self::OtherSlot { .. } => "slot_changed",
+            Self::GroupShared { .. } => "gpu_group_shared",
+            Self::GpuInUse { .. } => "gpu_in_use",
+            Self::UsersUnknown { .. } => "users_unknown",
+            Self::LockRefused { .. } => "driver_lock_refused",
         }
     }
 
@@ -170,7 +200,7 @@ impl HostError {
             Self::PartitionOpen { .. } => {
                 "shut the VM down, or end the process that has it open; then try again"
             }
-            Self::OpenUnknown { .. } => {
+            Self::OpenUnknown { .. } | Self::UsersUnknown { .. } => {
                 "run divvyd as root with CAP_SYS_PTRACE, and /proc mounted and not hidden"
             }
             Self::TooFew { .. } => {
@@ -179,7 +209,19 @@ impl HostError {
             Self::OtherCount { .. } => {
                 "somebody else changes the partitions of this GPU; stop that program, then try again"
             }
-            Self::Moved { .. } | Self::OtherGpu { .. } => "the hardware changed; try again",
+            Self::Moved { .. } | Self::OtherGpu { .. } | Self::OtherSlot { .. } => {
+                "the hardware changed; try again"
+            }
+            Self::GroupShared { .. } => {
+                "turn on ACS in the firmware setup, or put the GPU into a slot of its own root port"
+            }
+            Self::GpuInUse { .. } => {
+                "end these processes; for NVIDIA's: systemctl stop nvidia-persistenced, nvidia-smi -pm 0"
+            }
+            Self::LockRefused { .. } => {
+                "something still uses the GPU: nvidia-smi shows it; systemctl stop nvidia-persistenced, \
+                 nvidia-smi -pm 0"
+            }
             Self::DriverMissing { driver, .. } => return format!("modprobe {driver}"),
             Self::Program { cause, .. } if is_timed_out(cause) => {
                 "shut down whatever uses the GPU; the server's kernel log says what the program waits for (dmesg)"
@@ -218,6 +260,11 @@ fn said(verb: Verb, cause: &io::Error) -> String {
 
 fn came_text(came: Option<u16>) -> String {
     came.map_or_else(|| "an unknown number".to_owned(), |came| came.to_string())
+}
+
+fn addresses(list: &[PciAddress]) -> String {
+    let words: Vec<String> = list.iter().map(PciAddress::to_string).collect();
+    words.join(", ")
 }
 
 fn ended(code: Option<i32>) -> String {

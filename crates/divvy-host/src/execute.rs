@@ -19,6 +19,7 @@ use kernel::Kernel;
 
 pub(crate) mod kernel;
 pub(crate) mod partition;
+mod whole;
 
 /// How long each kind of access may take, and where a vendor's program is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,8 +82,14 @@ pub fn execute(sys: &dyn Sysfs, step: &HostStep, limits: &Limits) -> Result<Outc
         HostStep::CleanPartition { partition, address, scheme } => {
             scheme::of(*scheme).clean(&kernel, partition, *address)
         }
+        HostStep::GiveGpu { gpu, address, functions } => whole::give(&kernel, gpu, *address, functions),
+        HostStep::TakeGpuBack { gpu, address, functions } => {
+            whole::take_back(&kernel, gpu, *address, functions)
+        }
     }
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod whole_tests;

@@ -10,6 +10,7 @@ pub mod paths;
 pub mod sysfs;
 
 mod in_flight;
+mod open_files;
 mod open_groups;
 mod program;
 pub mod real;
@@ -23,7 +24,9 @@ pub mod iommu;
 pub mod model;
 pub mod pci;
 pub mod scheme;
+pub mod slot;
 pub mod topology;
+pub mod users;
 pub mod vfio;
 
 pub mod nvml;

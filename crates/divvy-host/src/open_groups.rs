@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use crate::attribute::{link_name, parse_decimal};
+use crate::open_files;
 use crate::paths;
 use crate::sysfs::Sysfs;
 
@@ -24,36 +25,21 @@ enum Open {
 /// Every open group with the processes that have it open, ascending.
 pub fn scan(sys: &dyn Sysfs) -> io::Result<BTreeMap<u32, Vec<u32>>> {
     let mut groups: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    for name in sys.list(paths::PROCESSES)? {
-        let Some(pid) = parse_decimal::<u32>(&name) else { continue };
-        for open in opened_by(sys, pid)? {
-            let Some(group) = group_of(sys, &open)? else { continue };
-            let pids = groups.entry(group).or_default();
-            if pids.last() != Some(&pid) {
-                pids.push(pid);
-            }
+    open_files::each(sys, |pid, target| {
+        let Some(open) = parse_target(target) else { return Ok(()) };
+        let Some(group) = group_of(sys, &open)? else { return Ok(()) };
+        let pids = groups.entry(group).or_default();
+        if pids.last() != Some(&pid) {
+            pids.push(pid);
         }
-    }
+        Ok(())
+    })?;
     groups.values_mut().for_each(|pids| pids.sort_unstable());
     Ok(groups)
 }
 
-/// An unreadable folder is an error: a process that cannot be looked at may hold anything.
-fn opened_by(sys: &dyn Sysfs, pid: u32) -> io::Result<Vec<Open>> {
-    let folder = format!("{}/{pid}/fd", paths::PROCESSES);
-    let Some(names) = unless_gone(sys.list(&folder))? else { return Ok(Vec::new()) };
-    let mut opened = Vec::new();
-    for name in names {
-        // A file that was closed meanwhile is not open.
-        let Some(target) = unless_gone(sys.link(&format!("{folder}/{name}")))? else { continue };
-        opened.extend(parse_target(&target));
-    }
-    Ok(opened)
-}
-
 fn parse_target(target: &str) -> Option<Open> {
     let name = target.strip_prefix("/dev/vfio/")?;
-    let name = name.strip_suffix(" (deleted)").unwrap_or(name);
     if let Some(device) = name.strip_prefix("devices/") {
         return Some(Open::Device(device.to_owned()));
     }
@@ -75,17 +61,6 @@ fn group_of(sys: &dyn Sysfs, open: &Open) -> io::Result<Option<u32>> {
     }
 }
 
-/// None for what belonged to a process that has ended.
-fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
-    const ESRCH: i32 = nix::errno::Errno::ESRCH as i32;
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) if error.raw_os_error() == Some(ESRCH) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,7 +69,6 @@ mod tests {
     fn every_form_of_a_vfio_file_is_known() {
         assert_eq!(parse_target("/dev/vfio/6"), Some(Open::Group(6)));
         assert_eq!(parse_target("/dev/vfio/noiommu-7"), Some(Open::Group(7)));
-        assert_eq!(parse_target("/dev/vfio/6 (deleted)"), Some(Open::Group(6)));
         assert_eq!(parse_target("/dev/vfio/devices/vfio3"), Some(Open::Device("vfio3".to_owned())));
     }
 

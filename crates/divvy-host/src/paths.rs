@@ -119,6 +119,11 @@ pub fn iommu_group(address: PciAddress) -> String {
     attribute(address, "iommu_group")
 }
 
+/// What NVIDIA's driver tells of one GPU, and where it is asked to let go of it.
+pub fn nvidia(address: PciAddress, name: &str) -> String {
+    format!("proc/driver/nvidia/gpus/{address}/{name}")
+}
+
 /// The members of an IOMMU group.
 pub fn group_members(group: u32) -> String {
     format!("{IOMMU_GROUPS}/{group}/devices")

@@ -15,6 +15,7 @@ use divvy_core::observed::{ObservedGpu, ObservedPartition};
 use crate::attribute::AttributeError;
 use crate::codes;
 use crate::sysfs::Sysfs;
+use crate::users;
 
 mod gpu;
 mod partition;
@@ -107,6 +108,25 @@ pub fn server_findings(sys: &dyn Sysfs, server: &ServerId, settings: &Settings) 
 pub fn gpu_findings(sys: &dyn Sysfs, gpu: &ObservedGpu, settings: &Settings) -> Vec<Finding> {
     let context = gpu::Context { sys, gpu, settings };
     run(&gpu::checks(), &context, &Subject::Gpu(gpu.id.clone()), codes::GPU_UNREADABLE)
+}
+
+/// GPUs that could be given whole and are used by processes of the server: good to know before.
+pub fn use_findings(sys: &dyn Sysfs, gpus: &[ObservedGpu]) -> Vec<Finding> {
+    let whole: Vec<&ObservedGpu> = gpus.iter().filter(|gpu| gpu.partition_count == Some(0)).collect();
+    let addresses: Vec<_> = whole.iter().map(|gpu| gpu.address).collect();
+    // What cannot be told here is told by the step that needs it.
+    let used = users::of_gpus(sys, &addresses).unwrap_or_default();
+    let finding = |gpu: &&ObservedGpu| {
+        let names: Vec<String> = used.get(&gpu.address)?.iter().map(ToString::to_string).collect();
+        Some(Finding {
+            code: codes::GPU_IN_USE,
+            severity: Severity::Info,
+            subject: Subject::Gpu(gpu.id.clone()),
+            text: format!("GPU {} is in use on the server by {}", gpu.id, names.join(", ")),
+            mend: "end these processes before the GPU is given whole to a VM".to_owned(),
+        })
+    };
+    whole.iter().filter_map(finding).collect()
 }
 
 /// Everything that must be so when a partition goes into a VM, looked up now.

@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -72,7 +73,7 @@ impl Tree {
         tree.file(paths::UNSAFE_INTERRUPTS[0], "N\n");
         tree.file(paths::UNSAFE_NOIOMMU, "N\n");
         tree.dir(&format!("{}/0/devices", paths::IOMMU_GROUPS));
-        tree.dir(&paths::pci_driver(paths::VFIO_PCI));
+        tree.driver_folder(paths::VFIO_PCI);
         tree.dir(paths::PCI_DEVICES);
         tree.dir("proc/1/fd");
         tree.file(paths::DRIVERS_PROBE, "");
@@ -179,8 +180,26 @@ impl Tree {
         }
     }
 
+    fn driver_folder(&self, name: &str) {
+        for verb in ["bind", "unbind"] {
+            self.file(&format!("{}/{verb}", paths::pci_driver(name)), "");
+        }
+    }
+
+    /// Another function in the slot of a GPU.
+    pub fn companion(&self, address: PciAddress, driver: &str, group: u32) {
+        self.device(address.bus - 0x40, address);
+        self.attribute(address, "class", "0x040300\n");
+        self.group(address, group);
+        self.driver(address, driver);
+    }
+
+    pub fn join_group(&self, address: PciAddress, group: u32) {
+        self.symlink(&format!("{}/{address}", paths::group_members(group)), "../../../../devices/x");
+    }
+
     pub fn driver(&self, address: PciAddress, name: &str) {
-        self.dir(&paths::pci_driver(name));
+        self.driver_folder(name);
         self.symlink(&paths::driver(address), &format!("../../../../bus/pci/drivers/{name}"));
     }
 
@@ -233,6 +252,8 @@ pub struct Faults {
     pub fails_first: Mutex<BTreeMap<&'static str, (Errno, u32)>>,
     /// What vendors' programs do, one run after the other; after that they work.
     pub programs: Mutex<VecDeque<Program>>,
+    /// How often NVIDIA's driver refuses to let go.
+    pub refuses_lock: AtomicU32,
 }
 
 /// What a vendor's program does.
@@ -304,6 +325,13 @@ impl Reacting {
             (Some("bind"), _) => {
                 let driver = path.rsplit('/').nth(1).expect("a driver's folder");
                 self.tree.driver(value.parse().expect("an address"), driver);
+                Ok(())
+            }
+            (Some("unbindLock"), _) => {
+                let refuses = self.faults.refuses_lock.load(Ordering::SeqCst);
+                self.faults.refuses_lock.store(refuses.saturating_sub(1), Ordering::SeqCst);
+                let kept = if value == "1" && refuses > 0 { "0" } else { value };
+                self.tree.file(path, &format!("{kept}\n"));
                 Ok(())
             }
             (Some("current_vgpu_type" | "create" | "remove"), _) if self.nvidia.is_some() => {

@@ -14,7 +14,7 @@ mod settings;
 use divvy_core::vm::VmDevice;
 use roxmltree::{Document, Node};
 
-pub use device::{Device, DeviceKind, alias, fragment, partition_of_alias};
+pub use device::{Device, DeviceKind, alias, fragment, given_of_alias};
 pub use edit::{with_device, without_device};
 pub use settings::Settings;
 
@@ -90,8 +90,8 @@ pub fn merge(defined: &[Device], live: &[Device]) -> Vec<VmDevice> {
         let known = &mut merged[at];
         known.defined |= !is_live;
         known.live |= is_live;
-        let left = device.alias.as_deref().and_then(partition_of_alias);
-        known.alias = known.alias.take().or_else(|| left.map(|partition| partition.to_string()));
+        let left = device.alias.as_deref().and_then(given_of_alias);
+        known.alias = known.alias.take().or_else(|| left.map(|given| given.to_string()));
     }
     merged.sort_by_key(|device| device.device);
     merged

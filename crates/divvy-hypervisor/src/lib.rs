@@ -46,7 +46,7 @@ pub trait Hypervisor: Send {
         Vec::new()
     }
 
-    /// Puts a proved partition into its VM.
+    /// Puts what was proved, a partition or a function of a whole GPU, into its VM.
     fn attach(&mut self, ready: &Ready, scope: DeviceScope) -> Result<Outcome, HypervisorError>;
 
     /// Takes a device out of a VM. For a running VM it waits until the VM has let go.

@@ -269,7 +269,7 @@ impl Hypervisor for LibvirtHypervisor {
         if !missing.defined && !missing.live {
             return Ok(Outcome::Already);
         }
-        let alias = domain_xml::alias(ready.partition());
+        let alias = domain_xml::alias(ready.given());
         let fragment = domain_xml::fragment(device, Some(&alias));
         self.driver.attach(vm, &fragment, missing).map_err(|error| refuse(vm, error, &failed))?;
         let seen = self.look_at(vm, &failed)?;

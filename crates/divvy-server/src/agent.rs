@@ -19,11 +19,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use divvy_core::assignment::Hold;
 use divvy_core::desired::{DesiredServer, Generation};
 use divvy_core::finding::{Finding, FindingCode, Severity, Subject};
-use divvy_core::id::ServerId;
+use divvy_core::id::{GpuId, ServerId};
 use divvy_core::observed::{Failure, GpuHealth, HypervisorHealth, Observed};
-use divvy_core::plan::{Plan, Waiting, plan};
+use divvy_core::plan::{Plan, Waiting, gifts, plan};
 use divvy_core::request::Request;
 use divvy_core::step::{HostStep, Step};
 use divvy_core::vm::ObservedVm;
@@ -283,13 +284,12 @@ impl Agent {
     /// VMs that were restarted for their partition and run with it again.
     fn note_restarts(&self, desired: &DesiredServer, observed: &Observed) {
         for assignment in desired.assignments.values().filter(|assignment| assignment.restart) {
-            let partition = &assignment.partition;
-            let handle = observed
-                .gpu(&partition.gpu)
-                .and_then(|gpu| gpu.partition(partition.index))
-                .map(|one| one.device);
-            let device = handle.and_then(|handle| observed.vm(&assignment.vm)?.device(handle));
-            if device.is_some_and(|device| device.live) {
+            let is_live = |vm: &ObservedVm, device| vm.device(device).is_some_and(|known| known.live);
+            let (Ok(gifts), Some(vm)) = (gifts(desired, observed, assignment), observed.vm(&assignment.vm))
+            else {
+                continue;
+            };
+            if gifts.iter().flat_map(|gift| &gift.devices).all(|(_, device)| is_live(vm, *device)) {
                 self.ask(Request::RestartDone { server: self.server.clone(), vm: assignment.vm.clone() });
             }
         }
@@ -298,16 +298,32 @@ impl Agent {
     /// What the outcome of a step asks for.
     fn follow_up(&self, notes: &[StepNote]) {
         for note in notes {
-            let Step::Host(HostStep::CleanPartition { partition, .. }) = &note.step else { continue };
-            let (server, partition) = (self.server.clone(), partition.clone());
-            match &note.result {
-                Ok(_) => self.ask(Request::PartitionClean { server, partition }),
-                Err(failure) if note.unclean => {
-                    self.ask(Request::Quarantine { server, partition, reason: failure.error.clone() });
+            let Step::Host(step) = &note.step else { continue };
+            let server = self.server.clone();
+            match (step, &note.result) {
+                (HostStep::CleanPartition { partition, .. }, Ok(_)) => {
+                    self.ask(Request::PartitionClean { server, partition: partition.clone() });
                 }
-                Err(_) => {}
+                (HostStep::CleanPartition { partition, .. }, Err(failure)) if note.unclean => {
+                    let (partition, reason) = (partition.clone(), failure.error.clone());
+                    self.ask(Request::Quarantine { server, partition, reason });
+                }
+                (HostStep::TakeGpuBack { gpu, .. }, Ok(_)) => {
+                    self.ask(Request::GpuReturned { server, gpu: gpu.clone() });
+                }
+                (HostStep::CreatePartitions { gpu, .. }, Ok(_)) if self.is_remade(gpu) => {
+                    self.ask(Request::PartitionsRemade { server, gpu: gpu.clone() });
+                }
+                _ => {}
             }
         }
+    }
+
+    /// The partitions of this GPU were made to cure one of them.
+    fn is_remade(&self, gpu: &GpuId) -> bool {
+        let desired = self.desired();
+        let mut holds = desired.holds.iter();
+        holds.any(|(partition, hold)| partition.gpu == *gpu && matches!(hold, Hold::Remaking { .. }))
     }
 
     fn ask(&self, request: Request) {

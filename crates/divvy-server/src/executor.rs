@@ -1,6 +1,6 @@
 //! Executing the steps of one plan: GPUs side by side, because the kernel makes each of them wait and
 //! none of them wait for another; then VMs one after the other. What fails stops the steps that lean on
-//! it and nothing else. A VM gets a partition only with a fresh proof that the partition is ready.
+//! it and nothing else. A VM gets a partition or a whole GPU only with a fresh proof that it is ready.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,9 +9,11 @@ use divvy_core::decide;
 use divvy_core::desired::DesiredServer;
 use divvy_core::device::DeviceHandle;
 use divvy_core::finding::Finding;
+use divvy_core::given::Given;
 use divvy_core::id::{GpuId, PartitionId, VmId};
-use divvy_core::observed::{Failure, Observed};
+use divvy_core::observed::{Failure, Observed, ObservedGpu};
 use divvy_core::readiness::{self, Ready};
+use divvy_core::rules::whole_or_partitions::VFIO_DRIVER;
 use divvy_core::step::{HostStep, Outcome, Step, VmStep};
 use divvy_host::error::HostError;
 use divvy_hypervisor::{Hypervisor, HypervisorError};
@@ -65,6 +67,9 @@ fn on_gpus(host: &HostSide, by_gpu: &BTreeMap<&GpuId, Vec<&HostStep>>) -> Vec<St
 fn on_one_gpu(host: &HostSide, steps: &[&HostStep]) -> Vec<StepNote> {
     let mut notes = Vec::new();
     for step in steps {
+        // None: whoever looks does not end, and the step says that the GPU is in use.
+        let takes = matches!(step, HostStep::GiveGpu { .. });
+        let _nobody_looks = takes.then(|| host.gate.close(host.limits.write));
         let result = divvy_host::execute::execute(host.sysfs.as_ref(), step, &host.limits);
         let cleaning = matches!(step, HostStep::CleanPartition { .. });
         let unclean = cleaning && result.as_ref().is_err_and(proves_unclean);
@@ -109,7 +114,7 @@ fn on_vms(
     let mut notes = Vec::new();
     for step in steps {
         let leans_on_failed =
-            matches!(step, VmStep::AddDevice { partition, .. } if failed_gpus.contains(&partition.gpu));
+            matches!(step, VmStep::AddDevice { given, .. } if failed_gpus.contains(given.gpu()));
         if leans_on_failed || failed_vms.contains(step.vm()) {
             failed_vms.insert(step.vm());
             continue;
@@ -132,8 +137,8 @@ fn on_vm(
 ) -> Result<Outcome, Failure> {
     let failed = |error: &HypervisorError| failure(step, chain(error), error.hint().to_string());
     match step {
-        VmStep::AddDevice { vm, partition, device, scope, .. } => {
-            let ready = prove(host, step, vm, partition, *device, desired, observed)?;
+        VmStep::AddDevice { vm, given, device, scope, .. } => {
+            let ready = prove(&Proving { host, step, vm, desired, observed }, given, *device)?;
             hypervisor.attach(&ready, *scope).map_err(|error| failed(&error))
         }
         VmStep::RemoveDevice { vm, device, scope, .. } => {
@@ -150,34 +155,81 @@ fn failure(step: &VmStep, error: String, hint: String) -> Failure {
     Failure { gpu: None, vm: Some(step.vm().clone()), step: step.to_string(), error, hint }
 }
 
-/// Looks at the partition again, now, and makes the proof that the hypervisor asks for.
-fn prove(
-    host: &HostSide,
-    step: &VmStep,
-    vm: &VmId,
-    partition: &PartitionId,
-    device: DeviceHandle,
-    desired: &DesiredServer,
-    observed: &Observed,
-) -> Result<Ready, Failure> {
-    let gone = || {
+/// What a proof is made from.
+struct Proving<'a> {
+    host: &'a HostSide,
+    step: &'a VmStep,
+    vm: &'a VmId,
+    desired: &'a DesiredServer,
+    observed: &'a Observed,
+}
+
+impl Proving<'_> {
+    fn gone(&self, given: &Given, device: DeviceHandle) -> Failure {
         failure(
-            step,
-            format!("partition {partition} is not at {device} any more"),
+            self.step,
+            format!("{} is not at {device} any more", given.in_words()),
             "divvyd looks again and tries again".to_owned(),
         )
+    }
+}
+
+/// Looks at what is given again, now, and makes the proof that the hypervisor asks for.
+fn prove(proving: &Proving<'_>, given: &Given, device: DeviceHandle) -> Result<Ready, Failure> {
+    let findings = match given {
+        Given::Partition(partition) => partition_findings(proving, partition, device)?,
+        Given::Function { .. } => whole_findings(proving, given, device)?,
     };
-    let gpu = observed.gpu(&partition.gpu).ok_or_else(gone)?;
-    let seen = gpu.partition(partition.index).filter(|seen| seen.device == device).ok_or_else(gone)?;
-    let own = observed.vm(vm).ok_or_else(gone)?;
-    let mut findings: Vec<Finding> = decide::findings_for(observed, own, gpu, seen);
-    findings.extend(host.readiness_to_assign(gpu, seen));
-    let accepted =
-        desired.assignments.get(vm).map(|assignment| assignment.accepted.clone()).unwrap_or_default();
-    readiness::prove(partition, device, vm, &findings, &accepted).map_err(|stopping| {
+    let assignment = proving.desired.assignments.get(proving.vm);
+    let accepted = assignment.map(|assignment| assignment.accepted.clone()).unwrap_or_default();
+    readiness::prove(given, device, proving.vm, &findings, &accepted).map_err(|stopping| {
         let texts: Vec<String> =
             stopping.iter().map(|finding| format!("{} [{}]", finding.text, finding.code)).collect();
         let mends: Vec<&str> = stopping.iter().map(|finding| finding.mend.as_str()).collect();
-        failure(step, texts.join("; "), mends.join("; "))
+        failure(proving.step, texts.join("; "), mends.join("; "))
     })
+}
+
+fn partition_findings(
+    proving: &Proving<'_>,
+    partition: &PartitionId,
+    device: DeviceHandle,
+) -> Result<Vec<Finding>, Failure> {
+    let observed = proving.observed;
+    let gone = || proving.gone(&partition.clone().into(), device);
+    let gpu = observed.gpu(&partition.gpu).ok_or_else(gone)?;
+    let seen = gpu.partition(partition.index).filter(|seen| seen.device == device).ok_or_else(gone)?;
+    let own = observed.vm(proving.vm).ok_or_else(gone)?;
+    let mut findings: Vec<Finding> = decide::findings_for(observed, own, gpu, seen);
+    findings.extend(proving.host.readiness_to_assign(gpu, seen));
+    Ok(findings)
+}
+
+/// The VM's whole GPUs are looked at anew, all of them: what stops one stops the VM.
+fn whole_findings(
+    proving: &Proving<'_>,
+    given: &Given,
+    device: DeviceHandle,
+) -> Result<Vec<Finding>, Failure> {
+    let gone = || proving.gone(given, device);
+    let own = proving.observed.vm(proving.vm).ok_or_else(gone)?;
+    let assignment = proving.desired.assignments.get(proving.vm).ok_or_else(gone)?;
+    let seen = proving.host.look().map_err(|_| gone())?;
+    let gpus = assignment.whole_gpus().iter().map(|whole| {
+        let ready = |gpu: &&ObservedGpu| {
+            let on_vfio = |name: &Option<String>| name.as_deref() == Some(VFIO_DRIVER);
+            let mut slot = gpu.slot.functions.iter();
+            gpu.is_healthy() && slot.all(|one| on_vfio(&one.driver) && on_vfio(&one.driver_override))
+        };
+        seen.gpu(&whole.gpu).filter(ready)
+    });
+    let gpus: Vec<&ObservedGpu> = gpus.collect::<Option<_>>().ok_or_else(gone)?;
+    let is_it = |gpu: &&&ObservedGpu| gpu.id == *given.gpu();
+    let slot = gpus.iter().find(is_it).map(|gpu| &gpu.slot).ok_or_else(gone)?;
+    if !slot.functions.iter().any(|function| device == function.address.into()) {
+        return Err(gone());
+    }
+    let mut findings = decide::whole_findings_for(proving.observed, own, &gpus);
+    findings.extend(proving.host.server_readiness());
+    Ok(findings)
 }

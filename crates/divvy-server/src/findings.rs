@@ -1,6 +1,7 @@
 //! Everything that somebody should know at one moment: what the checks of each server found, what failed,
 //! what waits, what may never be. Who is told, and in which order, is not known here.
 
+use divvy_core::assignment::Holding;
 use divvy_core::check::check;
 use divvy_core::finding::{Finding, FindingCode, Severity, Subject};
 use divvy_core::id::ServerId;
@@ -97,12 +98,19 @@ fn gone_vms(state: &State, server: &ServerId, observed: &Observed) -> Vec<Findin
     gone.map(|assignment| Finding {
         code: FindingCode::of("assigned_vm_gone"),
         severity: Severity::Warning,
-        subject: Subject::Partition(assignment.partition.clone()),
+        subject: match &assignment.holding {
+            Holding::Partition { partition } => Subject::Partition(partition.clone()),
+            Holding::Dda { .. } => Subject::Vm(assignment.vm.clone()),
+        },
         text: format!(
-            "partition {} belongs to VM {}, which is not on server {server}",
-            assignment.partition, assignment.vm_name
+            "{} belongs to VM {}, which is not on server {server}",
+            assignment.in_words(),
+            assignment.vm_name
         ),
-        mend: format!("divvy unassign {}", assignment.vm),
+        mend: match &assignment.holding {
+            Holding::Partition { .. } => format!("divvy unassign {}", assignment.vm),
+            Holding::Dda { .. } => format!("divvy dda unassign {}", assignment.vm),
+        },
     })
     .collect()
 }

@@ -60,30 +60,55 @@ fn edit_in_words(change: &Change, edit: &Edit) -> (&'static str, Subject, String
             ("count_set", Subject::Gpu(gpu.clone()), text)
         }
         Edit::SetAssignment { assignment, .. } => {
-            let text = format!("partition {} belongs to VM {}", assignment.partition, assignment.vm_name);
+            let verb = if assignment.whole_gpus().len() > 1 { "belong" } else { "belongs" };
+            let text = format!("{} {verb} to VM {}", assignment.in_words(), assignment.vm_name);
             ("assigned", Subject::Vm(assignment.vm.clone()), text)
         }
         Edit::RemoveAssignment { vm, .. } => {
             let name = name_of(change, vm);
-            ("unassigned", Subject::Vm(vm.clone()), format!("VM {name} has no partition any more"))
+            let returns = change.edits.iter().any(|edit| matches!(edit, Edit::SetReturning { .. }));
+            let what = if returns { "whole GPU" } else { "partition" };
+            ("unassigned", Subject::Vm(vm.clone()), format!("VM {name} has no {what} any more"))
         }
-        Edit::SetHold { partition, hold, .. } => match hold {
-            Hold::Releasing { vm_name, .. } => (
-                "releasing",
-                Subject::Partition(partition.clone()),
-                format!("partition {partition} is taken back from VM {vm_name}"),
-            ),
-            Hold::Quarantined { reason } => (
-                "quarantined",
-                Subject::Partition(partition.clone()),
-                format!("partition {partition} is quarantined: {reason}"),
-            ),
-        },
+        Edit::SetHold { partition, hold, .. } => {
+            let (code, text) = hold_in_words(partition, hold);
+            (code, Subject::Partition(partition.clone()), text)
+        }
         Edit::RemoveHold { partition, .. } => (
             "partition_free",
             Subject::Partition(partition.clone()),
             format!("partition {partition} is free again"),
         ),
+        Edit::SetReturning { gpu, returning, .. } => {
+            let text = format!("GPU {gpu} is taken back from VM {}", returning.vm_name);
+            ("returning", Subject::Gpu(gpu.clone()), text)
+        }
+        Edit::RemoveReturning { gpu, .. } => {
+            ("gpu_returned", Subject::Gpu(gpu.clone()), format!("GPU {gpu} is the server's again"))
+        }
+        Edit::SetPool { gpu, pool: Some(pool), .. } => {
+            ("pooled", Subject::Gpu(gpu.clone()), format!("GPU {gpu} is in pool {pool}"))
+        }
+        Edit::SetPool { gpu, pool: None, before, .. } => {
+            let pool = before.as_ref().map(|pool| format!(" {pool}")).unwrap_or_default();
+            ("unpooled", Subject::Gpu(gpu.clone()), format!("GPU {gpu} left pool{pool}"))
+        }
+    }
+}
+
+fn hold_in_words(partition: &PartitionId, hold: &Hold) -> (&'static str, String) {
+    match hold {
+        Hold::Releasing { vm_name, .. } => {
+            ("releasing", format!("partition {partition} is taken back from VM {vm_name}"))
+        }
+        Hold::Quarantined { reason } => {
+            ("quarantined", format!("partition {partition} is quarantined: {reason}"))
+        }
+        Hold::Curing { .. } => ("curing", format!("the reset of partition {partition} is tried once more")),
+        Hold::Remaking { .. } => {
+            let text = format!("all partitions of GPU {} are made again, to cure {partition}", partition.gpu);
+            ("remaking", text)
+        }
     }
 }
 
@@ -91,6 +116,7 @@ fn edit_in_words(change: &Change, edit: &Edit) -> (&'static str, Subject, String
 fn name_of(change: &Change, vm: &VmId) -> String {
     let held = change.edits.iter().find_map(|edit| match edit {
         Edit::SetHold { hold: Hold::Releasing { vm: of, vm_name }, .. } if of == vm => Some(vm_name.clone()),
+        Edit::SetReturning { returning, .. } if returning.vm == *vm => Some(returning.vm_name.clone()),
         _ => None,
     });
     held.unwrap_or_else(|| vm.to_string())

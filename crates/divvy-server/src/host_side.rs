@@ -6,6 +6,7 @@ use divvy_core::finding::Finding;
 use divvy_core::id::ServerId;
 use divvy_core::observed::{ObservedGpu, ObservedPartition};
 use divvy_host::execute::Limits;
+use divvy_host::nvml::NvmlGate;
 use divvy_host::observe::{HostObservation, ObserveError, Observer};
 use divvy_host::readiness::{self, Settings as ReadinessSettings};
 use divvy_host::sysfs::Sysfs;
@@ -20,6 +21,8 @@ pub struct HostSide {
     pub observer: Observer,
     pub readiness: ReadinessSettings,
     pub limits: Limits,
+    /// Closed while a GPU is taken from its driver: looking through NVML would hold it.
+    pub gate: NvmlGate,
     /// What the daemon on this server has to tell of itself.
     pub notices: Notices,
 }
@@ -40,7 +43,8 @@ impl HostSide {
     /// What is wrong with the server, these GPUs and their partitions.
     pub fn readiness(&self, gpus: &[ObservedGpu]) -> Vec<Finding> {
         let (sys, settings) = (self.sysfs.as_ref(), &self.readiness);
-        let mut findings = readiness::server_findings(sys, &self.server, settings);
+        let mut findings = self.server_readiness();
+        findings.extend(readiness::use_findings(sys, gpus));
         findings.extend(self.notices.findings(&self.server));
         for gpu in gpus {
             findings.extend(readiness::gpu_findings(sys, gpu, settings));
@@ -54,10 +58,15 @@ impl HostSide {
         findings
     }
 
+    /// What is wrong with the server itself.
+    pub fn server_readiness(&self) -> Vec<Finding> {
+        readiness::server_findings(self.sysfs.as_ref(), &self.server, &self.readiness)
+    }
+
     /// Everything that can stop this one partition from going into a VM, looked up now.
     pub fn readiness_to_assign(&self, gpu: &ObservedGpu, partition: &ObservedPartition) -> Vec<Finding> {
         let (sys, settings) = (self.sysfs.as_ref(), &self.readiness);
-        let mut findings = readiness::server_findings(sys, &self.server, settings);
+        let mut findings = self.server_readiness();
         findings.extend(readiness::gpu_findings(sys, gpu, settings));
         findings.extend(readiness::partition_findings(sys, gpu, partition, settings));
         findings

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use divvy_core::assignment::{Assignment, Hold};
 use divvy_core::change::{Change, Edit};
 use divvy_core::desired::PartitionSetting;
-use divvy_core::id::ServerId;
+use divvy_core::id::{GpuId, ServerId};
 use divvy_core::job::{Job, JobId, JobKind, JobTarget, Progress, StepRecord, Wanted};
 use divvy_core::observed::{Failure, GpuHealth};
 use divvy_core::plan::Waiting;
@@ -31,6 +32,9 @@ pub fn kind(request: &Request) -> Option<JobKind> {
         Request::SetPartitionCount { .. } => Some(JobKind::SetPartitionCount),
         Request::Assign { .. } => Some(JobKind::Assign),
         Request::Unassign { .. } => Some(JobKind::Unassign),
+        Request::AssignDda { .. } => Some(JobKind::AssignDda),
+        Request::UnassignDda { .. } => Some(JobKind::UnassignDda),
+        Request::Cure { .. } => Some(JobKind::Cure),
         _ => None,
     }
 }
@@ -48,18 +52,26 @@ fn target(state: &State, edit: &Edit, count_asked: bool) -> Option<JobTarget> {
             let observed_before = seen.and_then(|gpu| gpu.partition_count);
             Wanted::Count { gpu: gpu.clone(), setting: *setting, before: *before, observed_before }
         }
-        Edit::SetAssignment { assignment, .. } => Wanted::Assigned {
-            vm: assignment.vm.clone(),
-            vm_name: assignment.vm_name.clone(),
-            partition: assignment.partition.clone(),
-        },
+        Edit::SetAssignment { assignment, .. } => {
+            let (vm, vm_name) = (assignment.vm.clone(), assignment.vm_name.clone());
+            match assignment.partition() {
+                Some(partition) => Wanted::Assigned { vm, vm_name, partition: partition.clone() },
+                None => Wanted::AssignedDda { vm, vm_name, gpus: whole(assignment) },
+            }
+        }
         Edit::RemoveAssignment { server, vm } => {
             let had = state.desired_of(server).and_then(|desired| desired.assignments.get(vm))?;
-            Wanted::Unassigned {
-                vm: vm.clone(),
-                vm_name: had.vm_name.clone(),
-                partition: had.partition.clone(),
+            let (vm, vm_name) = (vm.clone(), had.vm_name.clone());
+            match had.partition() {
+                Some(partition) => Wanted::Unassigned { vm, vm_name, partition: partition.clone() },
+                None => Wanted::UnassignedDda { vm, vm_name, gpus: whole(had) },
             }
+        }
+        Edit::SetHold { partition, hold: Hold::Curing { .. }, .. } => {
+            Wanted::Cured { partition: partition.clone(), remake: false }
+        }
+        Edit::SetHold { partition, hold: Hold::Remaking { .. }, .. } => {
+            Wanted::Cured { partition: partition.clone(), remake: true }
         }
         _ => return None,
     };
@@ -72,6 +84,10 @@ fn target(state: &State, edit: &Edit, count_asked: bool) -> Option<JobTarget> {
         detail: None,
         hint: None,
     })
+}
+
+fn whole(assignment: &Assignment) -> Vec<GpuId> {
+    assignment.whole_gpus().iter().map(|whole| whole.gpu.clone()).collect()
 }
 
 pub fn new_job(id: JobId, kind: JobKind, principal: &str, now_ms: u64, targets: Vec<JobTarget>) -> Job {
@@ -144,10 +160,24 @@ fn take_notes(target: &mut JobTarget, notes: &[StepNote], requests: &mut Vec<Req
         if let Err(failure) = &note.result {
             target.progress = Progress::Failed;
             target.detail = Some(failure.error.clone());
-            target.hint = Some(failure.hint.clone());
+            target.hint = Some(hint(&target.wanted, &failure.hint));
             requests.extend(take_back(target));
             return;
         }
+    }
+}
+
+/// What to do about a failed step. A reset that does not help has one thing left to try.
+fn hint(wanted: &Wanted, of_step: &str) -> String {
+    match wanted {
+        Wanted::Cured { partition, remake: false } => format!(
+            "make all partitions of the GPU again, when none is assigned: \
+             divvy partition cure {partition} --remake-siblings"
+        ),
+        Wanted::Cured { remake: true, .. } => {
+            format!("{of_step}; if it stays so, power the server off and on")
+        }
+        _ => of_step.to_owned(),
     }
 }
 
@@ -164,19 +194,36 @@ fn concerns(wanted: &Wanted, step: &Step) -> bool {
         ) => gpu == of,
         (Wanted::Count { .. }, _) => false,
         (
+            Wanted::Cured { partition, remake: false },
+            Step::Host(HostStep::CleanPartition { partition: of, .. }),
+        ) => partition == of,
+        (
+            Wanted::Cured { partition, remake: true },
+            Step::Host(
+                HostStep::ReservePartitions { gpu: of, .. }
+                | HostStep::RemovePartitions { gpu: of, .. }
+                | HostStep::CreatePartitions { gpu: of, .. },
+            ),
+        ) => partition.gpu == *of,
+        (Wanted::Cured { .. }, _) => false,
+        (Wanted::AssignedDda { gpus, .. }, Step::Host(HostStep::GiveGpu { gpu, .. }))
+        | (Wanted::UnassignedDda { gpus, .. }, Step::Host(HostStep::TakeGpuBack { gpu, .. })) => {
+            gpus.contains(gpu)
+        }
+        (
             Wanted::Assigned { partition, .. } | Wanted::Unassigned { partition, .. },
             Step::Host(
                 HostStep::PreparePartition { partition: of, .. }
                 | HostStep::CleanPartition { partition: of, .. },
             ),
         ) => partition == of,
-        (Wanted::Assigned { vm, .. }, Step::Vm(step)) => {
-            step.vm() == vm && !matches!(step, VmStep::RemoveDevice { partition: Some(_), .. })
+        (Wanted::Assigned { vm, .. } | Wanted::AssignedDda { vm, .. }, Step::Vm(step)) => {
+            step.vm() == vm && !matches!(step, VmStep::RemoveDevice { given: Some(_), .. })
         }
-        (Wanted::Unassigned { vm, .. }, Step::Vm(step)) => {
+        (Wanted::Unassigned { vm, .. } | Wanted::UnassignedDda { vm, .. }, Step::Vm(step)) => {
             step.vm() == vm && matches!(step, VmStep::RemoveDevice { .. })
         }
-        (Wanted::Assigned { .. } | Wanted::Unassigned { .. }, Step::Host(_)) => false,
+        (_, Step::Host(_)) => false,
     }
 }
 
@@ -192,7 +239,14 @@ fn take_back(target: &JobTarget) -> Option<Request> {
         Wanted::Assigned { vm, partition, .. } => {
             Some(Request::RevertAssignment { server, vm: vm.clone(), partition: partition.clone() })
         }
-        Wanted::Unassigned { .. } => None,
+        Wanted::AssignedDda { vm, gpus, .. } => {
+            Some(Request::RevertDda { server, vm: vm.clone(), gpus: gpus.clone() })
+        }
+        Wanted::Cured { partition, .. } => {
+            let reason = target.detail.clone().unwrap_or_default();
+            Some(Request::Quarantine { server, partition: partition.clone(), reason })
+        }
+        Wanted::Unassigned { .. } | Wanted::UnassignedDda { .. } => None,
     }
 }
 
@@ -202,7 +256,7 @@ pub fn cancel(job: &Job, by: &str, now_ms: u64) -> Result<(Job, Vec<Request>), R
     if job.finished_ms.is_some() {
         return Err(Refusal::JobFinished { id: job.id });
     }
-    if job.kind == JobKind::Unassign {
+    if matches!(job.kind, JobKind::Unassign | JobKind::UnassignDda) {
         return Err(Refusal::JobNotCancellable { id: job.id });
     }
     let mut job = job.clone();
@@ -220,13 +274,18 @@ pub fn cancel(job: &Job, by: &str, now_ms: u64) -> Result<(Job, Vec<Request>), R
 /// A GPU that stopped answering after the change was accepted: nobody knows for how long, so the change
 /// is taken back and the asker is told now.
 fn give_up_on_unknown_gpu(target: &mut JobTarget, state: &State, requests: &mut Vec<Request>) {
-    let gpu = match &target.wanted {
-        Wanted::Count { gpu, .. } => gpu,
-        Wanted::Assigned { partition, .. } => &partition.gpu,
-        Wanted::Unassigned { .. } => return,
+    let gpus: Vec<&GpuId> = match &target.wanted {
+        Wanted::Count { gpu, .. } => vec![gpu],
+        Wanted::Assigned { partition, .. } | Wanted::Cured { partition, .. } => vec![&partition.gpu],
+        Wanted::AssignedDda { gpus, .. } => gpus.iter().collect(),
+        Wanted::Unassigned { .. } | Wanted::UnassignedDda { .. } => return,
     };
-    let seen = state.observed.get(&target.server).and_then(|observed| observed.gpu(gpu));
-    let Some(GpuHealth::Unknown { reason }) = seen.map(|gpu| &gpu.health) else { return };
+    let observed = state.observed.get(&target.server);
+    let unknown = |gpu: &GpuId| match &observed?.gpu(gpu)?.health {
+        GpuHealth::Unknown { reason } => Some((gpu.clone(), reason)),
+        GpuHealth::Ok => None,
+    };
+    let Some((gpu, reason)) = gpus.into_iter().find_map(unknown) else { return };
     target.progress = Progress::Failed;
     target.detail = Some(format!("GPU {gpu} does not answer: {reason}"));
     target.hint = Some("divvy explain GPU says what was tried; the server's kernel log says why".to_owned());

@@ -14,6 +14,7 @@ use divvy_host::sysfs::Sysfs;
 use divvy_host::uevent::UeventWatch;
 use divvy_hypervisor::Hypervisor;
 use divvy_hypervisor::libvirt::{LibvirtHypervisor, Timeouts};
+use divvy_sim::fault::Fault;
 use divvy_sim::room::{Room, RoomError};
 use divvy_sim::spec::Delays;
 
@@ -28,6 +29,8 @@ pub trait RoomControl: Send + Sync {
     fn name(&self) -> &str;
     /// Powers a VM; the text says why it would not.
     fn power(&self, server: &ServerId, vm: &VmId, on: bool) -> Result<(), String>;
+    /// Lets a fault happen, as it is typed; answers all that are switched on, or why it does not happen.
+    fn fault(&self, text: &str) -> Result<Vec<String>, String>;
     /// Keeps what its hardware has become.
     fn keep(&self);
 }
@@ -95,7 +98,8 @@ pub fn real(settings: &Settings, hub: &Hub, notices: &Notices) -> Result<Parts, 
     // Whoever needs NVIDIA's driver for itself closes the same gate.
     let gate = NvmlGate::default();
     let host = Arc::new(HostSide {
-        observer: observer(&server, settings).with_telemetry(Arc::new(Nvml::new(gate))),
+        observer: observer(&server, settings).with_telemetry(Arc::new(Nvml::new(gate.clone()))),
+        gate,
         readiness: ReadinessSettings::default(),
         limits: limits(settings),
         sysfs,
@@ -130,6 +134,16 @@ impl RoomControl for KeptRoom {
         self.keep_server(server);
         self.hub.bell(server).ring();
         Ok(())
+    }
+
+    fn fault(&self, text: &str) -> Result<Vec<String>, String> {
+        let fault: Fault = text.parse().map_err(|error| crate::chain::chain(&error))?;
+        self.room.apply_fault(&fault).map_err(|error| crate::chain::chain(&error))?;
+        for server in &self.room.servers {
+            self.keep_server(server.id());
+            self.hub.bell(server.id()).ring();
+        }
+        Ok(self.room.faults().iter().map(ToString::to_string).collect())
     }
 
     fn keep(&self) {
@@ -195,6 +209,7 @@ pub fn simulated(
         let id = server.id().clone();
         let sysfs: Arc<dyn Sysfs> = server.sysfs();
         let host = Arc::new(HostSide {
+            gate: NvmlGate::default(),
             observer: observer(&id, settings),
             readiness: ReadinessSettings::default(),
             limits: limits(settings),

@@ -130,6 +130,7 @@ fn agent(server: &SimServer, hub: &Hub) -> Agent {
     let limits = Limits { settle: Duration::ZERO, ..Limits::default() };
     let observer = Observer::new(server.id().clone(), ObserverSettings::default());
     let host = HostSide {
+        gate: Default::default(),
         server: server.id().clone(),
         sysfs,
         observer,

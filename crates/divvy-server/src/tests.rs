@@ -12,6 +12,8 @@ use divvy_sim::vms::DefinedDevice;
 use crate::testing::{Daemon, assign, count, unassign};
 use crate::{findings, views};
 
+mod whole;
+
 const GPU: &str = "0000:41:00.0";
 
 fn daemon_with(partitions: u16) -> Daemon {
@@ -156,7 +158,7 @@ fn a_vm_that_divvy_does_not_manage_keeps_its_partition() {
     daemon.carry_out(assign(&["vm-001"]));
     let state = daemon.state();
     let (_, own) = state.desired.assignment(&vm_id(&daemon, "vm-001")).expect("assigned");
-    assert_eq!(own.partition.index.0, 1);
+    assert_eq!(own.partition().map(|partition| partition.index.0), Some(1));
 }
 
 #[test]
@@ -193,7 +195,8 @@ fn many_askers_at_once_get_different_partitions() {
         .desired
         .servers
         .values()
-        .flat_map(|server| server.assignments.values().map(|assignment| assignment.partition.index.0))
+        .flat_map(|server| server.assignments.values())
+        .filter_map(|assignment| Some(assignment.partition()?.index.0))
         .collect();
     indexes.sort_unstable();
     assert_eq!(indexes, (0..16).collect::<Vec<u16>>());

@@ -1,17 +1,21 @@
 //! What people are shown, made from one moment's state. Nothing is decided here; a view only joins what
 //! was asked for with what was observed.
 
+use std::collections::BTreeMap;
+
 use divvy_api::views::{
-    AssignmentView, ExplainView, FindingView, GpuView, PartitionView, PlanStepView, VmView,
+    AssignmentView, ExplainView, FindingView, GpuView, PartitionView, PlanStepView, PoolGpuView, PoolView,
+    VmView,
 };
 use divvy_api::words::{AssignmentKind, PartitionState};
-use divvy_core::assignment::Hold;
+use divvy_core::assignment::{Assignment, Hold, Holding};
 use divvy_core::catalogue;
 use divvy_core::desired::DesiredServer;
 use divvy_core::explain::Explanation;
 use divvy_core::finding::Subject;
-use divvy_core::id::{PartitionId, ServerId};
+use divvy_core::id::{PartitionId, PoolName, ServerId};
 use divvy_core::observed::{Observed, ObservedGpu, ObservedPartition};
+use divvy_core::rules::whole_gpu;
 use divvy_core::state::State;
 use divvy_core::status::{self, PartitionState as CorePartitionState, PartitionStatus};
 use divvy_core::step::Step;
@@ -41,6 +45,7 @@ pub fn gpu_view(state: &State, server: &ServerId, gpu: &ObservedGpu) -> Option<G
         driver_version: gpu.driver_version.clone(),
         mode: mode.into(),
         reason: Some(reason),
+        pool: desired.and_then(|desired| desired.pools.get(&gpu.id)).map(ToString::to_string),
         scheme: gpu.scheme.map(|scheme| scheme.to_string()),
         partition_count: gpu.partition_count,
         valid_partition_counts: gpu.valid_counts.as_slice().iter().map(|count| count.get()).collect(),
@@ -96,6 +101,10 @@ fn partition_view(
     });
     let reason = match desired.and_then(|desired| desired.holds.get(&id)) {
         Some(Hold::Quarantined { reason }) => Some(reason.clone()),
+        Some(Hold::Curing { reason }) => Some(format!("its reset is tried once more ({reason})")),
+        Some(Hold::Remaking { reason }) => {
+            Some(format!("all partitions of its GPU are made again ({reason})"))
+        }
         Some(Hold::Releasing { vm_name, .. }) => {
             Some(format!("given up by VM {vm_name}, not proved clean yet"))
         }
@@ -133,11 +142,7 @@ pub fn vms(state: &State) -> Vec<VmView> {
 }
 
 pub fn vm_view(state: &State, server: &ServerId, vm: &ObservedVm) -> VmView {
-    let assignment = state.desired.assignment(&vm.id).map(|(_, assignment)| AssignmentView {
-        kind: AssignmentKind::Partition,
-        gpu: assignment.partition.gpu.to_string(),
-        partition: Some(assignment.partition.to_string()),
-    });
+    let assignment = state.desired.assignment(&vm.id).map(|(_, assignment)| assignment_view(assignment));
     let about = |subject: &Subject| *subject == Subject::Vm(vm.id.clone());
     VmView {
         id: vm.id.to_string(),
@@ -149,6 +154,43 @@ pub fn vm_view(state: &State, server: &ServerId, vm: &ObservedVm) -> VmView {
         guest_os: vm.settings.guest_os.clone(),
         findings: state.observed.get(server).map_or(0, |observed| count_findings(observed, about)),
     }
+}
+
+fn assignment_view(assignment: &Assignment) -> AssignmentView {
+    let (kind, gpus, partition) = match &assignment.holding {
+        Holding::Partition { partition } => {
+            (AssignmentKind::Partition, vec![partition.gpu.to_string()], Some(partition.to_string()))
+        }
+        Holding::Dda { gpus } => {
+            (AssignmentKind::Dda, gpus.iter().map(|whole| whole.gpu.to_string()).collect(), None)
+        }
+    };
+    let gpu = gpus.first().cloned().unwrap_or_default();
+    AssignmentView { kind, gpu, gpus, partition }
+}
+
+/// Every pool with its GPUs, by name.
+pub fn pools(state: &State) -> Vec<PoolView> {
+    let mut pools: BTreeMap<&PoolName, Vec<PoolGpuView>> = BTreeMap::new();
+    for (server, desired) in &state.desired.servers {
+        for (gpu, pool) in &desired.pools {
+            let seen = state.observed.get(server).and_then(|observed| Some((observed, observed.gpu(gpu)?)));
+            let owner = desired.whole_owner(gpu);
+            let free =
+                seen.is_some_and(|(observed, gpu)| whole_gpu::is_free(Some(desired), observed, gpu).is_ok());
+            pools.entry(pool).or_default().push(PoolGpuView {
+                id: gpu.to_string(),
+                server: server.to_string(),
+                pci_address: seen.map(|(_, gpu)| gpu.address.to_string()),
+                model: seen.map(|(_, gpu)| gpu.model.to_string()),
+                free,
+                vm: owner.map(|owner| owner.vm.to_string()),
+                vm_name: owner.map(|owner| owner.vm_name.clone()),
+            });
+        }
+    }
+    let view = |(name, gpus): (&PoolName, Vec<PoolGpuView>)| PoolView { name: name.to_string(), gpus };
+    pools.into_iter().map(view).collect()
 }
 
 pub fn explanation(subject: &Subject, explanation: Explanation) -> ExplainView {

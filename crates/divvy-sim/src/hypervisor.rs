@@ -77,7 +77,7 @@ impl Hypervisor for SimHypervisor {
 
     fn attach(&mut self, ready: &Ready, scope: DeviceScope) -> Result<Outcome, HypervisorError> {
         let (vm, device) = (ready.vm(), ready.device());
-        let defined = DefinedDevice { device, alias: Some(ready.partition().to_string()) };
+        let defined = DefinedDevice { device, alias: Some(ready.given().to_string()) };
         let plugged = self.call(|state| {
             known(state, vm)?;
             let failed = |source: LibvirtError| HypervisorError::Attach {

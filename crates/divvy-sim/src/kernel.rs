@@ -8,7 +8,7 @@ use divvy_core::pci_address::PciAddress;
 use crate::drivers::{Memory, MigMode};
 use crate::rng::Rng;
 use crate::spec::{DriverSpec, FunctionSpec, GpuSpec, Numbers, Scheme, ServerSpec, SriovSpec};
-use crate::tree::{Attr, DriverAttr, Tree};
+use crate::tree::{Attr, DriverAttr, Entry, Tree};
 
 /// The part of a PF that makes VFs.
 #[derive(Debug, Clone)]
@@ -23,6 +23,9 @@ pub(crate) struct Sriov {
     /// Where the windows of the VFs begin, each for `total` of them.
     pub windows: Vec<Window>,
 }
+
+/// Programs that use GPUs are numbered from here.
+const CLIENT_PID: u32 = 4_000;
 
 /// One memory window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +112,8 @@ pub(crate) struct Kernel {
     pub groups: BTreeMap<u32, BTreeSet<PciAddress>>,
     /// Who has which group open.
     pub open: BTreeMap<u32, BTreeSet<u32>>,
+    /// Which processes use which function by the files of its driver.
+    pub users: BTreeMap<PciAddress, BTreeSet<u32>>,
     pub unsafe_interrupts: bool,
     pub iommu: bool,
     /// What the drivers of GPUs know.
@@ -132,6 +137,7 @@ impl Kernel {
             drivers: BTreeMap::new(),
             groups: BTreeMap::new(),
             open: BTreeMap::new(),
+            users: BTreeMap::new(),
             unsafe_interrupts: false,
             iommu: spec.iommu,
             memory: Memory::default(),
@@ -311,6 +317,43 @@ impl Kernel {
     /// Whether a process has the function's group open.
     pub fn is_open(&self, address: PciAddress) -> bool {
         self.group_of(address).is_some_and(|group| self.open.contains_key(&group))
+    }
+
+    /// A process opens the render file that the function's driver made.
+    pub fn use_function(&mut self, address: PciAddress, pid: u32, name: &str) {
+        let Some(function) = self.functions.get(&address) else { return };
+        let file = format!("renderD{}", 128 + u32::from(address.bus));
+        self.tree.folder(&format!("{}/drm/{file}", function.path));
+        self.tree.insert(&format!("proc/{pid}/fd/3"), Entry::Link(format!("/dev/dri/{file}")));
+        self.tree.text(&format!("proc/{pid}/comm"), format!("{name}\n"));
+        self.users.entry(address).or_default().insert(pid);
+    }
+
+    fn client(&self, serial: u64) -> Option<(PciAddress, u32)> {
+        let function = self.functions.values().find(|function| function.serial == Some(serial))?;
+        Some((function.address, CLIENT_PID + u32::from(function.address.bus)))
+    }
+
+    /// A program of the server opens a GPU.
+    pub fn start_client(&mut self, serial: u64) {
+        if let Some((address, pid)) = self.client(serial) {
+            self.use_function(address, pid, "render-job");
+        }
+    }
+
+    pub fn end_client(&mut self, serial: u64) {
+        if let Some((_, pid)) = self.client(serial) {
+            self.end_process(pid);
+        }
+    }
+
+    /// The process ends.
+    pub fn end_process(&mut self, pid: u32) {
+        self.tree.remove(&format!("proc/{pid}"));
+        self.users.values_mut().for_each(|pids| {
+            pids.remove(&pid);
+        });
+        self.users.retain(|_, pids| !pids.is_empty());
     }
 
     pub fn open_group(&mut self, group: u32, pid: u32) {

@@ -163,6 +163,10 @@ impl State {
         if function.driver.as_deref() != Some(driver) {
             return Err(ENODEV);
         }
+        // The driver waits until nobody uses the function any more.
+        if self.kernel.users.contains_key(&address) {
+            return Ok(Begin::Blocked);
+        }
         let has_vfs = function.sriov().is_some_and(|sriov| sriov.count > 0);
         // The driver waits in its removal until the last user of the GPU has gone.
         if function.pf().is_none() && drivers::users(&self.kernel, address) > 0 {

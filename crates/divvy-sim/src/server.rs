@@ -195,6 +195,7 @@ impl SimServer {
         self.machine.with(|state| {
             if fault == GpuFault::Busy {
                 state.kernel.clients.insert(serial);
+                state.kernel.start_client(serial);
             }
             state.faults.entry(serial).or_default().set(fault);
         });
@@ -204,6 +205,7 @@ impl SimServer {
     pub fn clear_faults(&self, serial: u64) {
         self.machine.with(|state| {
             state.kernel.clients.remove(&serial);
+            state.kernel.end_client(serial);
             state.faults.remove(&serial);
         });
     }
@@ -216,6 +218,15 @@ impl SimServer {
     /// A process that is no VM opens a group.
     pub fn hold_group(&self, group: u32, pid: u32) {
         self.machine.with(|state| state.kernel.open_group(group, pid));
+    }
+
+    /// A process of the server draws or computes on the GPU.
+    pub fn use_gpu(&self, address: PciAddress, pid: u32, name: &str) {
+        self.machine.with(|state| state.kernel.use_function(address, pid, name));
+    }
+
+    pub fn end_process(&self, pid: u32) {
+        self.machine.with(|state| state.kernel.end_process(pid));
     }
 
     pub fn release_group(&self, group: u32, pid: u32) {

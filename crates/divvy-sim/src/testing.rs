@@ -111,5 +111,5 @@ pub(crate) fn ready(vm: &VmId, device: &str, index: u16) -> Ready {
     let gpu = GpuId::new("gpu-1").expect("an id");
     let partition = PartitionId { gpu, index: PartitionIndex(index) };
     let device: DeviceHandle = device.parse().expect("a device");
-    prove(&partition, device, vm, [], &Default::default()).expect("nothing stands in the way")
+    prove(&partition.into(), device, vm, [], &Default::default()).expect("nothing stands in the way")
 }

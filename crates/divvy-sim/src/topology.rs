@@ -79,15 +79,16 @@ impl Kernel {
         drivers::vfs_changed(self, pf);
     }
 
-    /// A group of its own, or without isolation the one of its PF or of the bridge above it.
+    /// A group of its own, or without isolation the one of its PF, of the first function of its slot, or of
+    /// the bridge above it.
     fn pick_group(&self, function: &Function) -> u32 {
         let shared = match function.role {
             Role::Virtual { pf, .. } => self.group_of(pf),
-            _ => self
-                .functions
-                .values()
-                .find(|other| is_right_above(other, function))
-                .and_then(|above| above.group),
+            _ => {
+                let first = PciAddress { function: 0, ..function.address };
+                let above = self.functions.values().find(|other| is_right_above(other, function));
+                self.group_of(first).or_else(|| above.and_then(|above| above.group))
+            }
         };
         if !function.isolated
             && let Some(group) = shared

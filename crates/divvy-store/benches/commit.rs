@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use divvy_core::assignment::Assignment;
+use divvy_core::assignment::{Assignment, Holding};
 use divvy_core::change::{Change, Edit};
 use divvy_core::desired::Desired;
 use divvy_core::event::Event;
@@ -139,7 +139,7 @@ fn commit(turn: u64, desired: &Desired) -> Commit {
     let assignment = Assignment {
         vm: vm.clone(),
         vm_name: vm_name.clone(),
-        partition: partition.clone(),
+        holding: Holding::Partition { partition: partition.clone() },
         accepted: BTreeSet::new(),
         restart: false,
     };

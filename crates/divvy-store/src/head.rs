@@ -132,5 +132,9 @@ fn key_of(edit: &Edit) -> Key {
         Edit::SetHold { partition, .. } | Edit::RemoveHold { partition, .. } => {
             Key::Hold(server, PartitionId::clone(partition))
         }
+        Edit::SetReturning { gpu, .. } | Edit::RemoveReturning { gpu, .. } => {
+            Key::Returning(server, gpu.clone())
+        }
+        Edit::SetPool { gpu, .. } => Key::Pool(server, gpu.clone()),
     }
 }

@@ -6,9 +6,9 @@
 
 use std::fmt;
 
-use divvy_core::assignment::{Assignment, Hold};
+use divvy_core::assignment::{Assignment, Hold, Returning};
 use divvy_core::desired::{Desired, Generation, PartitionSetting};
-use divvy_core::id::{GpuId, PartitionId, ServerId, VmId};
+use divvy_core::id::{GpuId, PartitionId, PoolName, ServerId, VmId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -24,6 +24,8 @@ pub enum Key {
     Setting(ServerId, GpuId),
     Assignment(ServerId, VmId),
     Hold(ServerId, PartitionId),
+    Returning(ServerId, GpuId),
+    Pool(ServerId, GpuId),
 }
 
 impl fmt::Display for Key {
@@ -33,6 +35,8 @@ impl fmt::Display for Key {
             Self::Setting(server, gpu) => write!(f, "setting/{server}/{gpu}"),
             Self::Assignment(server, vm) => write!(f, "assignment/{server}/{vm}"),
             Self::Hold(server, partition) => write!(f, "hold/{server}/{partition}"),
+            Self::Returning(server, gpu) => write!(f, "returning/{server}/{gpu}"),
+            Self::Pool(server, gpu) => write!(f, "pool/{server}/{gpu}"),
         }
     }
 }
@@ -51,6 +55,8 @@ impl Key {
             "setting" => Self::Setting(server, item.parse().map_err(|_| wrong())?),
             "assignment" => Self::Assignment(server, item.parse().map_err(|_| wrong())?),
             "hold" => Self::Hold(server, item.parse().map_err(|_| wrong())?),
+            "returning" => Self::Returning(server, item.parse().map_err(|_| wrong())?),
+            "pool" => Self::Pool(server, item.parse().map_err(|_| wrong())?),
             _ => return Err(wrong()),
         })
     }
@@ -66,6 +72,8 @@ impl Key {
             Self::Setting(server, gpu) => seal(self, of(server).and_then(|s| s.settings.get(gpu))),
             Self::Assignment(server, vm) => seal(self, of(server).and_then(|s| s.assignments.get(vm))),
             Self::Hold(server, partition) => seal(self, of(server).and_then(|s| s.holds.get(partition))),
+            Self::Returning(server, gpu) => seal(self, of(server).and_then(|s| s.returns.get(gpu))),
+            Self::Pool(server, gpu) => seal(self, of(server).and_then(|s| s.pools.get(gpu))),
         }
     }
 
@@ -90,6 +98,14 @@ impl Key {
             Self::Hold(id, partition) => {
                 let hold = raw.unseal::<Hold>(&name)?;
                 desired.server_mut(&id).holds.insert(partition, hold);
+            }
+            Self::Returning(id, gpu) => {
+                let returning = raw.unseal::<Returning>(&name)?;
+                desired.server_mut(&id).returns.insert(gpu, returning);
+            }
+            Self::Pool(id, gpu) => {
+                let pool = raw.unseal::<PoolName>(&name)?;
+                desired.server_mut(&id).pools.insert(gpu, pool);
             }
         }
         Ok(())

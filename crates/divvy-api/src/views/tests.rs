@@ -30,6 +30,7 @@ fn bare_gpu() -> GpuView {
         driver_version: None,
         mode: Mode::Unknown,
         reason: None,
+        pool: None,
         scheme: None,
         partition_count: None,
         valid_partition_counts: Vec::new(),
@@ -102,9 +103,14 @@ fn a_vm_with_nothing_has_every_member_of_the_contract() {
 
 #[test]
 fn a_whole_gpu_is_an_assignment_without_a_partition() {
-    let whole = AssignmentView { kind: AssignmentKind::Dda, gpu: "gpu-1".to_owned(), partition: None };
+    let whole = AssignmentView {
+        kind: AssignmentKind::Dda,
+        gpu: "gpu-1".to_owned(),
+        gpus: vec!["gpu-1".to_owned()],
+        partition: None,
+    };
     let value = serde_json::to_value(whole).expect("is written");
-    assert_eq!(value, json!({ "kind": "dda", "gpu": "gpu-1", "partition": null }));
+    assert_eq!(value, json!({ "kind": "dda", "gpu": "gpu-1", "gpus": ["gpu-1"], "partition": null }));
 }
 
 #[test]

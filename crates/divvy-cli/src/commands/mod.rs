@@ -7,6 +7,8 @@ pub mod vm;
 
 pub mod assign;
 pub mod change;
+pub mod dda;
+pub mod pool;
 pub mod unassign;
 
 pub mod check;
@@ -67,6 +69,8 @@ async fn dispatch(command: &Command, cx: &mut Context) -> Result<Exit, Failure> 
         Command::Vm(vm) => vm.run(cx).await,
         Command::Assign(assign) => assign.run(cx).await,
         Command::Unassign(unassign) => unassign.run(cx).await,
+        Command::Dda(dda) => dda.run(cx).await,
+        Command::Pool(pool) => pool.run(cx).await,
         Command::Check(check) => check.run(cx).await,
         Command::Explain(explain) => explain.run(cx).await,
         Command::Events(events) => events.run(cx).await,

@@ -15,6 +15,7 @@ fn job(progress: Progress, steps: &[&str]) -> JobView {
         |text: &&str| JobStepView { text: (*text).to_owned(), outcome: StepOutcome::Changed, at_ms: 0 };
     let target = JobTargetView {
         server: "srv-a".to_owned(),
+        gpus: Vec::new(),
         gpu: Some("gpu-1".to_owned()),
         vm: None,
         vm_name: None,

@@ -7,6 +7,7 @@ mod divvy;
 mod golden;
 mod room;
 mod server;
+mod whole;
 
 mod changes;
 mod exits;

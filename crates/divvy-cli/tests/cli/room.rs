@@ -13,7 +13,7 @@ pub fn gpu_1() -> Value {
         "id": "gpu-48b02d0a41c7", "name": "srv-a/0000:41:00.0", "server": "srv-a", "vendor": "NVIDIA",
         "model": "A16", "memory_bytes": 16_106_127_360_u64, "pci_address": "0000:41:00.0", "numa_node": 1,
         "serial": "1324221047", "driver": "nvidia", "driver_version": "550.90.05", "mode": "partitioned",
-        "reason": null, "scheme": "sriov", "partition_count": 4, "valid_partition_counts": [1, 2, 4, 8, 16],
+        "reason": null, "pool": null, "scheme": "sriov", "partition_count": 4, "valid_partition_counts": [1, 2, 4, 8, 16],
         "max_partitions": 16, "free_partitions": 2, "memory_per_partition_bytes": 4_026_531_840_u64,
         "findings": 1
     })
@@ -24,7 +24,7 @@ pub fn gpu_2() -> Value {
         "id": "gpu-a2-slot-3", "name": "srv-b/0000:01:00.0", "server": "srv-b", "vendor": "AMD",
         "model": "0x1234", "memory_bytes": null, "pci_address": "0000:01:00.0", "numa_node": null,
         "serial": null, "driver": null, "driver_version": null, "mode": "not_assignable",
-        "reason": "it has no driver that can split it", "scheme": null, "partition_count": null,
+        "reason": "it has no driver that can split it", "pool": null, "scheme": null, "partition_count": null,
         "valid_partition_counts": [], "max_partitions": null, "free_partitions": null,
         "memory_per_partition_bytes": null, "findings": 0
     })
@@ -61,7 +61,8 @@ fn partitions_of_one() -> Value {
 pub fn vm_1() -> Value {
     json!({
         "id": VM_1, "name": "vm-001", "server": "srv-a", "power": "running", "managed": true,
-        "assignment": { "kind": "partition", "gpu": "gpu-48b02d0a41c7", "partition": "gpu-48b02d0a41c7.0" },
+        "assignment": { "kind": "partition", "gpu": "gpu-48b02d0a41c7",
+            "gpus": ["gpu-48b02d0a41c7"], "partition": "gpu-48b02d0a41c7.0" },
         "guest_os": "http://ubuntu.com/ubuntu/22.04", "findings": 0
     })
 }
@@ -77,7 +78,8 @@ pub fn vm_7() -> Value {
 pub fn vm_whole() -> Value {
     json!({
         "id": "c0ffee", "name": "1e3", "server": "srv-b", "power": "paused", "managed": true,
-        "assignment": { "kind": "dda", "gpu": "gpu-a2-slot-3", "partition": null },
+        "assignment": { "kind": "dda", "gpu": "gpu-a2-slot-3", "gpus": ["gpu-a2-slot-3"],
+            "partition": null },
         "guest_os": null, "findings": 0
     })
 }
@@ -121,7 +123,7 @@ pub fn count_job(progress: &str) -> Value {
         "finished_ms": if running { Value::Null } else { json!(1_772_355_909_000_u64) },
         "progress": progress,
         "targets": [{
-            "server": "srv-a", "gpu": "gpu-48b02d0a41c7", "vm": null, "vm_name": null, "partition": null,
+            "server": "srv-a", "gpu": "gpu-48b02d0a41c7", "gpus": [], "vm": null, "vm_name": null, "partition": null,
             "partition_count": 4, "progress": progress, "steps": if running { json!([]) } else { json!([step]) },
             "detail": failed.then_some("the kernel says: not enough MMIO resources"),
             "hint": failed.then_some("switch on Above 4G decoding in the firmware setup")
@@ -135,7 +137,7 @@ pub fn assign_job(progress: &str) -> Value {
         "id": 8, "kind": "assign", "principal": "uid 1000", "created_ms": 1_772_355_907_000_u64,
         "finished_ms": null, "progress": progress,
         "targets": [{
-            "server": "srv-a", "gpu": "gpu-48b02d0a41c7", "vm": VM_1, "vm_name": "vm-001",
+            "server": "srv-a", "gpu": "gpu-48b02d0a41c7", "gpus": [], "vm": VM_1, "vm_name": "vm-001",
             "partition": "gpu-48b02d0a41c7.0", "partition_count": null, "progress": progress, "steps": [],
             "detail": (progress == "running").then_some("waits for vm-001 to shut down"), "hint": null
         }]
@@ -188,4 +190,37 @@ pub fn server() -> Server {
         .answer("GET /v1/jobs/7", 200, &count_job("failed"))
         .answer("GET /v1/jobs/8", 200, &assign_job("running"))
         .answer("POST /v1/sim/vms/007/power", 200, &vm_7())
+}
+
+/// Two pools; one GPU of the first is given away, another is not in its server.
+pub fn pools() -> Value {
+    json!([
+        { "name": "ml", "gpus": [
+            { "id": "gpu-1", "server": "srv-a", "pci_address": "0000:41:00.0", "model": "NVIDIA A16",
+              "free": false, "vm": VM_1, "vm_name": "vm-001" },
+            { "id": "gpu-2", "server": "srv-b", "pci_address": null, "model": null, "free": false,
+              "vm": null, "vm_name": null }
+        ] },
+        { "name": "vdi", "gpus": [
+            { "id": "gpu-3", "server": "srv-b", "pci_address": "0000:42:00.0", "model": "NVIDIA A16",
+              "free": true, "vm": null, "vm_name": null }
+        ] }
+    ])
+}
+
+/// A job that gives a VM two whole GPUs, or cures a partition.
+pub fn whole_job(kind: &str, progress: &str) -> Value {
+    let cure = kind == "cure";
+    json!({
+        "id": 9, "kind": kind, "principal": "root", "created_ms": 1_772_355_907_000_u64,
+        "finished_ms": 1_772_355_909_000_u64, "progress": progress,
+        "targets": [{
+            "server": "srv-a", "gpu": "gpu-48b02d0a41c7", "gpus": if cure { json!([]) } else { json!(["gpu-48b02d0a41c7", "gpu-2"]) },
+            "vm": (!cure).then_some(VM_1), "vm_name": (!cure).then_some("vm-001"),
+            "partition": cure.then_some("gpu-48b02d0a41c7.3"), "partition_count": null,
+            "progress": progress, "steps": [],
+            "detail": (progress == "failed").then_some("no way to reset it works now"),
+            "hint": (progress == "failed").then_some("divvy partition cure gpu-48b02d0a41c7.3 --remake-siblings")
+        }]
+    })
 }

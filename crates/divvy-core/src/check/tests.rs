@@ -62,6 +62,35 @@ fn each_violation_is_found_alone() {
     }
 }
 
+#[test]
+fn each_violation_about_a_whole_gpu_is_found_alone() {
+    type Spoil = fn(&mut World);
+    let table: &[(&str, Spoil)] = &[
+        ("violation_gpu_two_owners", |world| *world = World::one_a2(0).whole("vm-001").whole("vm-002")),
+        ("violation_owned_while_returning", |world| {
+            *world = World::one_a2(0).whole("vm-001").returning("vm-002");
+        }),
+        ("violation_whole_and_count", |world| *world = World::one_a2(4).whole("vm-001")),
+        ("violation_whole_and_count", |world| *world = World::one_a2(4).returning("vm-001")),
+        ("violation_whole_and_count", |world| *world = World::one_a2(4).pooled("ml")),
+        ("violation_uses_anothers_gpu", |world| {
+            *world = World::one_a2(0).whole("vm-001");
+            let mut thief = vm_with_device("thief", world.gpu().address);
+            thief.devices[0].live = true;
+            world.observed_mut().vms.push(thief);
+        }),
+    ];
+    for (code, spoil) in table {
+        let mut world = World::one_a2(0).whole("vm-001");
+        assert_eq!(codes(&world), [""; 0]);
+        spoil(&mut world);
+        assert_eq!(codes(&world), [*code]);
+        for violation in check(&world.state()) {
+            assert!(!violation.mend().is_empty() && !violation.to_string().is_empty());
+        }
+    }
+}
+
 mod properties {
     use super::*;
     use proptest::prelude::*;

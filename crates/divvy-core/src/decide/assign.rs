@@ -7,7 +7,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::assignment::Assignment;
+use crate::assignment::{Assignment, Holding};
 use crate::change::{Change, Edit};
 use crate::desired::{DesiredServer, PartitionSetting};
 use crate::finding::{Finding, FindingCode, Severity, Subject};
@@ -16,6 +16,7 @@ use crate::observed::{Observed, ObservedGpu, ObservedPartition};
 use crate::readiness;
 use crate::refusal::Refusal;
 use crate::resolve;
+use crate::rules::vm_settings::Need;
 use crate::rules::{divvy_chooses, guest_os, one_partition, same_server, vm_settings, whole_or_partitions};
 use crate::state::State;
 use crate::status;
@@ -67,7 +68,7 @@ fn assign_one(
     };
     if let Some((gpu_server, gpu)) = gpu {
         same_server::check(server, vm, gpu_server, &gpu.id)?;
-        whole_or_partitions::may_partition(observed, gpu)?;
+        whole_or_partitions::may_partition(state.desired_of(server), observed, gpu)?;
     }
     if let Some(reason) = observed.hypervisor.unavailable() {
         return Err(Refusal::HypervisorUnavailable { server: server.clone(), reason: reason.into() });
@@ -76,7 +77,7 @@ fn assign_one(
     let (picked_gpu, picked) = pick(state, server, observed, vm, gpu.map(|(_, gpu)| gpu))?;
     let id = PartitionId::new(&picked_gpu.id, picked.index);
     let findings = findings_for(observed, vm, picked_gpu, picked);
-    ready(vm, &findings, accept)?;
+    ready(vm, "a partition", &findings, accept)?;
     let mut edits = Vec::new();
     let asked = state.desired_of(server).and_then(|desired| desired.settings.get(&picked_gpu.id)).copied();
     if asked.is_none() {
@@ -92,8 +93,8 @@ fn assign_one(
     let restart = findings.iter().any(|finding| finding.code == vm_settings::WILL_RESTART);
     let used = findings.iter().filter(|finding| finding.severity == Severity::NeedsAccept);
     let accepted = used.map(|finding| finding.code.clone()).collect();
-    let assignment =
-        Assignment { vm: vm.id.clone(), vm_name: vm.name.clone(), partition: id, accepted, restart };
+    let holding = Holding::Partition { partition: id };
+    let assignment = Assignment { vm: vm.id.clone(), vm_name: vm.name.clone(), holding, accepted, restart };
     edits.push(Edit::SetAssignment { server: server.clone(), assignment });
     Ok((edits, findings.into_iter().filter(|finding| finding.severity != Severity::Info).collect()))
 }
@@ -114,18 +115,24 @@ pub fn findings_for(
     let mut findings: Vec<Finding> =
         observed.findings.iter().filter(|finding| subjects.contains(&finding.subject)).cloned().collect();
     findings.extend(guest_os::finding(vm));
-    findings.extend(vm_settings::findings(vm, Some(partition), observed.memory_bytes));
+    findings.extend(vm_settings::findings(vm, Need::of_partition(partition), observed.memory_bytes));
     findings
 }
 
-fn ready(vm: &ObservedVm, findings: &[Finding], accept: &BTreeSet<FindingCode>) -> Result<(), Refusal> {
+/// Nothing stops the VM from getting `what`, or it was accepted.
+pub fn ready(
+    vm: &ObservedVm,
+    what: &'static str,
+    findings: &[Finding],
+    accept: &BTreeSet<FindingCode>,
+) -> Result<(), Refusal> {
     let stopping = readiness::blocking(findings, accept);
     let errors: Vec<Finding> = stopping.iter().filter(|f| f.severity == Severity::Error).cloned().collect();
     if !errors.is_empty() {
-        return Err(Refusal::NotReady { vm: vm.name.clone(), findings: errors });
+        return Err(Refusal::NotReady { vm: vm.name.clone(), what, findings: errors });
     }
     if !stopping.is_empty() {
-        return Err(Refusal::NotAccepted { vm: vm.name.clone(), findings: stopping });
+        return Err(Refusal::NotAccepted { vm: vm.name.clone(), what, findings: stopping });
     }
     Ok(())
 }

@@ -30,7 +30,7 @@ pub fn set(state: &State, gpus: &GpuSelection, wish: CountWish) -> Result<Change
     let mut edits = Vec::new();
     for (server, gpu) in selected {
         let Some(observed) = state.observed.get(server) else { continue };
-        let setting = may_have(observed, gpu, wish)?;
+        let setting = may_have(state, observed, gpu, wish)?;
         let asked = state.desired_of(server).and_then(|desired| desired.settings.get(&gpu.id)).copied();
         let has = gpu.partition_count == Some(setting.as_number());
         if has && asked == Some(setting) {
@@ -55,7 +55,14 @@ pub fn set(state: &State, gpus: &GpuSelection, wish: CountWish) -> Result<Change
 
 fn select<'s>(state: &'s State, gpus: &GpuSelection) -> Result<Selected<'s>, Refusal> {
     match gpus {
-        GpuSelection::All => Ok(state.gpus().filter(|(_, gpu)| gpu.scheme.is_some()).collect()),
+        GpuSelection::All => {
+            let kept_whole = |server: &ServerId, gpu: &ObservedGpu| {
+                whole_or_partitions::is_kept_whole(state.desired_of(server), &gpu.id)
+            };
+            let counts =
+                |(server, gpu): &(&ServerId, &ObservedGpu)| gpu.scheme.is_some() && !kept_whole(server, gpu);
+            Ok(state.gpus().filter(counts).collect())
+        }
         GpuSelection::Named(names) => {
             let mut selected = Selected::new();
             for name in names {
@@ -70,8 +77,13 @@ fn select<'s>(state: &'s State, gpus: &GpuSelection) -> Result<Selected<'s>, Ref
 }
 
 /// The rules about this GPU alone; what it shall be, if they allow it.
-fn may_have(observed: &Observed, gpu: &ObservedGpu, wish: CountWish) -> Result<PartitionSetting, Refusal> {
-    whole_or_partitions::may_partition(observed, gpu)?;
+fn may_have(
+    state: &State,
+    observed: &Observed,
+    gpu: &ObservedGpu,
+    wish: CountWish,
+) -> Result<PartitionSetting, Refusal> {
+    whole_or_partitions::may_partition(state.desired_of(&observed.server), observed, gpu)?;
     if let GpuHealth::Unknown { reason } = &gpu.health {
         return Err(Refusal::GpuUnknown { gpu: gpu.id.clone(), reason: reason.clone() });
     }
@@ -98,7 +110,7 @@ fn cured_quarantines(state: &State, server: &ServerId, gpu: &ObservedGpu) -> Vec
     let Some(desired) = state.desired_of(server) else { return Vec::new() };
     let of_gpu = desired.holds.iter().filter(|(partition, _)| partition.gpu == gpu.id);
     of_gpu
-        .filter(|(_, hold)| matches!(hold, Hold::Quarantined { .. }))
+        .filter(|(_, hold)| matches!(hold, Hold::Quarantined { .. } | Hold::Remaking { .. }))
         .map(|(partition, _)| Edit::RemoveHold { server: server.clone(), partition: partition.clone() })
         .collect()
 }

@@ -4,7 +4,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::assignment::Hold;
+use super::whole;
+use crate::assignment::{Assignment, Hold};
 use crate::change::{Change, Edit};
 use crate::desired::PartitionSetting;
 use crate::id::{GpuId, PartitionId, ServerId, VmId};
@@ -29,7 +30,7 @@ pub fn revert_count(
 /// The VM loses an assignment that could not be carried out; its partition is held until proved clean.
 pub fn revert_assignment(state: &State, server: &ServerId, vm: &VmId, partition: &PartitionId) -> Change {
     let now = state.desired_of(server).and_then(|desired| desired.assignments.get(vm));
-    let Some(assignment) = now.filter(|assignment| assignment.partition == *partition) else {
+    let Some(assignment) = now.filter(|assignment| assignment.partition() == Some(partition)) else {
         return Change::default();
     };
     let hold = Hold::Releasing { vm: vm.clone(), vm_name: assignment.vm_name.clone() };
@@ -50,9 +51,10 @@ pub fn restart_done(state: &State, server: &ServerId, vm: &VmId) -> Change {
     Change::of(Vec::from([Edit::SetAssignment { server: server.clone(), assignment }]), &state.desired)
 }
 
+/// Its reset is under way: after its VM gave it up, or once more.
 fn is_releasing(state: &State, server: &ServerId, partition: &PartitionId) -> bool {
     let hold = state.desired_of(server).and_then(|desired| desired.holds.get(partition));
-    matches!(hold, Some(Hold::Releasing { .. }))
+    matches!(hold, Some(Hold::Releasing { .. } | Hold::Curing { .. }))
 }
 
 /// A partition that was given up is free again.
@@ -66,10 +68,47 @@ pub fn partition_clean(state: &State, server: &ServerId, partition: &PartitionId
 
 /// A partition that was given up could not be proved clean: no VM gets it.
 pub fn quarantine(state: &State, server: &ServerId, partition: &PartitionId, reason: &str) -> Change {
-    if !is_releasing(state, server, partition) {
+    let hold = state.desired_of(server).and_then(|desired| desired.holds.get(partition));
+    if matches!(hold, None | Some(Hold::Quarantined { .. })) {
         return Change::default();
     }
     let hold = Hold::Quarantined { reason: String::from(reason) };
     let edit = Edit::SetHold { server: server.clone(), partition: partition.clone(), hold };
     Change::of(Vec::from([edit]), &state.desired)
+}
+
+/// The VM loses whole GPUs that it could not be given; they go back to the server.
+pub fn revert_dda(state: &State, server: &ServerId, vm: &VmId, gpus: &[GpuId]) -> Change {
+    let now = state.desired_of(server).and_then(|desired| desired.assignments.get(vm));
+    let same = |assignment: &&Assignment| {
+        !gpus.is_empty() && assignment.whole_gpus().iter().map(|whole| &whole.gpu).eq(gpus)
+    };
+    match now.filter(same) {
+        Some(assignment) => Change::of(whole::returns(server, assignment), &state.desired),
+        None => Change::default(),
+    }
+}
+
+/// A whole GPU that was given up is free again.
+pub fn gpu_returned(state: &State, server: &ServerId, gpu: &GpuId) -> Change {
+    if !state.desired_of(server).is_some_and(|desired| desired.returns.contains_key(gpu)) {
+        return Change::default();
+    }
+    let edit = Edit::RemoveReturning { server: server.clone(), gpu: gpu.clone() };
+    Change::of(Vec::from([edit]), &state.desired)
+}
+
+/// New partitions are clean ones: what was quarantined is gone with the old ones.
+pub fn partitions_remade(state: &State, server: &ServerId, gpu: &GpuId) -> Change {
+    let Some(desired) = state.desired_of(server) else { return Change::default() };
+    let of_gpu: Vec<_> = desired.holds.iter().filter(|(partition, _)| partition.gpu == *gpu).collect();
+    if !of_gpu.iter().any(|(_, hold)| matches!(hold, Hold::Remaking { .. })) {
+        return Change::default();
+    }
+    let gone = |hold: &Hold| matches!(hold, Hold::Remaking { .. } | Hold::Quarantined { .. });
+    let edits = of_gpu
+        .into_iter()
+        .filter(|(_, hold)| gone(hold))
+        .map(|(partition, _)| Edit::RemoveHold { server: server.clone(), partition: partition.clone() });
+    Change::of(edits.collect(), &state.desired)
 }

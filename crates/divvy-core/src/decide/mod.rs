@@ -8,8 +8,13 @@
 mod assign;
 pub use assign::findings_for;
 mod count;
+mod cure;
 mod follow_up;
+mod pool;
 mod unassign;
+mod whole;
+pub use pool::members as pool_members;
+pub use whole::findings_for as whole_findings_for;
 
 use crate::change::Change;
 use crate::refusal::Refusal;
@@ -36,6 +41,13 @@ pub fn decide(state: &State, request: &Request) -> Result<Change, Refusal> {
         Request::Quarantine { server, partition, reason } => {
             Ok(follow_up::quarantine(state, server, partition, reason))
         }
+        Request::AssignDda { vm, wish, accept } => whole::assign(state, vm, wish, accept),
+        Request::UnassignDda { vm } => whole::unassign(state, vm),
+        Request::Pool { pool, wish } => pool::change(state, pool, wish),
+        Request::Cure { partition, remake } => cure::cure(state, partition, *remake),
+        Request::RevertDda { server, vm, gpus } => Ok(follow_up::revert_dda(state, server, vm, gpus)),
+        Request::GpuReturned { server, gpu } => Ok(follow_up::gpu_returned(state, server, gpu)),
+        Request::PartitionsRemade { server, gpu } => Ok(follow_up::partitions_remade(state, server, gpu)),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::change::Edit;
 use crate::check::check;
 use crate::desired::PartitionSetting;
 use crate::finding::{Finding, FindingCode, Severity, Subject};
-use crate::request::{CountWish, GpuSelection};
+use crate::request::{CountWish, GpuSelection, PoolWish, WholeWish};
 use crate::testing::{World, gpu_a2, gpu_a40, gpu_id, partition_id, server_id, vm, vm_id, vm_with_device};
 use crate::vm::Power;
 
@@ -49,7 +49,9 @@ fn decided(world: &World, request: &Request) -> (Change, State) {
 fn partitions_of(state: &State) -> Vec<String> {
     let servers = state.desired.servers.values();
     servers
-        .flat_map(|server| server.assignments.values().map(|a| format!("{} {}", a.vm_name, a.partition)))
+        .flat_map(|server| {
+            server.assignments.values().filter_map(|a| Some(format!("{} {}", a.vm_name, a.partition()?)))
+        })
         .collect()
 }
 
@@ -300,6 +302,7 @@ mod properties {
             (0u16..20).prop_map(|count| count_request(&["gpu-1"], count)),
             prop::collection::vec(vm.clone(), 0..4).prop_map(|vms| assign_request(&vms)),
             prop::collection::vec(vm, 0..3).prop_map(|vms| Request::Unassign { vms: names(&vms) }),
+            whole_request(),
             (0u16..16).prop_map(|index| Request::PartitionClean {
                 server: server_id("a"),
                 partition: partition_id("gpu-1", index)
@@ -312,11 +315,54 @@ mod properties {
         ]
     }
 
+    fn whole_request() -> impl Strategy<Value = Request> {
+        prop_oneof![
+            vm_of_one().prop_map(|vm| Request::AssignDda {
+                vm,
+                wish: WholeWish::Gpus(names(&["gpu-1"])),
+                accept: BTreeSet::new()
+            }),
+            (vm_of_one(), 0u16..3).prop_map(|(vm, count)| Request::AssignDda {
+                vm,
+                wish: WholeWish::Pool { pool: "ml".into(), count },
+                accept: BTreeSet::new()
+            }),
+            vm_of_one().prop_map(|vm| Request::UnassignDda { vm }),
+            pool_request(),
+            (0u16..10, any::<bool>())
+                .prop_map(|(index, remake)| Request::Cure { partition: format!("gpu-1.{index}"), remake }),
+            Just(Request::GpuReturned { server: server_id("a"), gpu: gpu_id("gpu-1") }),
+            Just(Request::PartitionsRemade { server: server_id("a"), gpu: gpu_id("gpu-1") }),
+            vm_of_one().prop_map(|vm| Request::RevertDda {
+                server: server_id("a"),
+                vm: vm_id(&vm),
+                gpus: Vec::from([gpu_id("gpu-1")])
+            }),
+        ]
+    }
+
+    fn vm_of_one() -> impl Strategy<Value = String> {
+        prop::sample::select(&["vm-001", "vm-002", "nobody"][..]).prop_map(String::from)
+    }
+
+    fn pool_request() -> impl Strategy<Value = Request> {
+        let pool = prop::sample::select(&["ml", "vdi"][..]).prop_map(String::from);
+        let gpus = || names(&["gpu-1"]);
+        let wish = prop_oneof![
+            Just(PoolWish::Create { gpus: gpus() }),
+            Just(PoolWish::Add { gpus: gpus() }),
+            Just(PoolWish::Take { gpus: gpus() }),
+            Just(PoolWish::Rename { to: "vdi".into() }),
+            Just(PoolWish::Remove),
+        ];
+        (pool, wish).prop_map(|(pool, wish)| Request::Pool { pool, wish })
+    }
+
     proptest! {
         /// Whatever is asked for in whatever order, the judge never objects and a refusal changes nothing.
         #[test]
-        fn no_sequence_of_requests_makes_a_wrong_state(requests in prop::collection::vec(request(), 1..40)) {
-            let mut state = World::one_a2(8).state();
+        fn no_sequence_of_requests_makes_a_wrong_state(partitions in prop::sample::select(&[0u16, 8][..]), requests in prop::collection::vec(request(), 1..40)) {
+            let mut state = World::one_a2(partitions).state();
             for request in &requests {
                 let before = state.desired.clone();
                 match decide(&state, request) {

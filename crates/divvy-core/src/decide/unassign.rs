@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use crate::assignment::Hold;
 use crate::change::{Change, Edit};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, WholeRefusal};
 use crate::resolve;
 use crate::state::State;
 
@@ -22,9 +22,13 @@ pub fn unassign(state: &State, vms: &[String]) -> Result<Change, Refusal> {
         if !seen.insert(&assignment.vm) {
             return Err(Refusal::VmNamedTwice { vm: assignment.vm_name.clone() });
         }
+        let Some(partition) = assignment.partition() else {
+            let gpus = assignment.whole_gpus().iter().map(|whole| whole.gpu.clone()).collect();
+            return Err(WholeRefusal::VmHasWholeGpu { vm: assignment.vm_name.clone(), gpus }.into());
+        };
         let hold = Hold::Releasing { vm: assignment.vm.clone(), vm_name: assignment.vm_name.clone() };
         edits.push(Edit::RemoveAssignment { server: server.clone(), vm: assignment.vm.clone() });
-        edits.push(Edit::SetHold { server: server.clone(), partition: assignment.partition.clone(), hold });
+        edits.push(Edit::SetHold { server: server.clone(), partition: partition.clone(), hold });
     }
     Ok(Change::of(edits, &state.desired))
 }

@@ -1,11 +1,13 @@
 //! Partition counts. The kernel goes from one number to another only through zero, and takes partitions
 //! away under running VMs without a word; so nothing is planned while one is open, unless those that are
-//! there stay and only the missing ones are made.
+//! there stay and only the missing ones are made. The same steps make all partitions
+//! again when one of them has to be cured so.
 
 use alloc::format;
 use alloc::string::String;
 
 use super::Plan;
+use crate::assignment::Hold;
 use crate::desired::{DesiredServer, PartitionSetting};
 use crate::finding::Subject;
 use crate::gpu::{PartitionCount, Scheme};
@@ -16,7 +18,7 @@ use crate::step::{HostStep, Step};
 
 pub fn plan_counts(desired: &DesiredServer, observed: &Observed, plan: &mut Plan) {
     for (id, setting) in &desired.settings {
-        match steps_needed(observed, id, *setting) {
+        match steps_needed(desired, observed, id, *setting) {
             Ok(None) => {}
             Ok(Some(change)) => change.plan(plan),
             Err(why) => plan.wait(Subject::Gpu(id.clone()), why),
@@ -30,10 +32,13 @@ struct Change<'o> {
     scheme: Scheme,
     has: u16,
     wanted: Option<PartitionCount>,
+    /// Also those that are there.
+    remake: bool,
 }
 
 /// None: it is as it was asked for. An error says what has to be waited for.
 fn steps_needed<'o>(
+    desired: &DesiredServer,
     observed: &'o Observed,
     id: &GpuId,
     setting: PartitionSetting,
@@ -43,14 +48,16 @@ fn steps_needed<'o>(
         return Err(reason.clone());
     }
     let has = gpu.partition_count.ok_or("its partition count cannot be read")?;
-    if has == setting.as_number() {
+    let remake = shall_be_remade(desired, id);
+    if has == setting.as_number() && !remake {
         return Ok(None);
     }
-    if let Some(by) = whole_or_partitions::used_whole_by(observed, gpu) {
+    if let Some(by) = whole_or_partitions::used_whole_by(Some(desired), observed, gpu) {
         return Err(format!("the GPU is used whole by {by}"));
     }
     let scheme = gpu.scheme.ok_or("its driver makes no partitions now")?;
-    let change = Change { gpu, scheme, has, wanted: PartitionCount::new(setting.as_number()) };
+    let wanted = PartitionCount::new(setting.as_number());
+    let change = Change { gpu, scheme, has, wanted, remake };
     match in_use(observed, gpu).filter(|_| !change.only_adds()) {
         Some(who) => Err(who),
         None => Ok(Some(change)),
@@ -60,7 +67,8 @@ fn steps_needed<'o>(
 impl Change<'_> {
     /// Those that are there have the right size already, so that they can stay, and stay in use.
     fn only_adds(&self) -> bool {
-        self.wanted.is_some_and(|wanted| self.has < wanted.get() && self.gpu.sized_for == Some(wanted))
+        !self.remake
+            && self.wanted.is_some_and(|wanted| self.has < wanted.get() && self.gpu.sized_for == Some(wanted))
     }
 
     fn plan(&self, plan: &mut Plan) {
@@ -69,7 +77,8 @@ impl Change<'_> {
         if self.wanted.is_some() && self.gpu.autoprobe && scheme.keeps_drivers_off() {
             step(HostStep::ReservePartitions { gpu: gpu.clone(), address, scheme });
         }
-        let directly = self.only_adds() || (self.wanted.is_some() && !scheme.goes_through_zero());
+        let directly =
+            self.only_adds() || (!self.remake && self.wanted.is_some() && !scheme.goes_through_zero());
         if self.has > 0 && !directly {
             step(HostStep::RemovePartitions { gpu: gpu.clone(), address, scheme, count: self.has });
         }
@@ -77,6 +86,11 @@ impl Change<'_> {
             step(HostStep::CreatePartitions { gpu, address, scheme, count });
         }
     }
+}
+
+fn shall_be_remade(desired: &DesiredServer, gpu: &GpuId) -> bool {
+    let mut holds = desired.holds.iter();
+    holds.any(|(partition, hold)| partition.gpu == *gpu && matches!(hold, Hold::Remaking { .. }))
 }
 
 /// Whoever has one of the GPU's partitions open or live.

@@ -4,17 +4,19 @@
 //! the rollback.
 //!
 //! ```text
-//! counts -> partitions given up -> partitions given -> VMs
+//! counts -> partitions and whole GPUs given up -> those that are given -> VMs
 //! ```
 //!
-//! The order is forced: a VM can get a partition only after it exists, was proved clean and has the
+//! The order is forced: a VM can get something only after it exists, was proved clean and has the
 //! driver that hands it over.
 
 mod counts;
+mod gifts;
 mod releases;
+mod returns;
 mod vms;
 
-pub use vms::is_prepared;
+pub use gifts::{Gift, gifts, is_prepared};
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -47,6 +49,7 @@ pub fn plan(desired: &DesiredServer, observed: &Observed) -> Plan {
     let mut plan = Plan::default();
     counts::plan_counts(desired, observed, &mut plan);
     releases::plan_releases(desired, observed, &mut plan);
+    returns::plan_returns(desired, observed, &mut plan);
     vms::plan_assignments(desired, observed, &mut plan);
     plan
 }

@@ -1,4 +1,5 @@
-//! Partitions that their VM gave up: out of the VM, then reset and proved clean. Nothing is cleaned
+//! Partitions that their VM gave up: out of the VM, then reset and proved clean; and quarantined ones
+//! whose reset is tried once more. Nothing is cleaned
 //! while the VMs cannot be seen, or while anything has it open.
 
 use alloc::format;
@@ -14,13 +15,15 @@ use crate::step::{DeviceScope, HostStep, Step, VmStep};
 
 pub fn plan_releases(desired: &DesiredServer, observed: &Observed, plan: &mut Plan) {
     for (id, hold) in &desired.holds {
-        if let Hold::Releasing { vm, .. } = hold {
-            release(observed, id, vm, plan);
+        match hold {
+            Hold::Releasing { vm, .. } => release(observed, id, Some(vm), plan),
+            Hold::Curing { .. } => release(observed, id, None, plan),
+            Hold::Quarantined { .. } | Hold::Remaking { .. } => {}
         }
     }
 }
 
-fn release(observed: &Observed, id: &PartitionId, vm: &VmId, plan: &mut Plan) {
+fn release(observed: &Observed, id: &PartitionId, vm: Option<&VmId>, plan: &mut Plan) {
     let subject = Subject::Partition(id.clone());
     let gpu = observed.gpu(&id.gpu).filter(|gpu| gpu.is_healthy());
     let found = gpu.and_then(|gpu| Some((gpu.scheme?, gpu.partition(id.index)?)));
@@ -30,10 +33,10 @@ fn release(observed: &Observed, id: &PartitionId, vm: &VmId, plan: &mut Plan) {
     if !observed.hypervisor_is_connected() {
         return plan.wait(subject, "the server's VMs cannot be seen now".to_string());
     }
-    if take_out_of_vm(observed, id, partition, vm, plan) {
+    if vm.is_some_and(|vm| take_out_of_vm(observed, id, partition, vm, plan)) {
         return;
     }
-    if let Some(other) = observed.vms_with_device(partition.device).find(|other| other.id != *vm) {
+    if let Some(other) = observed.vms_with_device(partition.device).find(|other| Some(&other.id) != vm) {
         return plan.wait(subject, format!("VM {} has it, and not by Divvy", other.name));
     }
     if partition.open {
@@ -56,7 +59,7 @@ fn take_out_of_vm(
     plan.steps.push(Step::Vm(VmStep::RemoveDevice {
         vm: vm.clone(),
         vm_name: seen.name.clone(),
-        partition: Some(id.clone()),
+        given: Some(id.clone().into()),
         device: partition.device,
         scope: DeviceScope { defined: device.defined, live: device.live },
     }));

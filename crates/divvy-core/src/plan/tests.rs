@@ -2,14 +2,17 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::*;
+use crate::assignment::Hold;
 use crate::desired::PartitionSetting;
 use crate::device::MdevUuid;
 use crate::gpu::{PartitionCount, Scheme};
 use crate::id::{PartitionId, PartitionIndex};
 use crate::observed::{GpuHealth, HypervisorHealth};
 use crate::step::{HostStep, VmStep};
-use crate::testing::{World, gpu_id, partition, vm_with_device};
+use crate::testing::{World, gpu_id, partition, slot_function, vm_with_device};
 use crate::vm::{Power, VmDevice};
+
+mod whole;
 
 fn planned(world: &World) -> Plan {
     plan(&world.servers[0].0, &world.servers[0].1)
@@ -22,6 +25,8 @@ fn kinds(plan: &Plan) -> Vec<&'static str> {
         Step::Host(HostStep::CreatePartitions { .. }) => "create",
         Step::Host(HostStep::PreparePartition { .. }) => "prepare",
         Step::Host(HostStep::CleanPartition { .. }) => "clean",
+        Step::Host(HostStep::GiveGpu { .. }) => "give",
+        Step::Host(HostStep::TakeGpuBack { .. }) => "back",
         Step::Vm(VmStep::AddDevice { .. }) => "add",
         Step::Vm(VmStep::RemoveDevice { .. }) => "take",
         Step::Vm(VmStep::ShutDown { .. }) => "shut",
@@ -304,6 +309,20 @@ fn a_partition_in_another_vm_is_not_given() {
     assert!(plan.waiting[0].why.contains("foreign"), "{plan:?}");
 }
 
+/// All of the slot is with the driver that hands it over.
+fn give(world: &mut World) {
+    for function in &mut world.gpu_mut().slot.functions {
+        function.driver = Some("vfio-pci".into());
+        function.driver_override = Some("vfio-pci".into());
+    }
+}
+
+fn with_audio(mut world: World) -> World {
+    let address = crate::pci_address::PciAddress { function: 1, ..world.gpu().address };
+    world.gpu_mut().slot.functions.push(slot_function(address, "snd", 1));
+    world
+}
+
 /// The smallest server that believes every step: what the planner promises must hold on it.
 fn execute(world: &mut World, step: &Step) {
     let address = world.gpu().address;
@@ -326,6 +345,13 @@ fn execute(world: &mut World, step: &Step) {
         }
         Step::Host(HostStep::CleanPartition { partition, .. }) => {
             world.desired_mut().holds.remove(partition);
+        }
+        Step::Host(HostStep::GiveGpu { .. }) => give(world),
+        Step::Host(HostStep::TakeGpuBack { gpu, .. }) => {
+            world.desired_mut().returns.remove(gpu);
+            for function in &mut world.gpu_mut().slot.functions {
+                (function.driver, function.driver_override) = (Some("simgpu".into()), None);
+            }
         }
         Step::Vm(VmStep::AddDevice { vm_name, device, scope, .. }) => {
             let device = VmDevice { device: *device, alias: None, defined: scope.defined, live: scope.live };

@@ -1,21 +1,19 @@
-//! Assigned partitions: the driver that hands them over, then the VM. After a boot the same steps put a
-//! partition under its new address into the VM that it belongs to.
+//! What is assigned: the driver that hands it over, then the VM. After a boot the same steps put it
+//! under its new address into the VM that it belongs to.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::Plan;
+use super::gifts::{Gift, gifts};
 use crate::assignment::Assignment;
 use crate::desired::DesiredServer;
-use crate::device::DeviceHandle;
 use crate::finding::Subject;
-use crate::gpu::{Carrier, Scheme};
-use crate::id::PartitionId;
-use crate::observed::{Observed, ObservedGpu, ObservedPartition};
+use crate::given::Given;
+use crate::observed::Observed;
 use crate::rules::vm_settings;
-use crate::rules::whole_or_partitions::VFIO_DRIVER;
-use crate::step::{DeviceScope, HostStep, Step, VmStep};
+use crate::step::{DeviceScope, Step, VmStep};
 use crate::vm::{ObservedVm, VmDevice};
 
 pub fn plan_assignments(desired: &DesiredServer, observed: &Observed, plan: &mut Plan) {
@@ -25,106 +23,76 @@ pub fn plan_assignments(desired: &DesiredServer, observed: &Observed, plan: &mut
         plan.steps.extend(stale.iter().map(take_stale_out));
     }
     for assignment in desired.assignments.values() {
-        match partition_of(desired, observed, assignment) {
+        match gifts(desired, observed, assignment) {
             Err(why) => plan.wait(Subject::Vm(assignment.vm.clone()), why),
-            Ok((gpu, partition)) => give(observed, assignment, (gpu, partition), &stale, plan),
+            Ok(gifts) => give(observed, assignment, &gifts, &stale, plan),
         }
     }
 }
 
-/// The assigned partition as it is now, if it may be touched.
-fn partition_of<'o>(
-    desired: &DesiredServer,
-    observed: &'o Observed,
-    assignment: &Assignment,
-) -> Result<(&'o ObservedGpu, &'o ObservedPartition), String> {
-    let id = &assignment.partition;
-    let gpu = observed.gpu(&id.gpu).ok_or_else(|| format!("GPU {} is not in the server", id.gpu))?;
-    if !gpu.is_healthy() {
-        return Err(format!("GPU {} does not answer", id.gpu));
-    }
-    let asked = desired.settings.get(&id.gpu).map(|setting| setting.as_number());
-    if asked.is_some() && asked != gpu.partition_count {
-        return Err(format!("GPU {} does not have its partitions yet", id.gpu));
-    }
-    let partition = gpu.partition(id.index).ok_or_else(|| format!("partition {id} is not there"))?;
-    Ok((gpu, partition))
-}
-
-fn give(
-    observed: &Observed,
-    assignment: &Assignment,
-    (gpu, partition): (&ObservedGpu, &ObservedPartition),
-    stale: &[Stale<'_>],
-    plan: &mut Plan,
-) {
+fn give(observed: &Observed, assignment: &Assignment, gifts: &[Gift], stale: &[Stale<'_>], plan: &mut Plan) {
     let subject = Subject::Vm(assignment.vm.clone());
-    let (address, device) = (partition.address, partition.device);
     let own = observed.vm(&assignment.vm);
-    let has_it_live = own.and_then(|vm| vm.device(device)).is_some_and(|device| device.live);
-    if partition.open && !has_it_live {
-        return plan.wait(subject, format!("partition {} is open by another process", assignment.partition));
+    for gift in gifts {
+        if gift.open && !own.is_some_and(|vm| gift.is_live_in(vm)) {
+            return plan.wait(subject, format!("{} is open by another process", gift.name));
+        }
+        if let Some(other) = other_vm(observed, assignment, gift, stale) {
+            return plan.wait(subject, format!("{} is in VM {}, not by Divvy", gift.name, other.name));
+        }
     }
-    let leaves = |vm: &ObservedVm| {
-        stale.iter().any(|one| one.vm.id == vm.id && one.device.device == device && !one.device.live)
-    };
-    let mut others = observed.vms_with_device(device).filter(|vm| vm.id != assignment.vm);
-    if let Some(other) = others.find(|vm| !leaves(vm)) {
-        return plan.wait(
-            subject,
-            format!("partition {} is in VM {}, not by Divvy", assignment.partition, other.name),
-        );
-    }
-    if !partition.open && !is_prepared(gpu, partition) {
-        let Some(scheme) = gpu.scheme else {
-            return plan.wait(subject, format!("GPU {} has no driver that makes partitions now", gpu.id));
-        };
-        let partition = assignment.partition.clone();
-        plan.steps.push(Step::Host(HostStep::PreparePartition { partition, address, scheme }));
+    for gift in gifts.iter().filter(|gift| !gift.open) {
+        plan.steps.extend(gift.prepare.clone().map(Step::Host));
     }
     if !observed.hypervisor_is_connected() {
         return plan.wait(subject, "the server's VMs cannot be seen now".to_string());
     }
     match own {
         None => plan.wait(subject, format!("VM {} is not on this server", assignment.vm_name)),
-        Some(vm) => give_to_vm(vm, assignment, device, plan),
+        Some(vm) => give_to_vm(vm, assignment, gifts, plan),
     }
 }
 
-/// What hands it to a VM has it, and will have it again after a probe.
-pub fn is_prepared(gpu: &ObservedGpu, partition: &ObservedPartition) -> bool {
-    let (driver, kept_for) = (partition.driver.as_deref(), partition.driver_override.as_deref());
-    match gpu.scheme.map_or(Carrier::Vfio, Scheme::carrier) {
-        Carrier::Vfio => driver == Some(VFIO_DRIVER) && kept_for == Some(VFIO_DRIVER),
-        Carrier::Vendor(vendors) => driver == Some(vendors) && kept_for.is_none_or(|name| name == vendors),
-        Carrier::Mediated => matches!(partition.device, DeviceHandle::Mdev(_)),
-    }
+/// A VM that has a device of the gift, is not its owner, and is not about to lose it.
+fn other_vm<'o>(
+    observed: &'o Observed,
+    assignment: &Assignment,
+    gift: &Gift,
+    stale: &[Stale<'_>],
+) -> Option<&'o ObservedVm> {
+    gift.devices.iter().find_map(|(_, device)| {
+        let leaves = |vm: &ObservedVm| {
+            stale.iter().any(|one| one.vm.id == vm.id && one.device.device == *device && !one.device.live)
+        };
+        observed.vms_with_device(*device).find(|vm| vm.id != assignment.vm && !leaves(vm))
+    })
 }
 
-fn give_to_vm(vm: &ObservedVm, assignment: &Assignment, device: DeviceHandle, plan: &mut Plan) {
-    let defined = vm.device(device).is_some_and(|known| known.defined);
-    let live = vm.device(device).is_some_and(|known| known.live);
-    let want_live = !vm.is_off() && !live;
-    let takes_it = vm_settings::takes_it_running(vm);
-    let step = |step: VmStep| Step::Vm(step);
+fn give_to_vm(vm: &ObservedVm, assignment: &Assignment, gifts: &[Gift], plan: &mut Plan) {
     let id = || (vm.id.clone(), vm.name.clone());
-    let add = |scope: DeviceScope| {
-        let (vm, vm_name) = id();
-        step(VmStep::AddDevice { vm, vm_name, partition: assignment.partition.clone(), device, scope })
-    };
+    let devices: Vec<_> = gifts.iter().flat_map(|gift| &gift.devices).collect();
+    let is = |device, part: fn(&VmDevice) -> bool| vm.device(device).is_some_and(part);
+    let missing = devices.iter().filter(|(_, device)| !is(*device, |known| known.live)).count();
+    let want_live = !vm.is_off() && missing > 0;
+    let takes_it = vm_settings::takes_running(vm, u32::try_from(missing).unwrap_or(u32::MAX));
     if want_live && !takes_it && assignment.restart {
         let (vm, vm_name) = id();
-        plan.steps.push(step(VmStep::ShutDown { vm, vm_name }));
+        plan.steps.push(Step::Vm(VmStep::ShutDown { vm, vm_name }));
     }
-    let scope = DeviceScope { defined: !defined, live: want_live && takes_it };
-    if scope.defined || scope.live {
-        plan.steps.push(add(scope));
+    for (given, device) in devices {
+        let live = want_live && takes_it && !is(*device, |known| known.live);
+        let scope = DeviceScope { defined: !is(*device, |known| known.defined), live };
+        if scope.defined || scope.live {
+            let ((vm, vm_name), given) = (id(), given.clone());
+            plan.steps.push(Step::Vm(VmStep::AddDevice { vm, vm_name, given, device: *device, scope }));
+        }
     }
-    if assignment.restart && !live && (vm.is_off() || !takes_it) {
+    if assignment.restart && missing > 0 && (vm.is_off() || !takes_it) {
         let (vm, vm_name) = id();
-        plan.steps.push(step(VmStep::Start { vm, vm_name }));
+        plan.steps.push(Step::Vm(VmStep::Start { vm, vm_name }));
     } else if want_live && !takes_it {
-        let why = format!("VM {} runs without its partition and gets it at its next start", vm.name);
+        let has = if assignment.partition().is_some() { "partition" } else { "whole GPUs" };
+        let why = format!("VM {} runs without its {has} and gets it at its next start", vm.name);
         plan.wait(Subject::Vm(vm.id.clone()), why);
     }
 }
@@ -141,23 +109,43 @@ fn stale_devices<'o>(desired: &DesiredServer, observed: &'o Observed) -> Vec<Sta
     all.filter(|one| one.device.defined && is_stale(desired, observed, one)).collect()
 }
 
-/// The partition of the alias is elsewhere now, or another one has its handle, or the VM was given
-/// another one since. A handle alone proves nothing: it may be a partition that is not restored yet.
+/// What the alias names is elsewhere now, or something else has its handle, or the VM was given something
+/// else since. A handle alone proves nothing: it may be a partition that is not restored yet.
 fn is_stale(desired: &DesiredServer, observed: &Observed, one: &Stale<'_>) -> bool {
     let alias = one.device.alias.as_deref();
-    let Some(named) = alias.and_then(|name| name.parse::<PartitionId>().ok()) else { return false };
-    let has_another =
-        desired.assignments.get(&one.vm.id).is_some_and(|assignment| assignment.partition != named);
-    if has_another && !desired.holds.contains_key(&named) {
+    let Some(named) = alias.and_then(|name| name.parse::<Given>().ok()) else { return false };
+    let assignment = desired.assignments.get(&one.vm.id);
+    let has_another = assignment.is_some_and(|assignment| !has(assignment, &named));
+    if has_another && !is_given_up(desired, &named) {
         return true;
     }
-    let now = observed.gpu(&named.gpu).and_then(|gpu| gpu.partition(named.index));
+    let gpu = observed.gpu(named.gpu());
+    let now = gpu.and_then(|gpu| match &named {
+        Given::Partition(id) => gpu.partition(id.index).map(|partition| partition.device),
+        Given::Function { function, .. } => gpu.function(*function).map(|own| own.address.into()),
+    });
     match now {
-        Some(partition) => partition.device != one.device.device,
-        None => observed
-            .gpus
-            .iter()
-            .any(|gpu| gpu.partitions.iter().any(|partition| partition.device == one.device.device)),
+        Some(device) => device != one.device.device,
+        None => observed.gpus.iter().any(|gpu| {
+            let partitions = gpu.partitions.iter().map(|partition| partition.device);
+            let functions = gpu.slot.functions.iter().map(|function| function.address.into());
+            partitions.chain(functions).any(|device| device == one.device.device)
+        }),
+    }
+}
+
+fn has(assignment: &Assignment, named: &Given) -> bool {
+    match named {
+        Given::Partition(id) => assignment.partition() == Some(id),
+        Given::Function { gpu, .. } => assignment.has_whole(gpu),
+    }
+}
+
+/// On its way back from a VM, which has steps of its own.
+fn is_given_up(desired: &DesiredServer, named: &Given) -> bool {
+    match named {
+        Given::Partition(id) => desired.holds.contains_key(id),
+        Given::Function { gpu, .. } => desired.returns.contains_key(gpu),
     }
 }
 
@@ -165,7 +153,7 @@ fn take_stale_out(one: &Stale<'_>) -> Step {
     Step::Vm(VmStep::RemoveDevice {
         vm: one.vm.id.clone(),
         vm_name: one.vm.name.clone(),
-        partition: None,
+        given: None,
         device: one.device.device,
         scope: DeviceScope { defined: true, live: false },
     })

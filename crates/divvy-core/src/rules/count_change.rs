@@ -43,12 +43,18 @@ pub fn blockers(desired: Option<&DesiredServer>, observed: &Observed, gpu: &Obse
     let mut found = Blockers::default();
     if let Some(desired) = desired {
         let of_gpu = |partition: &PartitionId| partition.gpu == gpu.id;
-        for assignment in desired.assignments.values().filter(|a| of_gpu(&a.partition)) {
-            found.assigned.push((assignment.partition.clone(), assignment.vm_name.clone()));
+        for assignment in desired.assignments.values() {
+            if let Some(partition) = assignment.partition().filter(|partition| of_gpu(partition)) {
+                found.assigned.push((partition.clone(), assignment.vm_name.clone()));
+            }
         }
         for (partition, hold) in desired.holds.iter().filter(|(partition, _)| of_gpu(partition)) {
-            if let Hold::Releasing { vm_name, .. } = hold {
-                found.open.push((partition.clone(), format!("still being released by {vm_name}")));
+            match hold {
+                Hold::Releasing { vm_name, .. } => {
+                    found.open.push((partition.clone(), format!("still being released by {vm_name}")));
+                }
+                Hold::Curing { .. } => found.open.push((partition.clone(), "being reset".to_string())),
+                Hold::Quarantined { .. } | Hold::Remaking { .. } => {}
             }
         }
     }

@@ -12,6 +12,7 @@ use crate::finding::{Finding, FindingCode, Severity, Subject};
 use crate::id::ServerId;
 use crate::observed::ObservedGpu;
 use crate::refusal::Refusal;
+use crate::rules::whole_or_partitions;
 use crate::state::State;
 
 pub const MODEL: FindingCode = FindingCode::of("not_homogeneous_model");
@@ -38,7 +39,10 @@ pub fn one_model<'a>(gpus: impl IntoIterator<Item = (&'a ServerId, &'a ObservedG
 
 /// One finding for every GPU that is unlike the most of them.
 pub fn findings(state: &State) -> Vec<Finding> {
-    let gpus: Vec<(&ServerId, &ObservedGpu)> = state.gpus().filter(|(_, gpu)| gpu.scheme.is_some()).collect();
+    let counts = |(server, gpu): &(&ServerId, &ObservedGpu)| {
+        gpu.scheme.is_some() && !whole_or_partitions::is_kept_whole(state.desired_of(server), &gpu.id)
+    };
+    let gpus: Vec<(&ServerId, &ObservedGpu)> = state.gpus().filter(counts).collect();
     let Some(model) = most_common(gpus.iter().map(|(_, gpu)| gpu.model.numbers())) else {
         return Vec::new();
     };

@@ -11,4 +11,5 @@ pub mod one_partition;
 pub mod same_server;
 pub mod valid_count;
 pub mod vm_settings;
+pub mod whole_gpu;
 pub mod whole_or_partitions;

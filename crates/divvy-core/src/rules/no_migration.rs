@@ -1,4 +1,4 @@
-//! A VM with a partition does not migrate: the partition's state is in the hardware, and no driver has
+//! A VM with a partition or a whole GPU does not migrate: their state is in the hardware, and no driver has
 //! proved yet that it can carry it over.
 
 use crate::id::VmId;
@@ -8,9 +8,7 @@ use crate::state::State;
 pub fn check(state: &State, vm: &VmId, name: &str) -> Result<(), Refusal> {
     match state.desired.assignment(vm) {
         None => Ok(()),
-        Some((_, assignment)) => {
-            Err(Refusal::NoMigration { vm: name.into(), partition: assignment.partition.clone() })
-        }
+        Some((_, assignment)) => Err(Refusal::NoMigration { vm: name.into(), has: assignment.in_words() }),
     }
 }
 

@@ -1,11 +1,14 @@
-//! A VM has at most one partition, whoever gave it.
+//! A VM has at most one partition, or whole GPUs, whoever gave them.
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
+use alloc::vec::Vec;
 
-use crate::id::{PartitionId, VmId};
+use crate::assignment::Holding;
+use crate::id::{GpuId, PartitionId, VmId};
 use crate::observed::Observed;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, WholeRefusal};
+use crate::rules::whole_or_partitions;
 use crate::state::State;
 use crate::vm::ObservedVm;
 
@@ -20,16 +23,29 @@ pub fn named_once<'a>(vms: impl IntoIterator<Item = &'a ObservedVm>) -> Result<(
     Ok(())
 }
 
-/// The VM has none yet: none assigned by Divvy, none in its definition by any other hand.
+/// The VM has nothing yet: nothing assigned by Divvy, nothing in its definition by any other hand.
 pub fn check(state: &State, observed: &Observed, vm: &ObservedVm) -> Result<(), Refusal> {
-    let partition = match state.desired.assignment(&vm.id) {
-        Some((_, assignment)) => Some(assignment.partition.clone()),
-        None => partition_in(observed, vm),
-    };
-    match partition {
-        Some(partition) => Err(Refusal::VmHasPartition { vm: String::from(&vm.name), partition }),
-        None => Ok(()),
+    let has_partition = |partition| Err(Refusal::VmHasPartition { vm: String::from(&vm.name), partition });
+    let has_whole = |gpus| Err(WholeRefusal::VmHasWholeGpu { vm: String::from(&vm.name), gpus }.into());
+    if let Some((_, assignment)) = state.desired.assignment(&vm.id) {
+        return match &assignment.holding {
+            Holding::Partition { partition } => has_partition(partition.clone()),
+            Holding::Dda { gpus } => has_whole(gpus.iter().map(|whole| whole.gpu.clone()).collect()),
+        };
     }
+    if let Some(partition) = partition_in(observed, vm) {
+        return has_partition(partition);
+    }
+    let gpus = whole_gpus_in(observed, vm);
+    if gpus.is_empty() { Ok(()) } else { has_whole(gpus) }
+}
+
+/// The whole GPUs among a VM's devices.
+pub fn whole_gpus_in(observed: &Observed, vm: &ObservedVm) -> Vec<GpuId> {
+    let is_in = |gpu: &&crate::observed::ObservedGpu| {
+        whole_or_partitions::vms_with(observed, gpu).any(|with| with.id == vm.id)
+    };
+    observed.gpus.iter().filter(is_in).map(|gpu| gpu.id.clone()).collect()
 }
 
 /// The partition among a VM's devices.
@@ -64,6 +80,19 @@ mod tests {
         let foreign = vm_with_device("vm-001", world.partition_address(2));
         let refusal = check(&world.state(), world.observed(), &foreign).expect_err("has one");
         assert!(refusal.hint().contains("unassign"), "{}", refusal.hint());
+    }
+
+    #[test]
+    fn a_vm_with_a_whole_gpu_is_refused_whoever_gave_it() {
+        let world = World::one_a2(0).whole("vm-001");
+        let refusal = check(&world.state(), world.observed(), &vm("vm-001")).expect_err("has one");
+        assert_eq!(refusal.code(), "vm_has_whole_gpu");
+        let world = World::one_a2(0);
+        let foreign = vm_with_device("vm-009", world.gpu().address);
+        let mut seen = world.clone();
+        seen.observed_mut().vms.push(foreign.clone());
+        let refusal = check(&seen.state(), seen.observed(), &foreign).expect_err("has one");
+        assert_eq!(refusal.code(), "vm_has_whole_gpu");
     }
 
     #[test]

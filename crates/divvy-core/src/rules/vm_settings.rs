@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::finding::{Finding, FindingCode, Severity, Subject};
-use crate::observed::ObservedPartition;
+use crate::observed::{ObservedGpu, ObservedPartition};
 use crate::vm::{Firmware, Machine, ObservedVm};
 
 /// The VM runs, cannot take the partition while it runs, and would be shut down and started again.
@@ -15,11 +15,36 @@ pub const WILL_RESTART: FindingCode = FindingCode::of("vm_will_restart");
 /// The 64-bit window that OVMF gives to device memory without being told, bytes (32 GiB).
 const DEFAULT_UEFI_WINDOW_BYTES: u64 = 32 << 30;
 
-pub fn findings(
-    vm: &ObservedVm,
-    partition: Option<&ObservedPartition>,
-    server_memory_bytes: Option<u64>,
-) -> Vec<Finding> {
+/// What the VM would get, as far as its settings matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Need {
+    /// For people: "the partition needs".
+    what: &'static str,
+    mmio_bytes: Option<u64>,
+    /// Ports of the VM that it takes.
+    ports: u32,
+}
+
+impl Need {
+    /// Nothing in particular is asked for.
+    pub const UNKNOWN: Self = Self { what: "", mmio_bytes: None, ports: 1 };
+
+    pub fn of_partition(partition: &ObservedPartition) -> Self {
+        Self { what: "the partition needs", mmio_bytes: partition.mmio_bytes, ports: 1 }
+    }
+
+    /// All of these GPUs, with everything in their slots.
+    pub fn of_whole<'a>(gpus: impl IntoIterator<Item = &'a ObservedGpu>) -> Self {
+        let (mut mmio_bytes, mut ports) = (0_u64, 0_u32);
+        for gpu in gpus {
+            mmio_bytes = mmio_bytes.saturating_add(gpu.slot.mmio_bytes.unwrap_or(0));
+            ports = ports.saturating_add(u32::try_from(gpu.slot.functions.len()).unwrap_or(u32::MAX));
+        }
+        Self { what: "what it gets whole needs", mmio_bytes: Some(mmio_bytes), ports }
+    }
+}
+
+pub fn findings(vm: &ObservedVm, need: Need, server_memory_bytes: Option<u64>) -> Vec<Finding> {
     let found = [
         not_persistent(vm),
         saved_state(vm),
@@ -28,15 +53,15 @@ pub fn findings(
         bios(vm),
         machine(vm),
         snapshots(vm),
-        mmio_window(vm, partition),
-        restart(vm),
+        mmio_window(vm, need),
+        restart(vm, need),
     ];
     found.into_iter().flatten().collect()
 }
 
-/// Whether a partition can be put into the VM while it runs.
-pub fn takes_it_running(vm: &ObservedVm) -> bool {
-    vm.settings.free_hotplug_ports > 0
+/// Whether so many things can be put into the VM while it runs.
+pub fn takes_running(vm: &ObservedVm, ports: u32) -> bool {
+    vm.settings.free_hotplug_ports >= ports
 }
 
 fn finding(
@@ -143,15 +168,15 @@ fn snapshots(vm: &ObservedVm) -> Option<Finding> {
     )
 }
 
-fn mmio_window(vm: &ObservedVm, partition: Option<&ObservedPartition>) -> Option<Finding> {
-    let needed = partition?.mmio_bytes?;
+fn mmio_window(vm: &ObservedVm, need: Need) -> Option<Finding> {
+    let needed = need.mmio_bytes?;
     if vm.settings.firmware != Firmware::Uefi || needed <= DEFAULT_UEFI_WINDOW_BYTES {
         return None;
     }
     let gib = needed.div_ceil(1 << 30);
     let text = format!(
-        "the partition needs {gib} GiB of address space, more than the firmware of VM {} gives by default",
-        vm.name
+        "{} {gib} GiB of address space, more than the firmware of VM {} gives by default",
+        need.what, vm.name
     );
     let mend = format!(
         "add <qemu:arg value='-fw_cfg'/> <qemu:arg value='name=opt/ovmf/X-PciMmio64Mb,string={}'/> to {}",
@@ -161,14 +186,16 @@ fn mmio_window(vm: &ObservedVm, partition: Option<&ObservedPartition>) -> Option
     finding(vm, FindingCode::of("vm_mmio_window"), Severity::NeedsAccept, text, mend)
 }
 
-fn restart(vm: &ObservedVm) -> Option<Finding> {
-    if vm.is_off() || takes_it_running(vm) {
+fn restart(vm: &ObservedVm, need: Need) -> Option<Finding> {
+    if vm.is_off() || takes_running(vm, need.ports) {
         return None;
     }
-    let text = format!(
-        "VM {} runs and has no free port for a device: it will be shut down, changed and started again",
-        vm.name
-    );
+    let lacks = match (vm.settings.free_hotplug_ports, need.ports) {
+        (0, 0 | 1) => "no free port for a device".into(),
+        (free, ports) => format!("{free} free ports for {ports} devices"),
+    };
+    let text =
+        format!("VM {} runs and has {lacks}: it will be shut down, changed and started again", vm.name);
     let mend = format!(
         "save the work in the VM; or add <controller type='pci' model='pcie-root-port'/> to {} while it is off",
         vm.name

@@ -2,41 +2,128 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use core::fmt;
 
+use crate::desired::DesiredServer;
+use crate::id::GpuId;
 use crate::observed::{Observed, ObservedGpu};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, WholeRefusal};
+use crate::vm::ObservedVm;
 
 /// The driver that hands a whole device to a VM.
 pub const VFIO_DRIVER: &str = "vfio-pci";
 
-/// Who uses this GPU whole, if anybody does.
-pub fn used_whole_by(observed: &Observed, gpu: &ObservedGpu) -> Option<String> {
-    if let Some(vm) = observed.vms_with_device(gpu.address).next() {
-        return Some(format!("VM {}", vm.name));
+/// Who uses a GPU whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UsedBy {
+    /// Divvy gave it to this VM.
+    Owner { vm: String },
+    /// This VM gave it up, and it is on its way back.
+    Returning { vm: String },
+    /// This VM has it by another hand.
+    Vm { vm: String },
+    /// Nobody is known, but it is ready to be handed out.
+    Driver,
+}
+
+impl fmt::Display for UsedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Owner { vm } | Self::Vm { vm } => write!(f, "VM {vm}"),
+            Self::Returning { vm } => write!(f, "VM {vm} until it is back"),
+            Self::Driver => write!(f, "driver {VFIO_DRIVER}"),
+        }
     }
-    (gpu.driver.as_deref() == Some(VFIO_DRIVER)).then(|| format!("driver {VFIO_DRIVER}"))
+}
+
+impl UsedBy {
+    /// How it becomes free.
+    pub fn mend(&self) -> String {
+        match self {
+            Self::Owner { vm } => format!("divvy dda unassign {vm}"),
+            Self::Returning { .. } => {
+                "wait until it is back; divvy explain GPU says what it waits for".to_string()
+            }
+            Self::Vm { .. } | Self::Driver => format!("take the GPU back from {self} first"),
+        }
+    }
+}
+
+/// Who uses this GPU whole, if anybody does.
+pub fn used_whole_by(
+    desired: Option<&DesiredServer>,
+    observed: &Observed,
+    gpu: &ObservedGpu,
+) -> Option<UsedBy> {
+    if let Some(owner) = desired.and_then(|desired| desired.whole_owner(&gpu.id)) {
+        return Some(UsedBy::Owner { vm: owner.vm_name.clone() });
+    }
+    if let Some(returning) = desired.and_then(|desired| desired.returns.get(&gpu.id)) {
+        return Some(UsedBy::Returning { vm: returning.vm_name.clone() });
+    }
+    if let Some(vm) = vms_with(observed, gpu).next() {
+        return Some(UsedBy::Vm { vm: vm.name.clone() });
+    }
+    (gpu.driver.as_deref() == Some(VFIO_DRIVER)).then_some(UsedBy::Driver)
+}
+
+/// VMs with the GPU itself or anything of its slot.
+pub fn vms_with<'o>(observed: &'o Observed, gpu: &'o ObservedGpu) -> impl Iterator<Item = &'o ObservedVm> {
+    let has_any = move |vm: &&ObservedVm| {
+        let slot = gpu.slot.functions.iter().map(|function| function.address);
+        slot.chain([gpu.address]).any(|address| vm.device(address).is_some())
+    };
+    observed.vms.iter().filter(has_any)
 }
 
 /// The GPU may be partitioned, and its partitions may be given to VMs.
-pub fn may_partition(observed: &Observed, gpu: &ObservedGpu) -> Result<(), Refusal> {
-    match used_whole_by(observed, gpu) {
-        Some(by) => Err(Refusal::GpuUsedWhole { gpu: gpu.id.clone(), by }),
+pub fn may_partition(
+    desired: Option<&DesiredServer>,
+    observed: &Observed,
+    gpu: &ObservedGpu,
+) -> Result<(), Refusal> {
+    if let Some(by) = used_whole_by(desired, observed, gpu) {
+        return Err(Refusal::GpuUsedWhole { gpu: gpu.id.clone(), by });
+    }
+    match desired.and_then(|desired| desired.pools.get(&gpu.id)) {
+        Some(pool) => Err(WholeRefusal::GpuInPool { gpu: gpu.id.clone(), pool: pool.clone() }.into()),
         None => Ok(()),
     }
 }
 
-/// The GPU may be given whole to a VM.
+/// Divvy was asked to keep this GPU for use as a whole.
+pub fn is_kept_whole(desired: Option<&DesiredServer>, gpu: &GpuId) -> bool {
+    desired.is_some_and(|desired| {
+        desired.pools.contains_key(gpu)
+            || desired.returns.contains_key(gpu)
+            || desired.whole_owner(gpu).is_some()
+    })
+}
+
+/// The GPU is not split.
 pub fn may_use_whole(gpu: &ObservedGpu) -> Result<(), Refusal> {
     match gpu.partition_count {
         Some(0) => Ok(()),
-        Some(count) => Err(Refusal::GpuNotPartitionable {
-            gpu: gpu.id.clone(),
-            why: format!("it is split into {count} partitions and cannot be used whole too"),
-        }),
+        Some(count) => {
+            let why = format!("it is split into {count} partitions");
+            Err(WholeRefusal::GpuPartitioned { gpu: gpu.id.clone(), why }.into())
+        }
         None => Err(Refusal::GpuUnknown {
             gpu: gpu.id.clone(),
             reason: "its partition count cannot be read".to_string(),
         }),
+    }
+}
+
+/// No VM has it. That it is ready to be handed out is no obstacle to handing it out.
+pub fn nobody_has_it(
+    desired: Option<&DesiredServer>,
+    observed: &Observed,
+    gpu: &ObservedGpu,
+) -> Result<(), Refusal> {
+    match used_whole_by(desired, observed, gpu) {
+        None | Some(UsedBy::Driver) => Ok(()),
+        Some(by) => Err(Refusal::GpuUsedWhole { gpu: gpu.id.clone(), by }),
     }
 }
 
@@ -48,10 +135,10 @@ mod tests {
     #[test]
     fn a_gpu_in_a_vm_is_not_partitioned() {
         let mut world = World::one_a2(0);
-        assert_eq!(may_partition(world.observed(), world.gpu()), Ok(()));
+        assert_eq!(may_partition(None, world.observed(), world.gpu()), Ok(()));
         let address = world.gpu().address;
         world.observed_mut().vms.push(vm_with_device("whole", address));
-        let refusal = may_partition(world.observed(), world.gpu()).expect_err("used whole");
+        let refusal = may_partition(None, world.observed(), world.gpu()).expect_err("used whole");
         assert_eq!(refusal.code(), "gpu_used_whole");
         assert!(refusal.hint().contains("whole"));
     }
@@ -60,7 +147,10 @@ mod tests {
     fn a_gpu_that_is_handed_out_by_its_driver_is_not_partitioned() {
         let mut world = World::one_a2(0);
         world.gpu_mut().driver = Some(VFIO_DRIVER.to_string());
-        assert_eq!(may_partition(world.observed(), world.gpu()).expect_err("whole").code(), "gpu_used_whole");
+        assert_eq!(
+            may_partition(None, world.observed(), world.gpu()).expect_err("whole").code(),
+            "gpu_used_whole"
+        );
     }
 
     #[test]
@@ -72,6 +162,22 @@ mod tests {
         assert_eq!(may_use_whole(unreadable.gpu()).expect_err("unknown").code(), "gpu_unknown");
     }
 
+    #[test]
+    fn a_gpu_that_divvy_gave_whole_or_keeps_for_that_is_not_partitioned() {
+        let table = [
+            (World::one_a2(0).whole("vm-001"), "gpu_used_whole", "divvy dda unassign vm-001"),
+            (World::one_a2(0).returning("vm-001"), "gpu_used_whole", "wait until it is back"),
+            (World::one_a2(0).pooled("ml"), "gpu_in_pool", "divvy pool take ml gpu-1"),
+        ];
+        for (world, code, hint) in table {
+            let (desired, observed) = &world.servers[0];
+            let refusal = may_partition(Some(desired), observed, world.gpu()).expect_err("kept whole");
+            assert_eq!(refusal.code(), code);
+            assert!(refusal.hint().contains(hint), "{}", refusal.hint());
+            assert!(is_kept_whole(Some(desired), &world.gpu().id));
+        }
+    }
+
     proptest::proptest! {
         /// No state of a GPU allows both uses while one of them is taken.
         #[test]
@@ -81,7 +187,7 @@ mod tests {
                 let address = world.gpu().address;
                 world.observed_mut().vms.push(vm_with_device("whole", address));
             }
-            let partition_too = may_partition(world.observed(), world.gpu()).is_ok();
+            let partition_too = may_partition(None, world.observed(), world.gpu()).is_ok();
             proptest::prop_assert_eq!(partition_too, !whole);
             proptest::prop_assert_eq!(may_use_whole(world.gpu()).is_ok(), partitions == 0);
         }

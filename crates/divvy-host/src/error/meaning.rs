@@ -31,11 +31,12 @@ pub fn meaning(verb: Verb, cause: &io::Error) -> Option<Meaning> {
     match verb {
         Verb::Create => creating(errno),
         Verb::Remove => removing(errno),
-        Verb::Prepare => preparing(errno),
+        Verb::Prepare | Verb::Give => preparing(errno),
         Verb::Reset => resetting(errno),
-        Verb::Release => releasing(errno),
+        Verb::ResetGpu => resetting_gpu(errno),
+        Verb::Release | Verb::Unload => releasing(errno),
         Verb::Size | Verb::Renew => sizing(errno),
-        Verb::Look | Verb::Reserve | Verb::Enable | Verb::Override => None,
+        Verb::Look | Verb::Reserve | Verb::Enable | Verb::Override | Verb::Lock | Verb::TakeBack => None,
     }
     .or_else(|| anything(errno))
 }
@@ -132,11 +133,22 @@ fn resetting(errno: Errno) -> Option<Meaning> {
     match errno {
         Errno::ENOTTY => means(
             "no way to reset it works now",
-            "the partition stays in quarantine; a new partition count or a reboot makes it new",
+            "the partition stays in quarantine; divvy partition cure tries again, a reboot makes it new",
         ),
         Errno::EAGAIN | Errno::EIO => means(
             "it did not come back from the reset",
-            "the partition stays in quarantine; a new partition count or a reboot makes it new",
+            "the partition stays in quarantine; divvy partition cure tries again, a reboot makes it new",
+        ),
+        Errno::EINVAL => means("the kernel takes no reset here", "the server's kernel log says more (dmesg)"),
+        _ => None,
+    }
+}
+
+fn resetting_gpu(errno: Errno) -> Option<Meaning> {
+    match errno {
+        Errno::ENOTTY | Errno::EAGAIN | Errno::EIO => means(
+            "it did not come back from the reset, or no way to reset it works now",
+            "no VM and no driver gets the GPU before it was reset; power the server off and on",
         ),
         Errno::EINVAL => means("the kernel takes no reset here", "the server's kernel log says more (dmesg)"),
         _ => None,

@@ -69,7 +69,7 @@ impl Kernel<'_> {
     pub fn write(&self, verb: Verb, path: &str, value: &str) -> Result<(), HostError> {
         let deadline = match verb {
             Verb::Create | Verb::Remove | Verb::Size | Verb::Renew => self.limits.count_write,
-            Verb::Reset => self.limits.reset,
+            Verb::Reset | Verb::ResetGpu => self.limits.reset,
             _ => self.limits.write,
         };
         self.sys.write_within(path, value, deadline).map_err(|cause| HostError::Kernel {

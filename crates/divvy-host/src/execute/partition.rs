@@ -29,7 +29,7 @@ pub(crate) fn prepare(
         return Ok(Outcome::Already);
     }
     if !kernel.sys.exists(&paths::pci_driver(paths::VFIO_PCI)) {
-        return Err(HostError::DriverMissing { verb, driver: paths::VFIO_PCI });
+        return Err(HostError::DriverMissing { verb, driver: paths::VFIO_PCI.to_owned() });
     }
     keep_for_vfio(kernel, address)?;
     let other = driver.as_deref().is_some_and(|driver| driver != paths::VFIO_PCI);

@@ -3,7 +3,7 @@
 use divvy_core::catalogue::{self, CatalogueEntry};
 use divvy_core::finding::{Finding, Severity, Subject};
 use divvy_core::gpu::{GpuModel, PartitionCount, Scheme, ValidPartitionCounts};
-use divvy_core::observed::{ObservedGpu, ObservedPartition};
+use divvy_core::observed::{ObservedGpu, ObservedPartition, Slot};
 use divvy_core::pci_address::PciAddress;
 
 use super::doubt::Doubts;
@@ -19,6 +19,7 @@ use crate::pci::{self, Config, Numbers, Window};
 use crate::scheme::nvidia_mig::Modes;
 use crate::scheme::sriov::Sriov;
 use crate::scheme::{self, Gpu, Mechanism, Split, detect};
+use crate::slot;
 use crate::sysfs::Sysfs;
 use crate::topology;
 use crate::vfio;
@@ -30,6 +31,7 @@ pub struct Draft {
     pub is_silent: bool,
     pub doubts: Doubts,
     pub partitions: Vec<ObservedPartition>,
+    pub slot: Slot,
     /// What its vendor's library told.
     pub facts: Facts,
     entry: Option<&'static CatalogueEntry>,
@@ -84,6 +86,7 @@ pub fn look(sys: &dyn Sysfs, address: PciAddress, settings: &Settings, modes: &M
         doubts.unreadable(&error);
     }
     let partitions = split.parts.into_iter().map(|part| partition::look_at(sys, part, &mut doubts)).collect();
+    let slot = doubts.take(slot::look(sys, address)).unwrap_or_default();
     Draft {
         traits: traits(sys, address, numbers, config),
         numbers,
@@ -91,6 +94,7 @@ pub fn look(sys: &dyn Sysfs, address: PciAddress, settings: &Settings, modes: &M
         driver_version: driver.as_deref().and_then(|driver| driver_version(sys, address, driver)),
         doubts,
         partitions,
+        slot,
         facts: Facts::default(),
         entry,
         windows,
@@ -189,6 +193,7 @@ impl Draft {
             partition_count: self.partition_count,
             autoprobe: self.autoprobe,
             partitions,
+            slot: self.slot,
         };
         findings.extend(self.difference.map(|text| counts_differ(&gpu, &text)));
         findings.append(&mut self.doubts.findings(&id));

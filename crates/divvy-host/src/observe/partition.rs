@@ -1,7 +1,7 @@
 //! The partitions of one GPU, as its scheme lists them, and which of them a process has open.
 
 use divvy_core::device::DeviceHandle;
-use divvy_core::observed::ObservedPartition;
+use divvy_core::observed::{ObservedPartition, SlotFunction};
 use divvy_core::pci_address::PciAddress;
 
 use super::doubt::Doubts;
@@ -65,16 +65,24 @@ pub fn reset_methods(sys: &dyn Sysfs, address: PciAddress) -> Result<Vec<String>
     })
 }
 
-/// Marks the partitions that a process has open. All processes are looked at once for all GPUs; where
-/// that is not possible, nothing with partitions is known.
+/// Whether anything of this GPU can be open by VFIO.
+fn can_be_open(draft: &Draft) -> bool {
+    let on_vfio = |function: &SlotFunction| function.driver.as_deref().is_some_and(vfio::is_vfio_driver);
+    !draft.partitions.is_empty() || draft.slot.functions.iter().any(on_vfio)
+}
+
+/// Marks the partitions and whole GPUs that a process has open. All processes are looked at once for all
+/// GPUs; where that is not possible, nothing that could be open is known.
 pub fn look_who_is_open(sys: &dyn Sysfs, drafts: &mut [Draft]) {
-    if drafts.iter().all(|draft| draft.partitions.is_empty()) {
+    if !drafts.iter().any(can_be_open) {
         return;
     }
     let open = sys.open_vfio_groups();
-    for draft in drafts.iter_mut().filter(|draft| !draft.partitions.is_empty()) {
+    for draft in drafts.iter_mut().filter(|draft| can_be_open(draft)) {
         match &open {
             Ok(open) => {
+                let groups = draft.slot.functions.iter().filter_map(|function| function.iommu_group);
+                draft.slot.open = groups.into_iter().any(|group| open.contains_key(&group));
                 for partition in &mut draft.partitions {
                     partition.open = partition.iommu_group.is_some_and(|group| open.contains_key(&group));
                 }

@@ -5,7 +5,7 @@
 use std::str::FromStr;
 
 use divvy_core::device::DeviceHandle;
-use divvy_core::id::PartitionId;
+use divvy_core::given::Given;
 use divvy_core::pci_address::PciAddress;
 use roxmltree::Node;
 
@@ -37,16 +37,24 @@ pub struct Device {
     pub managed: bool,
 }
 
-/// The alias that Divvy gives a partition in its VM: `gpu-48b0.12` becomes `ua-divvy-gpu-48b0_12`.
-pub fn alias(partition: &PartitionId) -> String {
-    format!("{ALIAS_PREFIX}{}_{}", partition.gpu, partition.index)
+/// The alias that Divvy leaves with what it gives a VM: partition `gpu-48b0.12` becomes
+/// `ua-divvy-gpu-48b0_12`, function `gpu-48b0:1` of a whole GPU `ua-divvy-gpu-48b0_f1`.
+pub fn alias(given: &Given) -> String {
+    match given {
+        Given::Partition(partition) => format!("{ALIAS_PREFIX}{}_{}", partition.gpu, partition.index),
+        Given::Function { gpu, function } => format!("{ALIAS_PREFIX}{gpu}_f{function}"),
+    }
 }
 
-/// The partition whose alias this is, if it is one of Divvy's.
-pub fn partition_of_alias(alias: &str) -> Option<PartitionId> {
+/// What was given under this alias, if it is one of Divvy's.
+pub fn given_of_alias(alias: &str) -> Option<Given> {
     // The id of a GPU has no `_`.
-    let (gpu, index) = alias.strip_prefix(ALIAS_PREFIX)?.rsplit_once('_')?;
-    PartitionId::from_str(&format!("{gpu}.{index}")).ok()
+    let (gpu, rest) = alias.strip_prefix(ALIAS_PREFIX)?.rsplit_once('_')?;
+    let text = match rest.strip_prefix('f') {
+        Some(function) => format!("{gpu}:{function}"),
+        None => format!("{gpu}.{rest}"),
+    };
+    Given::from_str(&text).ok()
 }
 
 /// The element that puts a device into a VM. Not managed: Divvy has given the device its driver

@@ -1,5 +1,6 @@
 use super::*;
 use divvy_core::device::{DeviceHandle, MdevUuid};
+use divvy_core::given::Given;
 use divvy_core::id::PartitionId;
 use divvy_core::pci_address::PciAddress;
 use divvy_core::vm::{Firmware, Machine};
@@ -164,16 +165,29 @@ fn a_mediated_device_is_taken_out_whatever_the_case_of_its_letters() {
 }
 
 #[test]
-fn the_alias_of_a_partition_leads_back_to_it() {
-    let partition: PartitionId = "gpu-48b02d0a41c7.12".parse().expect("parses");
-    assert_eq!(alias(&partition), "ua-divvy-gpu-48b02d0a41c7_12");
-    assert_eq!(partition_of_alias(&alias(&partition)), Some(partition));
+fn the_alias_of_what_was_given_leads_back_to_it() {
+    for (text, expected) in [
+        ("gpu-48b02d0a41c7.12", "ua-divvy-gpu-48b02d0a41c7_12"),
+        ("gpu-48b02d0a41c7:1", "ua-divvy-gpu-48b02d0a41c7_f1"),
+    ] {
+        let given: Given = text.parse().expect("parses");
+        assert_eq!(alias(&given), expected);
+        assert_eq!(given_of_alias(expected), Some(given));
+    }
 }
 
 #[test]
-fn the_alias_of_another_tool_is_nobodys_partition() {
-    for alias in ["hostdev0", "ua-divvy", "ua-divvy-", "ua-divvy-gpu", "ua-divvy-gpu_x", "ua-other-gpu_1"] {
-        assert_eq!(partition_of_alias(alias), None, "{alias}");
+fn the_alias_of_another_tool_is_nothing_that_was_given() {
+    for alias in [
+        "hostdev0",
+        "ua-divvy",
+        "ua-divvy-",
+        "ua-divvy-gpu",
+        "ua-divvy-gpu_x",
+        "ua-other-gpu_1",
+        "ua-divvy-gpu_f9",
+    ] {
+        assert_eq!(given_of_alias(alias), None, "{alias}");
     }
 }
 
@@ -261,13 +275,13 @@ proptest! {
 
     #[test]
     fn the_fragment_says_what_was_put_into_it(at in any_handle(), partition in any_partition()) {
-        let text = fragment(at, Some(&alias(&partition)));
+        let text = fragment(at, Some(&alias(&partition.clone().into())));
         let definition = read(&vm(&format!("<devices>{text}</devices>"))).expect("can be read");
         let [device] = definition.devices.as_slice() else { panic!("one device") };
         prop_assert_eq!(device.handle, at);
         prop_assert_eq!(device.kind, DeviceKind::Hostdev);
         prop_assert!(!device.managed);
-        prop_assert_eq!(device.alias.as_deref().and_then(partition_of_alias), Some(partition));
+        prop_assert_eq!(device.alias.as_deref().and_then(given_of_alias), Some(partition.into()));
     }
 
     #[test]
@@ -276,7 +290,7 @@ proptest! {
     ) {
         let before = read(GOLDEN[which]).expect("can be read");
         prop_assume!(before.devices.iter().all(|device| device.handle != at));
-        let with = with_device(GOLDEN[which], &fragment(at, Some(&alias(&partition)))).expect("written");
+        let with = with_device(GOLDEN[which], &fragment(at, Some(&alias(&partition.clone().into())))).expect("written");
         let devices = read(&with).expect("can be read").devices;
         prop_assert_eq!(devices.iter().filter(|device| device.handle == at).count(), 1);
         let without = without_device(&with, at).expect("can be read").expect("it was there");

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::error::Error;
 use std::sync::{Mutex, MutexGuard};
 
-use divvy_core::id::PartitionId;
+use divvy_core::given::Given;
 use divvy_core::readiness::prove;
 
 use super::*;
@@ -181,7 +181,7 @@ fn vm() -> VmId {
     VmId::new(VM).expect("a UUID")
 }
 
-fn partition() -> PartitionId {
+fn partition() -> Given {
     "gpu-a.3".parse().expect("a partition id")
 }
 

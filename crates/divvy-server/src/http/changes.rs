@@ -35,7 +35,7 @@ fn wish(setting: Setting) -> CountWish {
     }
 }
 
-fn codes(accept: &[String]) -> Result<std::collections::BTreeSet<FindingCode>, Failed> {
+pub fn codes(accept: &[String]) -> Result<std::collections::BTreeSet<FindingCode>, Failed> {
     let parsed = accept.iter().map(|text| text.parse::<FindingCode>());
     parsed.collect::<Result<_, _>>().map_err(|error| {
         Failed::new(
@@ -48,7 +48,7 @@ fn codes(accept: &[String]) -> Result<std::collections::BTreeSet<FindingCode>, F
 }
 
 /// 202 with the job, 200 when there is nothing to do, 200 with the plan for a dry run.
-async fn ask(
+pub async fn ask(
     app: &App,
     principal: &Principal,
     request: Request,

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use axum::response::Response;
 use divvy_api::paths;
-use divvy_api::queries::{FindingQuery, GpuQuery, ListQuery, PartitionQuery, VmQuery};
-use divvy_api::views::{FindingView, GpuView, PartitionView, VmView};
+use divvy_api::queries::{FindingQuery, GpuQuery, ListQuery, PartitionQuery, PoolQuery, VmQuery};
+use divvy_api::views::{FindingView, GpuView, PartitionView, PoolGpuView, PoolView, VmView};
 use divvy_core::finding::{Finding, Subject};
 use divvy_core::id::ServerId;
 
@@ -82,9 +82,9 @@ pub async fn partitions(
 pub async fn vms(State(app): State<App>, Asked(query): Asked<VmQuery>) -> Result<Response, Failed> {
     query.validate()?;
     let meant = |vm: &VmView| {
-        let gpu = vm.assignment.as_ref().map(|assignment| &assignment.gpu);
+        let has_gpu = |id: &String| vm.assignment.as_ref().is_some_and(|one| one.gpus.contains(id));
         is(query.server.as_ref(), &vm.server)
-            && (query.gpu.is_none() || gpu == query.gpu.as_ref())
+            && query.gpu.as_ref().is_none_or(has_gpu)
             && is(query.power.as_ref(), &vm.power)
             && is(query.managed.as_ref(), &vm.managed)
             && has(query.q.as_deref(), &[&vm.id, &vm.name])
@@ -92,6 +92,22 @@ pub async fn vms(State(app): State<App>, Asked(query): Asked<VmQuery>) -> Result
     let views = views::vms(&app.hub.state()).into_iter().filter(meant);
     let row = |view: VmView| Row { key: format!("{}\0{}\0{}", view.server, view.name, view.id), view };
     page(views.map(row).collect(), &query, paths::VMS)
+}
+
+/// Every pool of whole GPUs
+///
+/// By name, each with its GPUs.
+#[utoipa::path(get, path = paths::POOLS, tag = "Pools", params(PoolQuery),
+    responses((status = 200, description = "The pools.", body = [PoolView])))]
+pub async fn pools(State(app): State<App>, Asked(query): Asked<PoolQuery>) -> Result<Response, Failed> {
+    query.validate()?;
+    let meant = |pool: &PoolView| {
+        let on_server = |gpu: &PoolGpuView| is(query.server.as_ref(), &gpu.server);
+        pool.gpus.iter().any(on_server) && has(query.q.as_deref(), &[&pool.name])
+    };
+    let views = views::pools(&app.hub.state()).into_iter().filter(meant);
+    let row = |view: PoolView| Row { key: view.name.clone(), view };
+    page(views.map(row).collect(), &query, paths::POOLS)
 }
 
 /// Everything that somebody should know

@@ -21,6 +21,7 @@ mod sim;
 mod stated;
 mod stream;
 mod until;
+mod whole;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -59,6 +60,10 @@ routes! { api, API:
     paths::ASSIGNMENT { post changes::assign_one, delete changes::unassign_one }
     paths::ASSIGNMENTS { post changes::assign }
     paths::UNASSIGNMENTS { post changes::unassign }
+    paths::DDA { post whole::assign_dda, delete whole::unassign_dda }
+    paths::POOLS { get lists::pools, post whole::create_pool }
+    paths::POOL { patch whole::change_pool, delete whole::remove_pool }
+    paths::CURE { post whole::cure }
     paths::CHECK { get lists::check }
     paths::EXPLAIN { get reads::explain }
     paths::EVENTS { get events::events }
@@ -72,6 +77,7 @@ routes! { api, API:
 // What only a simulated room can be told.
 routes! { of_room, OF_ROOM:
     paths::SIM_POWER { post sim::power }
+    paths::SIM_FAULTS { post sim::fault }
 }
 
 pub fn router(app: App) -> Router {

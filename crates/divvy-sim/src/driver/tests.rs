@@ -4,7 +4,7 @@
 use divvy_host::sysfs::Sysfs;
 
 use crate::testing::{
-    GPU, driver, errno, file, gpu_file, group, partition, read, server, server_with, set_count, to_vfio,
+    GPU, at, driver, errno, file, gpu_file, group, partition, read, server, server_with, set_count, to_vfio,
 };
 
 const EBUSY: i32 = 16;
@@ -165,4 +165,18 @@ fn a_partition_offers_a_message_count_that_no_driver_supports() {
     let path = file(VF, "sriov_vf_msix_count");
     assert_eq!(errno(sysfs.write(&path, "-1")), EINVAL);
     assert_eq!(errno(sysfs.write(&path, "4")), 95);
+}
+
+#[test]
+fn a_driver_does_not_let_go_of_a_gpu_that_a_process_uses_until_the_process_ends() {
+    let server = server();
+    let sysfs = server.sysfs();
+    server.use_gpu(at(GPU), 41, "Xorg");
+    assert_eq!(sysfs.link("proc/41/fd/3").expect("open"), "/dev/dri/renderD193");
+    let unbind = gpu_file("driver/unbind");
+    let patience = std::time::Duration::from_millis(1);
+    let waited = sysfs.write_within(&unbind, GPU, patience).expect_err("waits");
+    assert_eq!(waited.kind(), std::io::ErrorKind::TimedOut);
+    server.end_process(41);
+    assert_eq!(driver(&sysfs, GPU), None, "the write that nobody waits for any more still happens");
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use divvy_core::assignment::{Assignment, Hold};
+use divvy_core::assignment::{Assignment, FormerDriver, Hold, Holding, Returning, WholeGpu};
 use divvy_core::change::{Change, Edit};
 use divvy_core::desired::{Desired, PartitionSetting};
 use divvy_core::event::Event;
 use divvy_core::finding::Subject;
-use divvy_core::id::{GpuId, PartitionId, PartitionIndex, ServerId, VmId};
+use divvy_core::id::{GpuId, PartitionId, PartitionIndex, PoolName, ServerId, VmId};
 use divvy_core::job::{Job, JobId, JobKind, JobTarget, Progress, Wanted};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -38,10 +38,36 @@ fn assignment_of(vm: u32, index: u16) -> Assignment {
     Assignment {
         vm: vm_of(vm),
         vm_name: format!("vm-\"{vm}\"-é"),
-        partition: partition_of(index),
+        holding: Holding::Partition { partition: partition_of(index) },
         accepted: BTreeSet::new(),
         restart: false,
     }
+}
+
+fn former() -> Vec<FormerDriver> {
+    vec![FormerDriver { function: 1, driver: Some("snd".to_owned()), driver_override: None }]
+}
+
+fn whole_of(vm: u32, gpu: u8) -> Assignment {
+    let gpus = vec![WholeGpu { gpu: gpu_of(gpu), functions: former() }];
+    Assignment { holding: Holding::Dda { gpus }, ..assignment_of(vm, 0) }
+}
+
+/// A GPU given whole, on its way back, in a pool, and out of all of it.
+fn any_whole_edit() -> impl Strategy<Value = Edit> {
+    let place = || ((0_u8..2).prop_map(server_of), 0_u8..3);
+    let assigned = (place(), 0_u32..3)
+        .prop_map(|((server, gpu), vm)| Edit::SetAssignment { server, assignment: whole_of(vm, gpu) });
+    let returning = (place(), 0_u32..3).prop_map(|((server, gpu), vm)| {
+        let returning = Returning { vm: vm_of(vm), vm_name: "vm".to_owned(), functions: former() };
+        Edit::SetReturning { server, gpu: gpu_of(gpu), returning }
+    });
+    let returned = place().prop_map(|(server, gpu)| Edit::RemoveReturning { server, gpu: gpu_of(gpu) });
+    let pooled = (place(), any::<bool>()).prop_map(|((server, gpu), is_in)| {
+        let pool = is_in.then(|| PoolName::new("ml.1").expect("is a name"));
+        Edit::SetPool { server, gpu: gpu_of(gpu), pool, before: None }
+    });
+    prop_oneof![assigned, returning, returned, pooled]
 }
 
 pub(crate) fn assign(vm: u32, index: u16, desired: &Desired) -> Change {
@@ -124,7 +150,7 @@ fn any_edit() -> impl Strategy<Value = Edit> {
     });
     let freed = (server(), index())
         .prop_map(|(server, index)| Edit::RemoveHold { server, partition: partition_of(index) });
-    prop_oneof![count, assigned, removed, held, freed]
+    prop_oneof![count, assigned, removed, held, freed, any_whole_edit()]
 }
 
 fn any_job() -> impl Strategy<Value = Job> {

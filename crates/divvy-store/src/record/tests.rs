@@ -3,16 +3,18 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn keys() -> [Key; 4] {
+fn keys() -> [Key; 6] {
     let server = ServerId::new("server-1.example").expect("is a name");
     let gpu = GpuId::new("gpu-48b02d").expect("is a name");
     let partition = PartitionId::new(&gpu, PartitionIndex(3));
     let vm = VmId::new("00000000-0000-4000-8000-000000000001").expect("is a name");
     [
         Key::Generation(server.clone()),
-        Key::Setting(server.clone(), gpu),
+        Key::Setting(server.clone(), gpu.clone()),
         Key::Assignment(server.clone(), vm),
-        Key::Hold(server, partition),
+        Key::Hold(server.clone(), partition),
+        Key::Returning(server.clone(), gpu.clone()),
+        Key::Pool(server, gpu),
     ]
 }
 
@@ -26,6 +28,8 @@ fn the_names_of_records_stay_what_they_are() {
             "setting/server-1.example/gpu-48b02d",
             "assignment/server-1.example/00000000-0000-4000-8000-000000000001",
             "hold/server-1.example/gpu-48b02d.3",
+            "returning/server-1.example/gpu-48b02d",
+            "pool/server-1.example/gpu-48b02d",
         ]
     );
 }
@@ -39,7 +43,8 @@ fn a_key_reads_back_what_it_prints() {
 
 #[test]
 fn what_is_no_name_of_a_record_is_refused_and_named() {
-    for text in ["", "head", "setting/a", "setting/a b/gpu-1", "pool/a/b", "generation/a/b", "hold/a/gpu-1"] {
+    for text in ["", "head", "setting/a", "setting/a b/gpu-1", "shelf/a/b", "generation/a/b", "hold/a/gpu-1"]
+    {
         let error = Key::parse(text).expect_err("is no name");
         assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
     }
@@ -92,7 +97,7 @@ fn a_sound_record_with_the_wrong_content_is_refused() {
 
 #[test]
 fn an_assignment_under_the_name_of_another_vm_is_refused() {
-    let [_, _, key, _] = keys();
+    let [_, _, key, ..] = keys();
     let assignment = serde_json::json!({
         "vm": "00000000-0000-4000-8000-000000000002", "vm_name": "vm-002", "partition": "gpu-1.0"
     });

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use divvy_core::assignment::{Assignment, Hold};
+use divvy_core::assignment::{Assignment, Hold, Holding};
 use divvy_core::change::{Change, Edit};
 use divvy_core::desired::{Desired, PartitionSetting};
 use divvy_core::event::Event;
@@ -110,7 +110,8 @@ fn edit(number: u64) -> Edit {
     match number % 5 {
         0 => Edit::RemoveAssignment { server, vm },
         1 | 2 => {
-            let assignment = Assignment { vm, vm_name, partition, accepted: BTreeSet::new(), restart: false };
+            let holding = Holding::Partition { partition };
+            let assignment = Assignment { vm, vm_name, holding, accepted: BTreeSet::new(), restart: false };
             Edit::SetAssignment { server, assignment }
         }
         3 if number.is_multiple_of(2) => Edit::RemoveHold { server, partition },

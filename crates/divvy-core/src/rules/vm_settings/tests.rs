@@ -25,7 +25,7 @@ fn each_conflicting_setting_is_found_alone_and_has_a_mend() {
     for (code, severity, spoil) in table {
         let mut spoiled = vm("vm-001");
         spoil(&mut spoiled);
-        let found = findings(&spoiled, None, Some(64 << 30));
+        let found = findings(&spoiled, Need::UNKNOWN, Some(64 << 30));
         let codes: Vec<&str> = found.iter().map(|finding| finding.code.as_str()).collect();
         assert_eq!(codes, [*code]);
         assert_eq!(found[0].severity, *severity, "{code}");
@@ -35,23 +35,40 @@ fn each_conflicting_setting_is_found_alone_and_has_a_mend() {
 
 #[test]
 fn a_vm_as_it_should_be_has_no_finding() {
-    assert_eq!(findings(&vm("vm-001"), None, Some(64 << 30)), []);
+    assert_eq!(findings(&vm("vm-001"), Need::UNKNOWN, Some(64 << 30)), []);
 }
 
 #[test]
 fn firmware_is_no_matter_when_the_server_hands_the_kernel() {
     let mut direct = vm("vm-001");
     direct.settings.firmware = Firmware::DirectKernel;
-    assert_eq!(findings(&direct, None, None), []);
+    assert_eq!(findings(&direct, Need::UNKNOWN, None), []);
 }
 
 #[test]
 fn a_partition_larger_than_the_firmwares_window_must_be_accepted() {
     let mut world = World::one_a2(4);
     world.gpu_mut().partitions[0].mmio_bytes = Some(48 << 30);
-    let found = findings(&vm("vm-001"), Some(&world.gpu().partitions[0]), None);
+    let found = findings(&vm("vm-001"), Need::of_partition(&world.gpu().partitions[0]), None);
     assert_eq!(found.first().map(|f| f.code.as_str()), Some("vm_mmio_window"));
     assert!(found[0].mend.contains("98304"), "{}", found[0].mend);
+}
+
+#[test]
+fn whole_gpus_need_address_space_and_ports_for_everything_in_their_slots() {
+    let mut world = World::one_a2(0);
+    world.gpu_mut().slot.mmio_bytes = Some(20 << 30);
+    let audio = crate::pci_address::PciAddress { function: 1, ..world.gpu().address };
+    world.gpu_mut().slot.functions.push(crate::testing::slot_function(audio, "snd", 1));
+    let mut running = vm("vm-001");
+    running.power = Power::Running;
+    let codes = |need: Need| {
+        let found = findings(&running, need, None);
+        found.iter().map(|finding| String::from(finding.code.as_str())).collect::<Vec<_>>()
+    };
+    assert_eq!(codes(Need::of_whole([world.gpu()])), [""; 0]);
+    let two = codes(Need::of_whole([world.gpu(), world.gpu()]));
+    assert_eq!(two, ["vm_mmio_window", "vm_will_restart"]);
 }
 
 proptest::proptest! {
@@ -78,6 +95,6 @@ proptest::proptest! {
         settings.free_hotplug_ports = ports;
         one.power = if running { Power::Running } else { Power::Off };
         let sound = persistent && !saved_state && !ballooned && uefi && q35 && snapshots == 0 && (!running || ports > 0);
-        proptest::prop_assert_eq!(findings(&one, None, None).is_empty(), sound);
+        proptest::prop_assert_eq!(findings(&one, Need::UNKNOWN, None).is_empty(), sound);
     }
 }

@@ -4,12 +4,12 @@
 use divvy_api::paths;
 use serde_json::{Map, Value, json};
 
-/// Powers a simulated VM, or makes or ends a session: nothing of it is kept, so there is nothing to answer
-/// again.
-const CHANGES_NOTHING_KEPT: [&str; 2] = [paths::SIM_POWER, paths::SESSION];
+/// What happens to a simulated room, or makes or ends a session: nothing of it is kept, so there is nothing
+/// to answer again.
+const CHANGES_NOTHING_KEPT: [&str; 3] = [paths::SIM_POWER, paths::SIM_FAULTS, paths::SESSION];
 /// Lists that come in pages, events among them.
-const LISTS: [&str; 6] =
-    [paths::GPUS, paths::PARTITIONS, paths::VMS, paths::CHECK, paths::JOBS, paths::EVENTS];
+const LISTS: [&str; 7] =
+    [paths::GPUS, paths::PARTITIONS, paths::VMS, paths::POOLS, paths::CHECK, paths::JOBS, paths::EVENTS];
 
 /// A change that may not be asked for like this.
 const CHANGE_REFUSED: &str = "`unknown_server_name`, `other_site`, `csrf_token_missing`";
@@ -93,6 +93,7 @@ fn operation_of(path: &str, method: &str, operation: &mut Value) {
         (paths::JOB, _) => "job".to_owned(),
         (paths::JOB_CANCEL, _) => "cancel_job".to_owned(),
         (paths::SIM_POWER, _) => "sim_power".to_owned(),
+        (paths::SIM_FAULTS, _) => "sim_fault".to_owned(),
         (paths::SESSION, "get") => "session".to_owned(),
         (paths::SESSION, "post") => "sign_in".to_owned(),
         (paths::SESSION, _) => "sign_out".to_owned(),
@@ -119,7 +120,7 @@ fn operation_of(path: &str, method: &str, operation: &mut Value) {
     } else if is_read && path != paths::STREAM {
         tagged(operation);
     }
-    if LISTS.contains(&path) {
+    if is_read && LISTS.contains(&path) {
         paged(path, operation);
     }
     as_problems(operation);
@@ -141,6 +142,19 @@ fn body_codes(path: &str) -> &'static str {
         paths::UNASSIGNMENTS => {
             "`body_malformed`, `nothing_selected`, `vm_named_twice`, `too_many_names`, `name_empty`, `name_too_long`"
         }
+        paths::DDA => {
+            "`body_malformed`, `gpus_or_pool`, `nothing_selected`, `too_many_names`, `name_empty`, \
+             `name_too_long`, `finding_code_malformed`"
+        }
+        paths::POOLS => {
+            "`body_malformed`, `pool_name_malformed`, `nothing_selected`, `too_many_names`, `name_empty`, \
+             `name_too_long`"
+        }
+        paths::POOL => {
+            "`body_malformed`, `one_change_of_pool`, `pool_name_malformed`, `too_many_names`, `name_empty`, \
+             `name_too_long`"
+        }
+        paths::SIM_FAULTS => "`body_malformed`, `name_empty`, `name_too_long`",
         _ => "`body_malformed`",
     }
 }

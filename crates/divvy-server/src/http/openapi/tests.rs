@@ -10,7 +10,7 @@ use utoipa::OpenApi;
 
 use super::FROZEN;
 use super::complete::complete;
-use crate::http::{API, OF_ROOM, changes, events, jobs, lists, reads, session, sim, stream};
+use crate::http::{API, OF_ROOM, changes, events, jobs, lists, reads, session, sim, stream, whole};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -23,6 +23,7 @@ use crate::http::{API, OF_ROOM, changes, events, jobs, lists, reads, session, si
         lists::gpus,
         lists::partitions,
         lists::vms,
+        lists::pools,
         lists::check,
         events::events,
         stream::stream,
@@ -38,7 +39,14 @@ use crate::http::{API, OF_ROOM, changes, events, jobs, lists, reads, session, si
         session::show,
         session::open,
         session::end,
-        sim::power
+        whole::assign_dda,
+        whole::unassign_dda,
+        whole::create_pool,
+        whole::change_pool,
+        whole::remove_pool,
+        whole::cure,
+        sim::power,
+        sim::fault
     ),
     components(schemas(Problem, ChangeView, ResetView))
 )]
