@@ -2,6 +2,7 @@
 // in folders of their own. Under root they run as a user who may do nothing, as people do who sign in to
 // Cockpit; nothing of this machine's own Cockpit is used or changed but its programs and its other pages.
 
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, chown, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -113,10 +114,21 @@ export class Cockpit {
   }
 }
 
-/** A window on Cockpit; `frame` is our page in it. */
+/** A window on Cockpit; `frame` is our page in it, when it is there. */
 export async function openCockpit(cockpit, { address = '/divvy', ...options } = {}) {
   const { context, page: window, complaints } = await newWindow(options);
   await window.goto(`${cockpit.url}${address}`);
-  const frame = window.frameLocator('iframe[name="cockpit1:localhost/divvy"]');
+  const frame = () => until('Cockpit shows the page', async () => window.frame({ name: 'cockpit1:localhost/divvy' }));
   return { context, window, frame, complaints };
+}
+
+/** Runs a test in a window of its own, and fails when the browser had something to complain about. */
+export async function inCockpit(cockpit, options, test) {
+  const { context, window, frame, complaints } = await openCockpit(cockpit, options);
+  try {
+    await test(await frame(), window);
+    assert.deepEqual(complaints, []);
+  } finally {
+    await context.close();
+  }
 }
