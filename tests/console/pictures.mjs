@@ -10,7 +10,12 @@ import { endBrowser, openConsole, openDialog, Room, startBrowser } from './harne
 const folder = path.resolve(process.argv[2] ?? 'pictures');
 const viewport = { width: 1200, height: 750 };
 await mkdir(folder, { recursive: true });
-const shoot = (page, name) => page.screenshot({ path: path.join(folder, `${name}.png`) });
+
+async function shoot(page, name) {
+  // Nothing is pointed at.
+  await page.mouse.move(0, 0);
+  await page.screenshot({ path: path.join(folder, `${name}.png`) });
+}
 
 async function dialog(room) {
   const { context, page } = await openConsole(room, { viewport });
