@@ -1,7 +1,9 @@
-// Bundles src/ into dist/, byte for byte the same on every machine: no date, no path, no source map. What
-// has a hash of its content in its name may be kept by browsers for ever; index.html, which names it, not.
+// Bundles src/ into dist/, which divvyd serves, and into dist-cockpit/, a page of Cockpit; byte for byte the
+// same on every machine: no date, no path, no source map. In dist/, what has a hash of its content in its
+// name may be kept by browsers for ever; index.html, which names it, not. Cockpit looks after that by itself,
+// and files that keep their names are replaced when a newer Divvy is installed.
 //
-//   node build.mjs [FOLDER]      FOLDER instead of dist/
+//   node build.mjs [FOLDER]      both into FOLDER instead of here
 
 import { build } from 'esbuild';
 import { createHash } from 'node:crypto';
@@ -10,7 +12,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
-const out = path.resolve(process.argv[2] ?? path.join(here, 'dist'));
+const out = path.resolve(process.argv[2] ?? here);
 
 const options = {
   absWorkingDir: here,
@@ -32,22 +34,42 @@ function hashed(name, extension, bytes) {
   return `assets/${name}-${hash}.${extension}`;
 }
 
-const script = await bundle('src/main.tsx', { format: 'esm', jsx: 'automatic', jsxImportSource: 'preact' });
-const style = await bundle('src/style/main.css');
-const icon = await readFile(path.join(here, 'src/icon.svg'));
-const names = {
-  script: hashed('console', 'js', script),
-  style: hashed('console', 'css', style),
-  icon: hashed('icon', 'svg', icon),
-};
-const page = (await readFile(path.join(here, 'src/index.html'), 'utf8')).replace(
-  /\{\{(\w+)\}\}/g,
-  (_, name) => names[name],
-);
+const read = (file) => readFile(path.join(here, file), 'utf8');
+const script = (entry) => bundle(entry, { format: 'esm', jsx: 'automatic', jsxImportSource: 'preact' });
 
-await rm(out, { recursive: true, force: true });
-await mkdir(path.join(out, 'assets'), { recursive: true });
-await writeFile(path.join(out, 'index.html'), page);
-await writeFile(path.join(out, names.script), script);
-await writeFile(path.join(out, names.style), style);
-await writeFile(path.join(out, names.icon), icon);
+/** A text with what stands for each {{name}} in it. */
+const filled = (text, values) => text.replace(/\{\{(\w+)\}\}/g, (_, name) => values[name]);
+
+async function write(folder, files) {
+  await rm(folder, { recursive: true, force: true });
+  for (const [name, content] of files) {
+    const file = path.join(folder, name);
+    await mkdir(path.dirname(file), { recursive: true });
+    await writeFile(file, content);
+  }
+}
+
+const style = await bundle('src/style/main.css');
+
+async function served() {
+  const code = await script('src/main.tsx');
+  const icon = await read('src/icon.svg');
+  const names = {
+    script: hashed('console', 'js', code),
+    style: hashed('console', 'css', style),
+    icon: hashed('icon', 'svg', icon),
+  };
+  const page = filled(await read('src/index.html'), names);
+  return [['index.html', page], [names.script, code], [names.style, style], [names.icon, icon]];
+}
+
+async function inCockpit() {
+  const { version } = JSON.parse(await read('package.json'));
+  const manifest = filled(await read('src/cockpit/manifest.json'), { version });
+  const page = await read('src/cockpit/index.html');
+  const code = await script('src/cockpit/main.tsx');
+  return [['index.html', page], ['manifest.json', manifest], ['divvy.js', code], ['divvy.css', style]];
+}
+
+await write(path.join(out, 'dist'), await served());
+await write(path.join(out, 'dist-cockpit'), await inCockpit());

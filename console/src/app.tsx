@@ -1,5 +1,6 @@
 // Which page is shown, for whom; and nothing else.
 
+import type { ComponentChildren } from 'preact';
 import { useEffect } from 'preact/hooks';
 import { tellEnds } from './changes/follow.ts';
 import { Checks } from './checks/page.tsx';
@@ -17,7 +18,6 @@ import { PartitionPage } from './partitions/page.tsx';
 import { route, to } from './router.ts';
 import { Settings } from './settings/page.tsx';
 import { Shell } from './shell/shell.tsx';
-import { SignIn } from './signin/page.tsx';
 import { closeDialog, DialogPlace } from './ui/dialog.tsx';
 import { Gone } from './ui/page.tsx';
 import { ToastPlace } from './ui/toast.tsx';
@@ -47,12 +47,13 @@ function SignedIn() {
   return <Shell><CurrentPage /></Shell>;
 }
 
-export function App() {
+/** `nobody`: what is shown when nobody is signed in. */
+export function App({ nobody }: { nobody: ComponentChildren }) {
   const now = who.value;
   return (
     <>
       {now === 'asking' && <p class="loading" role="status">Connecting …</p>}
-      {now === 'nobody' && <SignIn />}
+      {now === 'nobody' && nobody}
       {typeof now === 'object' && <SignedIn />}
       <DialogPlace />
       <ToastPlace />

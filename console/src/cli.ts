@@ -11,6 +11,9 @@ function line(...wordsOfLine: string[]): string {
   return ['divvy', ...wordsOfLine].map(quoted).join(' ');
 }
 
+/** Puts a user into the group that may use the socket. */
+export const letIn = (user: string): string => ['usermod', '-aG', 'divvy', user].map(quoted).join(' ');
+
 /** `isAll`: these are all GPUs that can be partitioned. */
 export function setCount({ gpus, wish }: CountRequest, isAll: boolean): string {
   const which = isAll && gpus.length > 1 ? ['--all'] : gpus;

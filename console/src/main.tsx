@@ -4,6 +4,7 @@ import { render } from 'preact';
 import { App } from './app.tsx';
 import { applyPreferences } from './prefs.ts';
 import { lookWho } from './session.ts';
+import { SignIn } from './signin/page.tsx';
 
 /** Between two attempts to reach a server that does not answer at the start. */
 const AGAIN_MS = 2000;
@@ -21,5 +22,5 @@ async function lookUntilAnswered(): Promise<void> {
 
 applyPreferences();
 const place = document.getElementById('console');
-if (place) render(<App />, place);
+if (place) render(<App nobody={<SignIn />} />, place);
 void lookUntilAnswered();

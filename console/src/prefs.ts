@@ -17,12 +17,16 @@ function kept<T extends string>(name: string, allowed: readonly T[]): Signal<T> 
 export const theme = kept<Theme>('theme', ['system', 'light', 'dark']);
 export const direction = kept<Direction>('direction', ['ltr', 'rtl']);
 
-const systemIsDark = matchMedia('(prefers-color-scheme: dark)');
+/** What the page around this one is, where there is one; then it counts, and there is nothing to choose. */
+export const surrounding = signal<'light' | 'dark' | null>(null);
+
+export const systemIsDark = matchMedia('(prefers-color-scheme: dark)');
 
 /** Puts both on the page, and keeps them there when the system changes its mind. */
 export function applyPreferences(): void {
   const put = () => {
-    const isDark = theme.value === 'dark' || (theme.value === 'system' && systemIsDark.matches);
+    const chosen = surrounding.value ?? theme.value;
+    const isDark = chosen === 'dark' || (chosen === 'system' && systemIsDark.matches);
     document.documentElement.dataset['theme'] = isDark ? 'dark' : 'light';
     document.documentElement.dir = direction.value;
   };

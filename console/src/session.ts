@@ -61,7 +61,7 @@ async function withBearer(token: string): Promise<void> {
 export async function signOut(): Promise<void> {
   const now = who.value;
   try {
-    if (typeof now === 'object' && now.hasSession) await api.endSession();
+    if (typeof now === 'object' && now.by === 'session') await api.endSession();
   } catch (error) {
     // A session that is gone needs no end; one that the server still knows is not ended by forgetting it.
     if (!isStatus(error, 401, 404)) throw error;

@@ -38,6 +38,9 @@ export class Unreachable extends Error {
   }
 }
 
+/** Nobody could answer, for the socket is not for this user. */
+export class NotLetIn extends Unreachable {}
+
 async function fetched(ask: Ask): Promise<Response> {
   const headers: Record<string, string> = { accept: 'application/json', ...ask.headers };
   const init: RequestInit = { method: ask.method, headers, credentials: 'same-origin', cache: 'no-store' };
@@ -53,8 +56,24 @@ async function fetched(ask: Ask): Promise<Response> {
   }
 }
 
-function nextOf(response: Response): string | null {
-  return /<([^>]+)>\s*;\s*rel="?next"?/.exec(response.headers.get('link') ?? '')?.[1] ?? null;
+/** What an answer means, whichever way it came. */
+export function replyOf(status: number, header: (name: string) => string | null, text: string): Reply {
+  const retryAfter = Number(header('retry-after') ?? Number.NaN);
+  return {
+    status,
+    retryAfter: Number.isFinite(retryAfter) ? retryAfter : null,
+    next: /<([^>]+)>\s*;\s*rel="?next"?/.exec(header('link') ?? '')?.[1] ?? null,
+    document: documentOf(text),
+  };
+}
+
+function documentOf(text: string): unknown {
+  try {
+    return text === '' ? null : JSON.parse(text);
+  } catch {
+    // What is no JSON is no document.
+    return null;
+  }
 }
 
 async function* pieces(response: Response): AsyncIterable<string> {
@@ -76,21 +95,12 @@ async function* pieces(response: Response): AsyncIterable<string> {
 export const fetchTransport: Transport = {
   async send(ask) {
     const response = await fetched(ask);
-    const retryAfter = Number(response.headers.get('retry-after') ?? Number.NaN);
-    let document: unknown = null;
     try {
-      const text = await response.text();
-      document = text === '' ? null : JSON.parse(text);
+      return replyOf(response.status, (name) => response.headers.get(name), await response.text());
     } catch (cause) {
-      // A body that broke off is a lost connection; one that is no JSON is no document.
-      if (!(cause instanceof SyntaxError)) throw new Unreachable(cause);
+      // A body that broke off.
+      throw new Unreachable(cause);
     }
-    return {
-      status: response.status,
-      retryAfter: Number.isFinite(retryAfter) ? retryAfter : null,
-      next: nextOf(response),
-      document,
-    };
   },
 
   async open(ask) {

@@ -1,12 +1,8 @@
 // What axe-core finds on every page and dialog, light and dark, on a small and on a large screen: nothing.
 
-import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { after, before, describe, test } from 'node:test';
+import { assertClean } from './axe.mjs';
 import { endBrowser, NARROW, openConsole, openDialog, Room, startBrowser, visit, WIDE } from './harness.mjs';
-
-const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 let room;
 let gpu;
@@ -26,13 +22,6 @@ after(async () => {
   await endBrowser();
   await room.end();
 });
-
-async function assertClean(page, where) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
-  const told = violations.map((one) => `${where}: ${one.id}: ${one.help}: ${one.nodes.slice(0, 3).map((node) => node.html).join(' | ')}`);
-  assert.deepEqual(told, []);
-}
 
 const pages = () => [
   ['/', 'Overview'], ['/gpus', 'GPUs'], [`/gpus/${gpu}`, /^GPU/], ['/partitions', 'Partitions'],

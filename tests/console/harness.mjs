@@ -30,7 +30,7 @@ export async function until(what, condition, deadlineMs = DEADLINE_MS) {
   }
 }
 
-async function freePort() {
+export async function freePort() {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address();
@@ -136,18 +136,17 @@ export const WIDE = { width: 1440, height: 900 };
 export const NARROW = { width: 360, height: 740 };
 
 /**
- * A new browser window on the console. `complaints` gathers what the browser's own log says against the
- * page: errors, and what the content security policy kept out.
+ * A new browser window. `complaints` gathers what the browser's own log says against the page: errors, and
+ * what the content security policy kept out.
  */
-export async function openConsole(room, { viewport = WIDE, theme = 'light', direction = 'ltr', bypassCSP = false, signIn = true, locale = 'en-GB' } = {}) {
+export async function newWindow({ viewport = WIDE, theme = 'light', bypassCSP = false, locale = 'en-GB', kept = {} } = {}) {
   const context = await browser.newContext({ viewport, bypassCSP, locale, colorScheme: theme, reducedMotion: 'reduce' });
   context.setDefaultTimeout(20_000);
   await context.addInitScript(
-    ([kept, way]) => {
-      localStorage.setItem('divvy.theme', kept);
-      localStorage.setItem('divvy.direction', way);
+    (values) => {
+      for (const [key, value] of Object.entries(values)) localStorage.setItem(key, value);
     },
-    [theme, direction],
+    kept,
   );
   const page = await context.newPage();
   const complaints = [];
@@ -157,6 +156,13 @@ export async function openConsole(room, { viewport = WIDE, theme = 'light', dire
     if (message.type() === 'error' && !text.startsWith('Failed to load resource')) complaints.push(text);
   });
   page.on('pageerror', (error) => complaints.push(String(error)));
+  return { context, page, complaints };
+}
+
+/** A new browser window on the console. */
+export async function openConsole(room, { theme = 'light', direction = 'ltr', signIn = true, ...options } = {}) {
+  const kept = { 'divvy.theme': theme, 'divvy.direction': direction };
+  const { context, page, complaints } = await newWindow({ theme, kept, ...options });
   await page.goto(`${room.url}/console/`);
   if (signIn) await signInWithToken(page, room.token);
   return { context, page, complaints };

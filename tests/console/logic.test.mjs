@@ -2,33 +2,17 @@
 // lines, the order of names, and the reading of server-sent events.
 
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { after, before, test } from 'node:test';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { before, test } from 'node:test';
+import { loadSources } from './sources.mjs';
 
-const sources = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../console/src');
-const { build } = createRequire(path.join(sources, 'main.tsx'))('esbuild');
-
-let folder;
 let counts;
 let assigning;
 let cli;
 let order;
 let sse;
 before(async () => {
-  folder = await mkdtemp(path.join(tmpdir(), 'dvc-logic-'));
-  globalThis.navigator ??= { languages: ['en'] };
-  const load = async (file) => {
-    const outfile = path.join(folder, `${path.basename(file, '.ts')}.mjs`);
-    await build({ entryPoints: [path.join(sources, file)], bundle: true, format: 'esm', outfile, define: { 'navigator.languages': '["en"]' }, logLevel: 'error' });
-    return import(pathToFileURL(outfile));
-  };
-  [counts, assigning, cli, order, sse] = await Promise.all(['changes/count-rules.ts', 'changes/assign-rules.ts', 'cli.ts', 'order.ts', 'sse.ts'].map(load));
+  [counts, assigning, cli, order, sse] = await loadSources('changes/count-rules.ts', 'changes/assign-rules.ts', 'cli.ts', 'order.ts', 'sse.ts');
 });
-after(() => rm(folder, { recursive: true, force: true }));
 
 const gpu = (id, more = {}) => ({
   id, name: id, server: 's1', vendor: 'NVIDIA', model: 'A16', memory_bytes: 16 * 2 ** 30, mode: 'partitionable', reason: null,

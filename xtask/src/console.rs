@@ -1,7 +1,7 @@
-//! `cargo xtask console`: the web console. It is built from `console/src` into `console/dist`, which is
-//! committed so that building Divvy needs no Node; here it is built, compared with what is committed, and
-//! tried in a real browser before a real divvyd. What is missing for it is installed, if this is Debian
-//! and root asks.
+//! `cargo xtask console`: the web console. It is built from `console/src` into `console/dist` and, as a page
+//! of Cockpit, into `console/dist-cockpit`; both are committed so that building Divvy needs no Node. Here it
+//! is built, compared with what is committed, and tried in a real browser before a real divvyd. What is
+//! missing for it is installed, if this is Debian and root asks.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,43 +10,59 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::cockpit::{self, Cockpit};
 use crate::product::{Binaries, Profile};
 use crate::rig::prerequisites::{find_program, install};
 
 const USAGE: &str = "usage: cargo xtask console COMMAND
-  build                  build console/dist from console/src
-  check                  check the types, and that console/dist is what console/src makes
+  build                  build console/dist and console/dist-cockpit from console/src
+  check                  check the types, and that both are what console/src makes
   test [FILE…]           check, then run the tests of tests/console in a browser
-  screenshots [FOLDER]   pictures of the main pages, in target/console when no folder is named";
+  screenshots [FOLDER]   pictures of the main pages, in target/console when no folder is named
+  pictures               the pictures of README, in docs/images";
 
 /// This machine has no Node or no browser, and they cannot be installed here.
 const EXIT_UNSUITED: u8 = 3;
 
 /// A program, and the Debian package that brings it.
 type Need = (&'static str, &'static str);
-type Doing = fn(&[&str]) -> Result<()>;
+type Doing = fn(&[&str]) -> Result<ExitCode>;
 const NODE: Need = ("node", "nodejs");
 const NPM: Need = ("npm", "npm");
 const BROWSER: Need = ("chromium", "chromium");
 
+/// What the sources make, as folders of `console`.
+const MADE: &[&str] = &["dist", "dist-cockpit"];
+
+/// The one file of tests that needs Cockpit.
+const COCKPIT_TESTS: &str = "cockpit.test.mjs";
+
 pub fn main(arguments: &[String]) -> Result<ExitCode> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let (needs, done): (&[Need], Doing) = match words.as_slice() {
-        ["build"] => (&[NODE, NPM], |_| build(&console().join("dist"))),
-        ["check"] => (&[NODE, NPM], |_| check()),
+    let (needs, doing): (&[Need], Doing) = match words.as_slice() {
+        ["build"] => (&[NODE, NPM], |_| done(build(&console()))),
+        ["check"] => (&[NODE, NPM], |_| done(check())),
         ["test", ..] => (&[NODE, NPM, BROWSER], test),
-        ["screenshots"] | ["screenshots", _] => (&[NODE, NPM, BROWSER], screenshots),
+        ["screenshots"] | ["screenshots", _] => (&[NODE, NPM, BROWSER], |folder| done(screenshots(folder))),
+        ["pictures"] => (&[NODE, NPM, BROWSER], |_| pictures()),
         _ => {
             eprintln!("{USAGE}");
             return Ok(ExitCode::from(2));
         }
     };
-    if let Some(why) = lacks(needs)? {
-        eprintln!("{why}");
-        return Ok(ExitCode::from(EXIT_UNSUITED));
+    match lacks(needs)? {
+        Some(why) => Ok(unsuited(&why)),
+        None => doing(&words[1..]),
     }
-    done(&words[1..])?;
-    Ok(ExitCode::SUCCESS)
+}
+
+fn done(what: Result<()>) -> Result<ExitCode> {
+    what.map(|()| ExitCode::SUCCESS)
+}
+
+fn unsuited(why: &str) -> ExitCode {
+    eprintln!("{why}");
+    ExitCode::from(EXIT_UNSUITED)
 }
 
 fn console() -> PathBuf {
@@ -100,22 +116,24 @@ fn check() -> Result<()> {
     packages(&console())?;
     run(&console(), &["npm", "run", "--silent", "check"])?;
     let made = std::env::temp_dir().join(format!("divvy-console-{}", std::process::id()));
-    let verdict = build(&made).and_then(|()| compare(&made, &console().join("dist")));
+    let compare = |()| MADE.iter().try_for_each(|name| compare(&made.join(name), &console().join(name)));
+    let verdict = build(&made).and_then(compare);
     // What is left behind in a folder for temporary files is nobody's loss.
     let _ = fs::remove_dir_all(&made);
     verdict
 }
 
 fn compare(made: &Path, committed: &Path) -> Result<()> {
+    let name = committed.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let (made, committed) = (files(made)?, files(committed)?);
     let differs = made.keys().chain(committed.keys()).find(|path| made.get(*path) != committed.get(*path));
     if let Some(path) = differs {
         anyhow::bail!(
-            "console/dist/{} is not what console/src makes; cargo xtask console build mends it",
+            "console/{name}/{} is not what console/src makes; cargo xtask console build mends it",
             path.display()
         );
     }
-    println!("console/dist is what console/src makes: {} files", committed.len());
+    println!("console/{name} is what console/src makes: {} files", committed.len());
     Ok(())
 }
 
@@ -137,14 +155,24 @@ fn files(folder: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
     Ok(found)
 }
 
-fn test(files: &[&str]) -> Result<()> {
+fn test(files: &[&str]) -> Result<ExitCode> {
     check()?;
     let all = test_files()?;
-    let chosen: Vec<&str> =
+    let mut chosen: Vec<&str> =
         if files.is_empty() { all.iter().map(String::as_str).collect() } else { files.to_vec() };
+    let cockpit = match chosen.contains(&COCKPIT_TESTS).then(cockpit::prepare).transpose()? {
+        Some(Err(why)) if chosen.len() == 1 => return Ok(unsuited(&why)),
+        Some(Err(why)) => {
+            println!("left out: {COCKPIT_TESTS}: {why}");
+            chosen.retain(|file| *file != COCKPIT_TESTS);
+            None
+        }
+        Some(Ok(found)) => Some(found),
+        None => None,
+    };
     // One after the other: each has a browser and a divvyd.
     let words = [&["node", "--test", "--test-concurrency=1"], chosen.as_slice()].concat();
-    in_browser(&words)
+    done(in_browser(&words, cockpit.as_ref()))
 }
 
 fn test_files() -> Result<Vec<String>> {
@@ -163,19 +191,33 @@ fn screenshots(folder: &[&str]) -> Result<()> {
     let folder = folder.first().map_or(usual, |named| {
         std::env::current_dir().map_or_else(|_| PathBuf::from(named), |here| here.join(named))
     });
-    in_browser(&["node", "screenshots.mjs", folder.to_str().context("the folder is no text")?])?;
+    in_browser(&["node", "screenshots.mjs", folder.to_str().context("the folder is no text")?], None)?;
     println!("{}", folder.display());
     Ok(())
 }
 
+/// Pictures that are committed; a machine without Cockpit would leave one out, and so makes none.
+fn pictures() -> Result<ExitCode> {
+    let cockpit = match cockpit::prepare()? {
+        Ok(found) => found,
+        Err(why) => return Ok(unsuited(&why)),
+    };
+    let folder = crate::repository().join("docs/images");
+    let words = ["node", "pictures.mjs", folder.to_str().context("the folder is no text")?];
+    done(in_browser(&words, Some(&cockpit)))
+}
+
 /// Runs a script of the tests on programs that were just built.
-fn in_browser(words: &[&str]) -> Result<()> {
+fn in_browser(words: &[&str], cockpit: Option<&Cockpit>) -> Result<()> {
     packages(&browser_tests())?;
     let binaries = Binaries::build(Profile::Debug)?;
     let (program, rest) = words.split_first().context("a command has a program")?;
     let mut command = Command::new(program);
     command.args(rest).current_dir(browser_tests()).env("DIVVY_BINARIES", &binaries.folder);
     command.env("CHROMIUM", find_program(BROWSER.0).context("there is a browser")?);
+    if let Some(cockpit) = cockpit {
+        command.env("COCKPIT_WS", &cockpit.server).env("COCKPIT_BRIDGE", &cockpit.bridge);
+    }
     let status = command.status().with_context(|| format!("run {program}"))?;
     ensure!(status.success(), "{} ended with {status}", words.join(" "));
     Ok(())

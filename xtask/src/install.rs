@@ -23,6 +23,10 @@ const FILES: &[(&str, &str, u32)] = &[
     ("hooks/qemu.d/divvy", "etc/libvirt/hooks/qemu.d/divvy", 0o755),
 ];
 
+/// What comes out of `console/dist-cockpit/`, to where Cockpit looks for its pages.
+const PAGE: &[&str] = &["index.html", "manifest.json", "divvy.js", "divvy.css"];
+const PAGES: &str = "usr/share/cockpit/divvy";
+
 /// What belongs to the administrator once it is there.
 const SETTINGS: &[(&str, &str)] =
     &[("divvyd.toml", "etc/divvy/divvyd.toml"), ("pam.d/divvy", "etc/pam.d/divvy")];
@@ -67,6 +71,10 @@ pub fn all(binaries: &Binaries, root: &Path) -> Result<()> {
     put(&binaries.divvy(), &root.join("usr/bin/divvy"), 0o755)?;
     for (source, place, mode) in FILES {
         put(&packaging.join(source), &root.join(place), *mode)?;
+    }
+    let page = crate::repository().join("console/dist-cockpit");
+    for name in PAGE {
+        put(&page.join(name), &root.join(PAGES).join(name), 0o644)?;
     }
     for (source, place) in SETTINGS {
         let (source, place) = (packaging.join(source), root.join(place));
@@ -129,6 +137,8 @@ fn manual(binaries: &Binaries, folder: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     /// Stands for both programs.
@@ -155,6 +165,19 @@ mod tests {
             assert_eq!(mode(place), *expected, "{place}");
         }
         assert_eq!((mode("usr/bin/divvyd"), mode("usr/bin/divvy")), (0o755, 0o755));
+    }
+
+    #[test]
+    fn the_page_in_cockpit_is_there_whole() {
+        let (_programs, binaries) = programs();
+        let root = tempfile::tempdir().expect("a folder for a test");
+        all(&binaries, root.path()).expect("is installed");
+        let names = |folder: PathBuf| {
+            let entries = fs::read_dir(folder).expect("is a folder");
+            entries.map(|entry| entry.expect("is read").file_name()).collect::<BTreeSet<_>>()
+        };
+        let made = names(crate::repository().join("console/dist-cockpit"));
+        assert_eq!(names(root.path().join(PAGES)), made);
     }
 
     #[test]

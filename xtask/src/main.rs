@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cockpit;
 mod console;
 mod install;
 mod libvirt;

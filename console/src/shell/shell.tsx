@@ -104,12 +104,14 @@ function LostBanner() {
 
 function UserMenu() {
   const now = who.value;
+  const name = typeof now === 'object' ? now.user : '';
+  // Who is in Cockpit leaves there, and chooses colours there.
+  if (typeof now === 'object' && now.by === 'socket') return <span class="user"><Icon name="user" /><span class="hidden">User </span>{name}</span>;
   const isDark = document.documentElement.dataset['theme'] === 'dark';
   const items = [
     { text: isDark ? 'Light colours' : 'Dark colours', do: () => { theme.value = isDark ? 'light' : 'dark'; } },
     { text: 'Settings', do: () => go(to('settings')) },
     { text: 'Sign out', do: signOutAndTell },
   ];
-  const name = typeof now === 'object' ? now.user : '';
   return <Menu label={`User ${name}`} items={items}><Icon name="user" /><span class="room-medium">{name}</span></Menu>;
 }

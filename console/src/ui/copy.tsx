@@ -46,7 +46,7 @@ export function SameOnCli({ command }: { command: string }) {
   );
 }
 
-const COMMAND = /^(divvy|virsh|systemctl|apt-get|journalctl|modprobe|mdevctl|cargo) /;
+const COMMAND = /^(divvy|virsh|systemctl|apt-get|journalctl|modprobe|mdevctl|cargo|usermod) /;
 
 /** A hint or a mend: to copy where it is a command, to read where it is a sentence. */
 export function Advice({ text, label }: { text: string; label: string }) {
