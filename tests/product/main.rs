@@ -20,3 +20,4 @@ mod crash;
 mod loopback;
 mod models;
 mod parsers;
+mod use_cases;

@@ -34,4 +34,10 @@ scenarios! {
     other_server
     running
     accept
+    desktops
+    another_model_joins
+    every_scheme
+    mig
+    lying_program
+    killed_vm
 }

@@ -37,6 +37,8 @@ pub const STREAM: &str = "/v1/stream";
 pub const OPENAPI: &str = "/v1/openapi.json";
 /// POST, in a simulated room only
 pub const SIM_POWER: &str = "/v1/sim/vms/{vm}/power";
+/// GET, POST, DELETE, in a simulated room only
+pub const SIM_FAULTS: &str = "/v1/sim/faults";
 
 /// A list, and which part of it.
 pub fn list(route: &str, query: &impl Serialize) -> String {

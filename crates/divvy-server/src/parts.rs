@@ -14,6 +14,7 @@ use divvy_host::sysfs::Sysfs;
 use divvy_host::uevent::UeventWatch;
 use divvy_hypervisor::Hypervisor;
 use divvy_hypervisor::libvirt::{LibvirtHypervisor, Timeouts};
+use divvy_sim::fault::{Fault, FaultError};
 use divvy_sim::room::{Room, RoomError};
 use divvy_sim::spec::Delays;
 
@@ -27,6 +28,10 @@ pub trait RoomControl: Send + Sync {
     fn name(&self) -> &str;
     /// Powers a VM; the text says why it would not.
     fn power(&self, server: &ServerId, vm: &VmId, on: bool) -> Result<(), String>;
+    /// Lets something go wrong.
+    fn cause(&self, fault: &Fault) -> Result<(), FaultError>;
+    /// What goes wrong until it is cleared.
+    fn faults(&self) -> Vec<Fault>;
     /// Keeps what its hardware has become.
     fn keep(&self);
 }
@@ -127,6 +132,19 @@ impl RoomControl for KeptRoom {
         self.keep_server(server);
         self.hub.bell(server).ring();
         Ok(())
+    }
+
+    fn cause(&self, fault: &Fault) -> Result<(), FaultError> {
+        self.room.apply_fault(fault)?;
+        for server in &self.room.servers {
+            self.keep_server(server.id());
+            self.hub.bell(server.id()).ring();
+        }
+        Ok(())
+    }
+
+    fn faults(&self) -> Vec<Fault> {
+        self.room.faults()
     }
 
     fn keep(&self) {

@@ -27,6 +27,7 @@ const LOOKS: [(&str, &[&str]); 14] = [
     ("job-list.txt", &["job", "list"]),
     ("job-show.txt", &["job", "show", "7"]),
     ("sim-power.txt", &["sim", "power", "007", "on"]),
+    ("sim-fault-list.txt", &["sim", "fault", "list"]),
     ("version.txt", &["version"]),
 ];
 

@@ -4,8 +4,8 @@
 use divvy_api::paths;
 use serde_json::{Map, Value, json};
 
-/// Powers a simulated VM: nothing of it is kept, so there is nothing to answer again.
-const CHANGES_NOTHING_KEPT: &str = paths::SIM_POWER;
+/// What happens in a simulated room: nothing of it is kept, so there is nothing to answer again.
+const CHANGES_NOTHING_KEPT: [&str; 2] = [paths::SIM_POWER, paths::SIM_FAULTS];
 /// Lists that come in pages, events among them.
 const LISTS: [&str; 6] =
     [paths::GPUS, paths::PARTITIONS, paths::VMS, paths::CHECK, paths::JOBS, paths::EVENTS];
@@ -69,7 +69,7 @@ fn require_all(schema: &mut Value) {
 
 fn operation_of(path: &str, method: &str, operation: &mut Value) {
     let is_read = method == "get";
-    let is_kept_change = !is_read && path != CHANGES_NOTHING_KEPT;
+    let is_kept_change = !is_read && !CHANGES_NOTHING_KEPT.contains(&path);
     let has = |place: &str| {
         operation["parameters"].as_array().is_some_and(|all| all.iter().any(|one| one["in"] == place))
     };
@@ -83,6 +83,9 @@ fn operation_of(path: &str, method: &str, operation: &mut Value) {
         (paths::JOB, _) => "job".to_owned(),
         (paths::JOB_CANCEL, _) => "cancel_job".to_owned(),
         (paths::SIM_POWER, _) => "sim_power".to_owned(),
+        (paths::SIM_FAULTS, "get") => "sim_faults".to_owned(),
+        (paths::SIM_FAULTS, "post") => "sim_cause_fault".to_owned(),
+        (paths::SIM_FAULTS, _) => "sim_clear_faults".to_owned(),
         _ => name,
     });
     refuse(operation, "401", "`unauthorized`");

@@ -35,7 +35,10 @@ use crate::http::{API, OF_ROOM, changes, events, jobs, lists, reads, sim, stream
         jobs::list,
         jobs::show,
         jobs::cancel,
-        sim::power
+        sim::power,
+        sim::faults,
+        sim::cause_fault,
+        sim::clear_faults
     ),
     components(schemas(Problem, ChangeView, ResetView))
 )]
