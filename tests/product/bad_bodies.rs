@@ -81,6 +81,9 @@ fn a_body_that_is_no_json_or_has_other_members_is_refused_and_named() {
                 ("POST", "/v1/vms/vm-002/assignment", "{\"gpu\": 7}", 422, "body_malformed"),
                 ("POST", "/v1/vms/vm-002/assignment", "{\"vms\": [\"vm-003\"]}", 422, "body_malformed"),
                 ("POST", "/v1/sim/vms/vm-002/power", "{\"on\": \"yes\"}", 422, "body_malformed"),
+                ("POST", "/v1/sim/faults", "{\"fault\": \"gpu\"}", 422, "fault_malformed"),
+                ("POST", "/v1/sim/faults", "{\"fault\": \"vm vm-999 kill\"}", 404, "not_in_room"),
+                ("POST", "/v1/sim/faults", "{\"fault\": \"vm vm-002 kill\"}", 409, "fault_refused"),
                 (
                     "POST",
                     "/v1/hook/start",

@@ -81,7 +81,7 @@ fn a_room_text_that_cannot_be_read_is_named() {
         "{",
         "[]",
         "{\"version\": 99}",
-        "{\"version\": 1, \"room\": \"x\", \"seed\": 1, \"servers\": []}",
+        "{\"version\": 2, \"room\": \"x\", \"seed\": 1, \"servers\": []}",
     ];
     for text in texts {
         let place = Place::new("a2-edge");

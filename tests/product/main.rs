@@ -23,3 +23,4 @@ mod pam;
 mod parsers;
 mod sign_in;
 mod tls;
+mod use_cases;

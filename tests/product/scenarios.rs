@@ -37,4 +37,10 @@ scenarios! {
     dda
     pools
     cure
+    desktops
+    another_model_joins
+    every_scheme
+    mig
+    lying_program
+    killed_vm
 }

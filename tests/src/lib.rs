@@ -202,7 +202,7 @@ pub fn store_records(bytes: &[u8]) {
 }
 
 const ROOMS: &[&str] = &[
-    r#"{"version": 1, "room": "a2-edge", "seed": 1, "servers": [{"id": "edge-1", "boots": 1, "bus_shift": 0, "next_pid": 10000, "functions": [{"address": "0000:41:00.0", "driver": "simgpu", "driver_override": null, "autoprobe": true, "count": 4}], "vms": []}]}"#,
+    r#"{"version": 2, "room": "a2-edge", "seed": 1, "servers": [{"id": "edge-1", "boots": 1, "bus_shift": 0, "next_pid": 10000, "functions": [{"address": "0000:41:00.0", "driver": "nvidia", "driver_override": null, "autoprobe": true, "count": 4}], "vms": []}]}"#,
 ];
 
 pub fn room_text(bytes: &[u8]) {

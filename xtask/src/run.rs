@@ -15,7 +15,8 @@ use crate::product::{Binaries, Profile};
 use plan::Plan;
 
 const USAGE: &str = "usage: cargo xtask run [--sim ROOM] [--debug] [-- ARGUMENTS OF DIVVYD]
-  --sim ROOM   a simulated room, whatever this machine has: a2-edge, a16-pair, a10-trio, a40-rack
+  --sim ROOM   a simulated room, whatever this machine has: a2-edge, a16-pair, a10-trio, a40-rack,
+               mixed-lab, h200-mig, a16-meets-a40
   --debug      programs that are built faster and run slower";
 
 #[derive(Debug, Default, PartialEq, Eq)]

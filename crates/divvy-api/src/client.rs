@@ -26,12 +26,12 @@ use crate::queries::{
     DryRunQuery, EventQuery, FindingQuery, GpuQuery, JobListQuery, JobQuery, PartitionQuery, VmQuery,
 };
 use crate::requests::{
-    Assign, AssignOne, IdempotencyKey, SetPartitionCount, SetPartitionCounts, SetPower, Unassign,
+    Assign, AssignOne, CauseFault, IdempotencyKey, SetPartitionCount, SetPartitionCounts, SetPower, Unassign,
 };
 use crate::stream::BadStream;
 use crate::views::{
-    Accepted, Answer, EventView, ExplainView, FindingView, GpuView, JobView, PartitionView, PlanView,
-    VersionView, VmView,
+    Accepted, Answer, EventView, ExplainView, FaultView, FindingView, GpuView, JobView, PartitionView,
+    PlanView, VersionView, VmView,
 };
 
 use connections::{Connections, Sender};
@@ -295,6 +295,20 @@ impl Client {
     /// Presses the power button of a VM in a simulated room.
     pub async fn sim_power(&self, vm: &str, request: SetPower) -> Asked<VmView> {
         self.ask(Question::of(Method::POST, paths::sim_power(vm)).with_body(&request)).await
+    }
+
+    /// What goes wrong in a simulated room now.
+    pub async fn sim_faults(&self) -> Asked<Vec<FaultView>> {
+        self.get(paths::SIM_FAULTS).await
+    }
+
+    /// Lets something go wrong; the answer is all that goes wrong now.
+    pub async fn sim_cause_fault(&self, request: &CauseFault) -> Asked<Vec<FaultView>> {
+        self.ask(Question::of(Method::POST, paths::SIM_FAULTS).with_body(request)).await
+    }
+
+    pub async fn sim_clear_faults(&self) -> Asked<Vec<FaultView>> {
+        self.ask(Question::of(Method::DELETE, paths::SIM_FAULTS)).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Asked<T> {

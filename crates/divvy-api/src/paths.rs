@@ -47,7 +47,7 @@ pub const STREAM: &str = "/v1/stream";
 pub const OPENAPI: &str = "/v1/openapi.json";
 /// POST, in a simulated room only
 pub const SIM_POWER: &str = "/v1/sim/vms/{vm}/power";
-/// POST, in a simulated room only
+/// GET, POST, DELETE, in a simulated room only
 pub const SIM_FAULTS: &str = "/v1/sim/faults";
 
 /// A list, and which part of it.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::queries::MAX_LIMIT;
 
-pub use whole::{AssignDda, ChangePool, CreatePool, Cure, SetFault};
+pub use whole::{AssignDda, ChangePool, CreatePool, Cure};
 
 mod whole;
 
@@ -276,6 +276,15 @@ impl Unassign {
 #[serde(deny_unknown_fields)]
 pub struct SetPower {
     pub on: bool,
+}
+
+/// `POST /v1/sim/faults`, in a simulated room only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CauseFault {
+    /// What goes wrong with what, in words: `gpu gpu-48b02db7b700001d wedge`.
+    pub fault: String,
 }
 
 fn check_assign_options(

@@ -217,6 +217,14 @@ pub struct ExplainView {
     pub findings: Vec<FindingView>,
 }
 
+/// Something that goes wrong in a simulated room until it is cleared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FaultView {
+    /// In the words that cause it, the GPU by its id.
+    pub fault: String,
+}
+
 /// Which server answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

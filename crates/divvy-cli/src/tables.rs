@@ -3,8 +3,8 @@
 
 use comfy_table::{Table, presets};
 use divvy_api::views::{
-    EventView, ExplainView, FindingView, GpuView, JobTargetView, JobView, PartitionView, PlanView, PoolView,
-    SubjectView, VmView,
+    EventView, ExplainView, FaultView, FindingView, GpuView, JobTargetView, JobView, PartitionView, PlanView,
+    PoolView, SubjectView, VmView,
 };
 use divvy_api::words::{AssignmentKind, Progress, SubjectKind};
 
@@ -108,6 +108,10 @@ pub fn vms(vms: &[VmView]) -> String {
             ]
         }),
     )
+}
+
+pub fn faults(faults: &[FaultView]) -> String {
+    columns(["FAULT"], faults.iter().map(|fault| [fault.fault.clone()]))
 }
 
 pub fn vm(vm: &VmView) -> String {

@@ -15,7 +15,8 @@ use divvy_server::{hook, pam, settings};
 #[derive(Debug, Parser)]
 #[command(name = "divvyd", version, about)]
 struct Arguments {
-    /// Run on a simulated machine room instead of this machine: a2-edge, a16-pair, a10-trio, a40-rack
+    /// Run on a simulated machine room instead of this machine: a2-edge, a16-pair, a10-trio, a40-rack,
+    /// mixed-lab, h200-mig, a16-meets-a40
     #[arg(long, value_name = "ROOM")]
     sim: Option<String>,
     /// Where what was asked for is kept

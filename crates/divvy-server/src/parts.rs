@@ -14,7 +14,7 @@ use divvy_host::sysfs::Sysfs;
 use divvy_host::uevent::UeventWatch;
 use divvy_hypervisor::Hypervisor;
 use divvy_hypervisor::libvirt::{LibvirtHypervisor, Timeouts};
-use divvy_sim::fault::Fault;
+use divvy_sim::fault::{Fault, FaultError};
 use divvy_sim::room::{Room, RoomError};
 use divvy_sim::spec::Delays;
 
@@ -29,8 +29,10 @@ pub trait RoomControl: Send + Sync {
     fn name(&self) -> &str;
     /// Powers a VM; the text says why it would not.
     fn power(&self, server: &ServerId, vm: &VmId, on: bool) -> Result<(), String>;
-    /// Lets a fault happen, as it is typed; answers all that are switched on, or why it does not happen.
-    fn fault(&self, text: &str) -> Result<Vec<String>, String>;
+    /// Lets something go wrong.
+    fn cause(&self, fault: &Fault) -> Result<(), FaultError>;
+    /// What goes wrong until it is cleared.
+    fn faults(&self) -> Vec<Fault>;
     /// Keeps what its hardware has become.
     fn keep(&self);
 }
@@ -136,14 +138,17 @@ impl RoomControl for KeptRoom {
         Ok(())
     }
 
-    fn fault(&self, text: &str) -> Result<Vec<String>, String> {
-        let fault: Fault = text.parse().map_err(|error| crate::chain::chain(&error))?;
-        self.room.apply_fault(&fault).map_err(|error| crate::chain::chain(&error))?;
+    fn cause(&self, fault: &Fault) -> Result<(), FaultError> {
+        self.room.apply_fault(fault)?;
         for server in &self.room.servers {
             self.keep_server(server.id());
             self.hub.bell(server.id()).ring();
         }
-        Ok(self.room.faults().iter().map(ToString::to_string).collect())
+        Ok(())
+    }
+
+    fn faults(&self) -> Vec<Fault> {
+        self.room.faults()
     }
 
     fn keep(&self) {

@@ -26,7 +26,8 @@ use crate::vms::VmDefinition;
 pub const NAMES: [&str; 7] =
     ["a2-edge", "a16-pair", "a10-trio", "a40-rack", "mixed-lab", "h200-mig", "a16-meets-a40"];
 
-const SAVED_VERSION: u32 = 1;
+/// 1 was before GPUs of rooms with one model had their vendor's driver.
+const SAVED_VERSION: u32 = 2;
 const GIB: u64 = 1 << 30;
 const VM_MEMORY_BYTES: u64 = 8 * GIB;
 /// VMs of a server beyond the most partitions that it can have.
@@ -46,7 +47,9 @@ pub enum RoomError {
     Unknown { name: String },
     #[error("the saved room cannot be read")]
     Unreadable { source: serde_json::Error },
-    #[error("the saved room has format {found}, this program reads {SAVED_VERSION}")]
+    #[error(
+        "the saved room has format {found}, this program reads {SAVED_VERSION}; without it, the room begins anew"
+    )]
     Version { found: u32 },
     #[error("the saved room has other servers than {name:?} has")]
     OtherServers { name: String },
@@ -80,14 +83,12 @@ const fn gpu(model: &'static Model, scheme: Scheme) -> GpuPlan {
     GpuPlan { model, scheme, type_text: TypeText::IdFirst, domain: 0 }
 }
 
-/// Rooms of one model are split by plain SR-IOV until Divvy knows the schemes that these GPUs really have.
-const TRUE_SCHEMES: bool = false;
-const OWN_SCHEME: Scheme = if TRUE_SCHEMES { Scheme::NvidiaVfio } else { Scheme::Sriov };
-
-const A2: GpuPlan = gpu(&models::A2, OWN_SCHEME);
-const A10: GpuPlan = gpu(&models::A10, OWN_SCHEME);
-const A16: GpuPlan = gpu(&models::A16, OWN_SCHEME);
-const A40: GpuPlan = gpu(&models::A40, OWN_SCHEME);
+const A2: GpuPlan = gpu(&models::A2, Scheme::NvidiaVfio);
+const A10: GpuPlan = gpu(&models::A10, Scheme::NvidiaVfio);
+const A16: GpuPlan = gpu(&models::A16, Scheme::NvidiaVfio);
+const A40: GpuPlan = gpu(&models::A40, Scheme::NvidiaVfio);
+/// For measuring beside bare writes of a number.
+const PLAIN_A16: GpuPlan = gpu(&models::A16, Scheme::Sriov);
 const H200: GpuPlan = gpu(&models::H200, Scheme::NvidiaMig);
 
 /// One GPU for each scheme. The one of the newest generation is in another PCI domain, as on real servers.
@@ -124,7 +125,7 @@ static PLANS: [Plan; 8] = [
         name: "a16-meets-a40",
         groups: &[board("a16", 2, &[A16, A16, A16, A16]), group("a40", 1, &[A40])],
     },
-    Plan { name: "a16-octet", groups: &[board("octet", 1, &[A16, A16, A16, A16, A16, A16, A16, A16])] },
+    Plan { name: "a16-octet", groups: &[board("octet", 1, &[PLAIN_A16; 8])] },
 ];
 
 /// A machine room.

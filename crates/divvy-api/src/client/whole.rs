@@ -5,7 +5,7 @@ use hyper::Method;
 use super::{Asked, Client, Question};
 use crate::paths;
 use crate::queries::{DryRunQuery, PoolQuery};
-use crate::requests::{AssignDda, ChangePool, CreatePool, Cure, SetFault};
+use crate::requests::{AssignDda, ChangePool, CreatePool, Cure};
 use crate::views::{Answer, PoolView};
 
 impl Client {
@@ -38,10 +38,5 @@ impl Client {
     pub async fn cure(&self, partition: &str, request: Cure) -> Asked<Answer> {
         let question = Question::of(Method::POST, paths::cure(partition)).with_body(&request);
         self.change(question, request.dry_run).await
-    }
-
-    /// Lets something happen to a simulated room; answers what is switched on now.
-    pub async fn sim_fault(&self, request: &SetFault) -> Asked<Vec<String>> {
-        self.ask(Question::of(Method::POST, paths::SIM_FAULTS).with_body(request)).await
     }
 }

@@ -97,22 +97,6 @@ pub struct Cure {
     pub dry_run: bool,
 }
 
-/// `POST /v1/sim/faults`, in a simulated room only.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct SetFault {
-    /// As it is typed: `gpu GPU reset-fails`.
-    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 128))]
-    pub fault: String,
-}
-
-impl SetFault {
-    pub fn validate(&self) -> Result<(), InvalidRequest> {
-        check_name(|| "fault".to_owned(), &self.fault)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

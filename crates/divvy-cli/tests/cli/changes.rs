@@ -160,6 +160,23 @@ fn a_simulated_power_button_says_which_way() {
 }
 
 #[test]
+fn a_fault_is_sent_in_the_words_that_were_typed_in_one_argument_or_in_several() {
+    for typed in [&["gpu gpu-1 fail EIO"][..], &["gpu", "gpu-1", "fail", "EIO"]] {
+        let server = room::server();
+        assert_eq!(server.divvy(&[&["sim", "fault"], typed].concat()).code, 0);
+        let sent = body(&server.asked(), "POST /v1/sim/faults");
+        assert_eq!(sent, json!({ "fault": "gpu gpu-1 fail EIO" }));
+    }
+}
+
+#[test]
+fn clearing_faults_deletes_them() {
+    let server = room::server();
+    let ran = server.divvy(&["sim", "fault", "clear", "-o", "json"]);
+    assert_eq!((ran.code, ran.json()), (0, json!([])));
+}
+
+#[test]
 fn a_change_with_a_key_sends_it_and_what_only_looks_does_not() {
     let server = changing(SET_COUNT, "succeeded", &[]);
     let ran = server.divvy(&[PARTITION.as_slice(), &["--idempotency-key", "from-a-script-1"]].concat());

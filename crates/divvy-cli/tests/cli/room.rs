@@ -84,6 +84,10 @@ pub fn vm_whole() -> Value {
     })
 }
 
+fn faults() -> Value {
+    json!([{ "fault": "gpu gpu-48b02db7b700001d hang-writes" }])
+}
+
 pub fn warning() -> Value {
     json!({
         "id": "uneven/cluster/-/9d1c0f3a7e5b2468", "code": "uneven", "severity": "warning", "subject": { "kind": "cluster", "id": null },
@@ -190,6 +194,9 @@ pub fn server() -> Server {
         .answer("GET /v1/jobs/7", 200, &count_job("failed"))
         .answer("GET /v1/jobs/8", 200, &assign_job("running"))
         .answer("POST /v1/sim/vms/007/power", 200, &vm_7())
+        .answer("GET /v1/sim/faults", 200, &faults())
+        .answer("POST /v1/sim/faults", 200, &faults())
+        .answer("DELETE /v1/sim/faults", 200, &json!([]))
 }
 
 /// Two pools; one GPU of the first is given away, another is not in its server.

@@ -6,8 +6,8 @@ use divvy_core::catalogue::CatalogueEntry;
 use divvy_core::gpu::{CountSource, PartitionCount, Scheme, ValidPartitionCounts};
 use divvy_core::pci_address::PciAddress;
 
-use super::{Gpu, catalogue_counts};
-use crate::attribute::AttributeError;
+use super::{Gpu, catalogue_counts, sriov};
+use crate::attribute::{AttributeError, optional};
 use crate::paths;
 use crate::sysfs::Sysfs;
 use crate::vfio;
@@ -35,6 +35,12 @@ pub(crate) fn detect(sys: &dyn Sysfs, gpu: &Gpu) -> Result<Option<Scheme>, Attri
         return Ok(Some(Scheme::NvidiaVfio));
     }
     Ok(functions.values().find_map(|function| interface(sys, *function)))
+}
+
+/// Until nobody changes the virtual functions: the kernel answers this file after whoever does. The program
+/// that turns them on can hang there for good, and then what the functions show says nothing.
+pub(crate) fn wait_for_changes(sys: &dyn Sysfs, gpu: &Gpu) -> Result<(), AttributeError> {
+    optional(sriov::count(sys, gpu.address, gpu.deadline)).map(|_count| ())
 }
 
 /// What a virtual function shows.

@@ -52,6 +52,7 @@ type Made = BTreeMap<PartitionIndex, (PciAddress, MdevUuid)>;
 
 impl Mechanism for NvidiaMdev {
     fn look(&self, sys: &dyn Sysfs, gpu: &Gpu) -> Result<Split, AttributeError> {
+        nvidia::wait_for_changes(sys, gpu)?;
         let parents = self.parents(sys, gpu.address)?;
         let made = self.made(sys, &parents, None)?;
         let types = match parents.values().next() {

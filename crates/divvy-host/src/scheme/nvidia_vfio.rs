@@ -135,6 +135,7 @@ pub(crate) fn look(
     gpu: &Gpu,
     usable: fn(Vec<Type>) -> Vec<Type>,
 ) -> Result<Split, AttributeError> {
+    nvidia::wait_for_changes(sys, gpu)?;
     let functions = vfio::partitions(sys, gpu.address)?;
     let mut parts = Vec::new();
     let mut made: Vec<u32> = Vec::new();

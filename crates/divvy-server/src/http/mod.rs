@@ -77,7 +77,7 @@ routes! { api, API:
 // What only a simulated room can be told.
 routes! { of_room, OF_ROOM:
     paths::SIM_POWER { post sim::power }
-    paths::SIM_FAULTS { post sim::fault }
+    paths::SIM_FAULTS { get sim::faults, post sim::cause_fault, delete sim::clear_faults }
 }
 
 pub fn router(app: App) -> Router {

@@ -93,10 +93,12 @@ fn operation_of(path: &str, method: &str, operation: &mut Value) {
         (paths::JOB, _) => "job".to_owned(),
         (paths::JOB_CANCEL, _) => "cancel_job".to_owned(),
         (paths::SIM_POWER, _) => "sim_power".to_owned(),
-        (paths::SIM_FAULTS, _) => "sim_fault".to_owned(),
         (paths::SESSION, "get") => "session".to_owned(),
         (paths::SESSION, "post") => "sign_in".to_owned(),
         (paths::SESSION, _) => "sign_out".to_owned(),
+        (paths::SIM_FAULTS, "get") => "sim_faults".to_owned(),
+        (paths::SIM_FAULTS, "post") => "sim_cause_fault".to_owned(),
+        (paths::SIM_FAULTS, _) => "sim_clear_faults".to_owned(),
         _ => name,
     });
     refuse(operation, "401", "`unauthorized`");

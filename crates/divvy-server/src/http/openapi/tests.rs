@@ -46,7 +46,9 @@ use crate::http::{API, OF_ROOM, changes, events, jobs, lists, reads, session, si
         whole::remove_pool,
         whole::cure,
         sim::power,
-        sim::fault
+        sim::faults,
+        sim::cause_fault,
+        sim::clear_faults
     ),
     components(schemas(Problem, ChangeView, ResetView))
 )]
