@@ -142,7 +142,7 @@ fn check_records(server: &ServerId, desired: &DesiredServer, found: &mut Vec<Vio
         }
         let partition = &assignment.partition;
         let count = match desired.settings.get(&partition.gpu) {
-            Some(PartitionSetting::Count(count)) => count.get(),
+            Some(PartitionSetting::Count(asked)) => asked.count.get(),
             Some(PartitionSetting::Off) | None => 0,
         };
         if partition.index.0 >= count {

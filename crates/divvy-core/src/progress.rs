@@ -10,6 +10,7 @@ use crate::id::{GpuId, PartitionId, VmId};
 use crate::job::{JobTarget, Wanted};
 use crate::observed::Observed;
 use crate::plan::{Waiting, is_prepared};
+use crate::rules::same_scheme;
 use crate::state::State;
 
 /// Where one target of a job stands.
@@ -58,6 +59,7 @@ fn count(
         Some(seen)
             if seen.is_healthy()
                 && seen.partition_count == Some(wanted)
+                && same_scheme::holds(desired, seen).is_ok()
                 && seen.partitions.len() == usize::from(wanted) =>
         {
             Standing::Done
@@ -111,8 +113,8 @@ fn unassigned(desired: &DesiredServer, partition: &PartitionId, vm: &VmId, waiti
 pub fn in_words(wanted: &Wanted) -> String {
     match wanted {
         Wanted::Count { gpu, setting: PartitionSetting::Off, .. } => format!("GPU {gpu} without partitions"),
-        Wanted::Count { gpu, setting: PartitionSetting::Count(count), .. } => {
-            format!("GPU {gpu} split into {count}")
+        Wanted::Count { gpu, setting: PartitionSetting::Count(asked), .. } => {
+            format!("GPU {gpu} split into {}", asked.count)
         }
         Wanted::Assigned { vm_name, partition, .. } => {
             format!("partition {partition} assigned to VM {vm_name}")

@@ -11,7 +11,7 @@ use crate::id::{PartitionId, ServerId, VmId};
 use crate::observed::{GpuHealth, Observed, ObservedGpu, ObservedPartition};
 use crate::plan::is_prepared;
 use crate::refusal::Refusal;
-use crate::rules::whole_or_partitions;
+use crate::rules::{same_scheme, whole_or_partitions};
 use crate::state::State;
 
 /// The VM as the hypervisor is about to start it.
@@ -32,7 +32,7 @@ pub fn may_start(state: &State, server: &ServerId, vm: &StartingVm<'_>) -> Resul
     };
     let desired = state.desired_of(server);
     if let Some(assignment) = desired.and_then(|desired| desired.assignments.get(vm.id)) {
-        has_its_partition(observed, assignment, vm)?;
+        has_its_partition(desired, observed, assignment, vm)?;
     }
     if let Some((elsewhere, assignment)) = state.desired.assignment(vm.id)
         && elsewhere != server
@@ -49,6 +49,7 @@ fn refused(vm: &StartingVm<'_>, why: &str, hint: &str) -> Refusal {
 
 /// The partition that the VM was given is there, is ready, and is in the definition under its address.
 fn has_its_partition(
+    desired: Option<&DesiredServer>,
     observed: &Observed,
     assignment: &Assignment,
     vm: &StartingVm<'_>,
@@ -64,6 +65,9 @@ fn has_its_partition(
     };
     if let GpuHealth::Unknown { reason } = &gpu.health {
         return refuse(format!("GPU {} with its partition {id} does not answer: {reason}", id.gpu));
+    }
+    if let Some(Err(why)) = desired.map(|desired| same_scheme::holds(desired, gpu)) {
+        return refuse(format!("GPU {} with its partition {id} is not as it was: {why}", id.gpu));
     }
     let Some(partition) = gpu.partition(id.index) else {
         return refuse(format!(
@@ -149,7 +153,9 @@ fn may_have_partition(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::desired::PartitionSetting;
     use crate::device::MdevUuid;
+    use crate::gpu::Scheme;
     use crate::id::PartitionIndex;
     use crate::testing::{World, server_id, vm_id};
 
@@ -174,6 +180,16 @@ mod tests {
     fn a_vm_starts_with_its_own_partition() {
         let world = prepared(World::one_a2(4).assigned("vm-001", 1));
         assert_eq!(start(&world, "vm-001", &[world.partition_device(1)]), Ok(()));
+    }
+
+    #[test]
+    fn a_vm_does_not_start_with_a_partition_of_another_scheme_than_its_own() {
+        let mut world = prepared(World::one_a2(4).assigned("vm-001", 1));
+        let asked = PartitionSetting::from_number(4).by(Some(Scheme::IntelXe));
+        let id = world.gpu().id.clone();
+        world.desired_mut().settings.insert(id, asked);
+        let refusal = start(&world, "vm-001", &[world.partition_device(1)]).expect_err("is another");
+        assert!(refusal.to_string().contains("scheme"), "{refusal}");
     }
 
     #[test]

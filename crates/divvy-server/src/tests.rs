@@ -12,6 +12,8 @@ use divvy_sim::vms::DefinedDevice;
 use crate::testing::{Daemon, assign, count, unassign};
 use crate::{findings, views};
 
+mod schemes;
+
 const GPU: &str = "0000:41:00.0";
 
 fn daemon_with(partitions: u16) -> Daemon {

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::assignment::Hold;
 use crate::change::{Change, Edit};
-use crate::desired::PartitionSetting;
+use crate::desired::{AskedCount, PartitionSetting};
 use crate::finding::{Severity, Subject};
 use crate::id::ServerId;
 use crate::observed::{GpuHealth, Observed, ObservedGpu};
@@ -13,7 +13,7 @@ use crate::refusal::Refusal;
 use crate::request::{CountWish, GpuSelection};
 use crate::resolve;
 use crate::rules::count_change::{Blockers, blockers};
-use crate::rules::{homogeneous, valid_count, whole_or_partitions};
+use crate::rules::{homogeneous, same_scheme, valid_count, whole_or_partitions};
 use crate::state::State;
 
 type Selected<'s> = Vec<(&'s ServerId, &'s ObservedGpu)>;
@@ -30,13 +30,14 @@ pub fn set(state: &State, gpus: &GpuSelection, wish: CountWish) -> Result<Change
     let mut edits = Vec::new();
     for (server, gpu) in selected {
         let Some(observed) = state.observed.get(server) else { continue };
-        let setting = may_have(observed, gpu, wish)?;
         let asked = state.desired_of(server).and_then(|desired| desired.settings.get(&gpu.id)).copied();
+        let setting = may_have(observed, gpu, wish, asked)?;
         let has = gpu.partition_count == Some(setting.as_number());
-        if has && asked == Some(setting) {
+        let is_other_scheme = asked.is_some_and(|asked| same_scheme::differ(asked, setting));
+        if has && !is_other_scheme && asked.map(PartitionSetting::as_number) == Some(setting.as_number()) {
             continue;
         }
-        if !has {
+        if !has || is_other_scheme {
             in_the_way.extend(blockers(state.desired_of(server), observed, gpu));
             edits.extend(cured_quarantines(state, server, gpu));
         }
@@ -70,7 +71,12 @@ fn select<'s>(state: &'s State, gpus: &GpuSelection) -> Result<Selected<'s>, Ref
 }
 
 /// The rules about this GPU alone; what it shall be, if they allow it.
-fn may_have(observed: &Observed, gpu: &ObservedGpu, wish: CountWish) -> Result<PartitionSetting, Refusal> {
+fn may_have(
+    observed: &Observed,
+    gpu: &ObservedGpu,
+    wish: CountWish,
+    asked: Option<PartitionSetting>,
+) -> Result<PartitionSetting, Refusal> {
     whole_or_partitions::may_partition(observed, gpu)?;
     if let GpuHealth::Unknown { reason } = &gpu.health {
         return Err(Refusal::GpuUnknown { gpu: gpu.id.clone(), reason: reason.clone() });
@@ -80,7 +86,11 @@ fn may_have(observed: &Observed, gpu: &ObservedGpu, wish: CountWish) -> Result<P
     }
     match wish {
         CountWish::Off => Ok(PartitionSetting::Off),
-        CountWish::Count(count) => valid_count::check(gpu, count).map(PartitionSetting::Count),
+        CountWish::Count(count) => {
+            let gpu = same_scheme::as_it_will_be(asked, gpu);
+            let count = valid_count::check(&gpu, count)?;
+            Ok(PartitionSetting::Count(AskedCount { count, scheme: gpu.scheme }))
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::finding::Subject;
 use crate::gpu::{PartitionCount, Scheme};
 use crate::id::GpuId;
 use crate::observed::{GpuHealth, Observed, ObservedGpu};
-use crate::rules::whole_or_partitions;
+use crate::rules::{same_scheme, whole_or_partitions};
 use crate::step::{HostStep, Step};
 
 pub fn plan_counts(desired: &DesiredServer, observed: &Observed, plan: &mut Plan) {
@@ -43,13 +43,14 @@ fn steps_needed<'o>(
         return Err(reason.clone());
     }
     let has = gpu.partition_count.ok_or("its partition count cannot be read")?;
+    let scheme = same_scheme::to_split_by(setting, gpu)?;
     if has == setting.as_number() {
         return Ok(None);
     }
     if let Some(by) = whole_or_partitions::used_whole_by(observed, gpu) {
         return Err(format!("the GPU is used whole by {by}"));
     }
-    let scheme = gpu.scheme.ok_or("its driver makes no partitions now")?;
+    let scheme = scheme.ok_or("its driver makes no partitions now")?;
     let change = Change { gpu, scheme, has, wanted: PartitionCount::new(setting.as_number()) };
     match in_use(observed, gpu).filter(|_| !change.only_adds()) {
         Some(who) => Err(who),

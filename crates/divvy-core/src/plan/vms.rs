@@ -13,8 +13,8 @@ use crate::finding::Subject;
 use crate::gpu::{Carrier, Scheme};
 use crate::id::PartitionId;
 use crate::observed::{Observed, ObservedGpu, ObservedPartition};
-use crate::rules::vm_settings;
 use crate::rules::whole_or_partitions::VFIO_DRIVER;
+use crate::rules::{same_scheme, vm_settings};
 use crate::step::{DeviceScope, HostStep, Step, VmStep};
 use crate::vm::{ObservedVm, VmDevice};
 
@@ -43,6 +43,7 @@ fn partition_of<'o>(
     if !gpu.is_healthy() {
         return Err(format!("GPU {} does not answer", id.gpu));
     }
+    same_scheme::holds(desired, gpu).map_err(|why| format!("GPU {}: {why}", id.gpu))?;
     let asked = desired.settings.get(&id.gpu).map(|setting| setting.as_number());
     if asked.is_some() && asked != gpu.partition_count {
         return Err(format!("GPU {} does not have its partitions yet", id.gpu));
