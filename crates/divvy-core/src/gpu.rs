@@ -179,6 +179,11 @@ impl Scheme {
         self == Self::NvidiaMig && other == Self::NvidiaVfio
     }
 
+    /// Its functions are made all at once, and stay when the partitions on them are gone.
+    pub fn keeps_carriers(self) -> bool {
+        matches!(self, Self::NvidiaVfio | Self::NvidiaMdev | Self::NvidiaMig)
+    }
+
     /// From one count to another there is no way but through no partitions at all. GIM is told all
     /// counts of a server at once, and none cannot be said for one GPU among several.
     pub fn goes_through_zero(self) -> bool {

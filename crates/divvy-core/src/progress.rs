@@ -59,6 +59,7 @@ fn count(
         Some(seen)
             if seen.is_healthy()
                 && seen.partition_count == Some(wanted)
+                && (wanted > 0 || seen.is_off())
                 && same_scheme::holds(desired, seen).is_ok()
                 && seen.partitions.len() == usize::from(wanted) =>
         {

@@ -117,6 +117,11 @@ pub(crate) trait Mechanism: Sync {
     /// Takes all of them away and waits until the last one is gone.
     fn remove(&self, kernel: &Kernel<'_>, gpu: Target<'_>, expected: u16) -> Result<Outcome, HostError>;
 
+    /// Takes away what carried partitions and stayed, once there are none.
+    fn turn_off(&self, _kernel: &Kernel<'_>, _gpu: Target<'_>) -> Result<Outcome, HostError> {
+        Ok(Outcome::Already)
+    }
+
     /// Gives one to what hands it to a VM.
     fn prepare(
         &self,

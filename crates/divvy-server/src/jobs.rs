@@ -159,7 +159,8 @@ fn concerns(wanted: &Wanted, step: &Step) -> bool {
             Step::Host(
                 HostStep::ReservePartitions { gpu: of, .. }
                 | HostStep::RemovePartitions { gpu: of, .. }
-                | HostStep::CreatePartitions { gpu: of, .. },
+                | HostStep::CreatePartitions { gpu: of, .. }
+                | HostStep::TurnOff { gpu: of, .. },
             ),
         ) => gpu == of,
         (Wanted::Count { .. }, _) => false,

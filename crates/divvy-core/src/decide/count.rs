@@ -32,7 +32,8 @@ pub fn set(state: &State, gpus: &GpuSelection, wish: CountWish) -> Result<Change
         let Some(observed) = state.observed.get(server) else { continue };
         let asked = state.desired_of(server).and_then(|desired| desired.settings.get(&gpu.id)).copied();
         let setting = may_have(observed, gpu, wish, asked)?;
-        let has = gpu.partition_count == Some(setting.as_number());
+        let is_whole = setting != PartitionSetting::Off || gpu.is_off();
+        let has = gpu.partition_count == Some(setting.as_number()) && is_whole;
         let is_other_scheme = asked.is_some_and(|asked| same_scheme::differ(asked, setting));
         if has && !is_other_scheme && asked.map(PartitionSetting::as_number) == Some(setting.as_number()) {
             continue;

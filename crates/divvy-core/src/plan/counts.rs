@@ -44,7 +44,7 @@ fn steps_needed<'o>(
     }
     let has = gpu.partition_count.ok_or("its partition count cannot be read")?;
     let scheme = same_scheme::to_split_by(setting, gpu)?;
-    if has == setting.as_number() {
+    if has == setting.as_number() && (has > 0 || gpu.is_off()) {
         return Ok(None);
     }
     if let Some(by) = whole_or_partitions::used_whole_by(observed, gpu) {
@@ -73,6 +73,9 @@ impl Change<'_> {
         let directly = self.only_adds() || (self.wanted.is_some() && !scheme.goes_through_zero());
         if self.has > 0 && !directly {
             step(HostStep::RemovePartitions { gpu: gpu.clone(), address, scheme, count: self.has });
+        }
+        if self.wanted.is_none() && scheme.keeps_carriers() && self.gpu.carriers > 0 {
+            step(HostStep::TurnOff { gpu: gpu.clone(), address, scheme });
         }
         if let Some(count) = self.wanted {
             step(HostStep::CreatePartitions { gpu, address, scheme, count });

@@ -20,6 +20,7 @@ fn kinds(plan: &Plan) -> Vec<&'static str> {
         Step::Host(HostStep::ReservePartitions { .. }) => "reserve",
         Step::Host(HostStep::RemovePartitions { .. }) => "remove",
         Step::Host(HostStep::CreatePartitions { .. }) => "create",
+        Step::Host(HostStep::TurnOff { .. }) => "off",
         Step::Host(HostStep::PreparePartition { .. }) => "prepare",
         Step::Host(HostStep::CleanPartition { .. }) => "clean",
         Step::Vm(VmStep::AddDevice { .. }) => "add",
@@ -150,6 +151,27 @@ fn a_gpu_that_lost_the_mode_of_mig_gets_its_partitions_by_mig() {
         panic!("{plan:?}")
     };
     assert_eq!(*scheme, Scheme::NvidiaMig);
+}
+
+#[test]
+fn a_gpu_that_is_off_is_whole_again_also_after_a_stop_half_way() {
+    for (scheme, with_partitions, without) in [
+        (Scheme::Sriov, &["remove"][..], &[][..]),
+        (Scheme::NvidiaMdevPf, &["remove"], &[]),
+        (Scheme::NvidiaVfio, &["remove", "off"], &["off"]),
+        (Scheme::NvidiaMdev, &["remove", "off"], &["off"]),
+        (Scheme::NvidiaMig, &["remove", "off"], &["off"]),
+    ] {
+        let mut world = World::one_a2(4);
+        world.gpu_mut().scheme = Some(scheme);
+        wants(&mut world, 0);
+        assert_eq!(kinds(&planned(&world)), with_partitions, "{scheme}");
+        world.gpu_mut().partitions.clear();
+        world.gpu_mut().partition_count = Some(0);
+        assert_eq!(kinds(&planned(&world)), without, "{scheme}");
+        world.gpu_mut().carriers = 0;
+        assert_eq!(planned(&world), Plan::default(), "{scheme}");
+    }
 }
 
 #[test]
@@ -352,6 +374,7 @@ fn execute(world: &mut World, step: &Step) {
             world.gpu_mut().partitions = made;
             world.gpu_mut().partition_count = Some(count.get());
         }
+        Step::Host(HostStep::TurnOff { .. }) => world.gpu_mut().carriers = 0,
         Step::Host(HostStep::PreparePartition { partition, .. }) => {
             let gpu = world.gpu_mut();
             let one = gpu.partitions.iter_mut().find(|p| p.index == partition.index).expect("exists");

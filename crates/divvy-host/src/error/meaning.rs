@@ -35,7 +35,7 @@ pub fn meaning(verb: Verb, cause: &io::Error) -> Option<Meaning> {
         Verb::Reset => resetting(errno),
         Verb::Release => releasing(errno),
         Verb::Size | Verb::Renew => sizing(errno),
-        Verb::Look | Verb::Reserve | Verb::Enable | Verb::Override => None,
+        Verb::Look | Verb::Reserve | Verb::Enable | Verb::Disable | Verb::Override => None,
     }
     .or_else(|| anything(errno))
 }

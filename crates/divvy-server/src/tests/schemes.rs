@@ -5,6 +5,7 @@ use std::time::Duration;
 use divvy_core::gpu::Scheme;
 use divvy_core::job::Progress;
 use divvy_core::observed::ObservedGpu;
+use divvy_core::request::{CountWish, GpuSelection, Request};
 use divvy_host::paths;
 use divvy_host::sysfs::Sysfs;
 use divvy_sim::server::Addresses;
@@ -54,6 +55,32 @@ fn split_without_mig_after_a_boot() -> Daemon {
         sys.write(&format!("{}/current_vgpu_type", function(nth)), id).expect("makes one");
     }
     Daemon::with_store(room, store)
+}
+
+#[test]
+fn an_nvidia_gpu_that_is_off_is_whole_again_and_takes_a_count_anew() {
+    let mut daemon = Daemon::in_room("mixed-lab");
+    let of_nvidia = |daemon: &Daemon| {
+        let state = daemon.state();
+        let gpus = state.gpus().filter(|(_, gpu)| gpu.scheme.is_some_and(Scheme::keeps_carriers));
+        gpus.map(|(_, gpu)| gpu.clone()).collect::<Vec<ObservedGpu>>()
+    };
+    assert!(of_nvidia(&daemon).len() >= 3, "the room has several schemes");
+    for gpu in of_nvidia(&daemon) {
+        let name = gpu.id.to_string();
+        let now = |daemon: &Daemon| daemon.state().gpu(&gpu.id).expect("is there").1.clone();
+        assert_eq!(daemon.carry_out(count(&[&name], 2)).progress, Progress::Succeeded);
+        assert!(now(&daemon).carriers >= 2);
+        let off = Request::SetPartitionCount {
+            gpus: GpuSelection::Named(vec![name.clone()]),
+            wish: CountWish::Off,
+        };
+        let job = daemon.carry_out(off);
+        assert_eq!(job.progress, Progress::Succeeded, "{job:?}");
+        let seen = now(&daemon);
+        assert_eq!((seen.carriers, seen.driver.as_deref()), (0, Some("nvidia")), "{:?}", gpu.scheme);
+        assert_eq!(daemon.carry_out(count(&[&name], 2)).progress, Progress::Succeeded);
+    }
 }
 
 #[test]
