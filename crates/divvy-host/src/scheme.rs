@@ -25,14 +25,14 @@ use crate::execute::kernel::Kernel;
 use crate::execute::partition;
 use crate::sysfs::Sysfs;
 
-pub(crate) mod amd_gim;
+pub mod amd_gim;
 pub(crate) mod detect;
-mod intel;
+pub mod intel;
 pub(crate) mod intel_i915;
 pub(crate) mod intel_xe;
 pub mod nvidia;
 pub(crate) mod nvidia_mdev;
-pub(crate) mod nvidia_mig;
+pub mod nvidia_mig;
 pub(crate) mod nvidia_vfio;
 pub mod sriov;
 

@@ -109,7 +109,7 @@ fn part_types(types: Vec<Type>) -> Vec<Type> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
+pub enum Mode {
     On,
     Off,
     /// The GPU does not know it.
@@ -117,7 +117,7 @@ pub(crate) enum Mode {
 }
 
 /// The answer to the question for the mode.
-fn parse_mode(text: &str) -> Option<Mode> {
+pub fn parse_mode(text: &str) -> Option<Mode> {
     match text.trim() {
         "Enabled" => Some(Mode::On),
         "Disabled" => Some(Mode::Off),
@@ -236,7 +236,7 @@ fn cut(kernel: &Kernel<'_>, gpu: PciAddress, count: PartitionCount) -> Result<()
 
 /// A size of part.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Profile {
+pub struct Profile {
     pub name: String,
     pub id: u32,
     pub most: u16,
@@ -245,7 +245,7 @@ pub(crate) struct Profile {
 }
 
 /// The rows of the program's table: `|   0  MIG 1g.12gb   19   7/7   10.62   No   16   1   0   |`.
-pub(crate) fn profiles(text: &str) -> Vec<Profile> {
+pub fn profiles(text: &str) -> Vec<Profile> {
     let row = |line: &str| {
         let words: Vec<&str> =
             line.split(|c: char| c == '|' || c.is_whitespace()).filter(|w| !w.is_empty()).collect();
@@ -266,7 +266,7 @@ pub(crate) fn profiles(text: &str) -> Vec<Profile> {
 
 /// The largest of which there can be so many. Those with the engines for media are for one partition
 /// alone, and never needed for equal ones.
-pub(crate) fn best(profiles: &[Profile], count: u16) -> Option<&Profile> {
+pub fn best(profiles: &[Profile], count: u16) -> Option<&Profile> {
     let fits = |profile: &&Profile| profile.most >= count && !profile.name.contains('+');
     profiles.iter().filter(fits).max_by_key(|profile| profile.size)
 }
