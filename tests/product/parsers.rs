@@ -80,4 +80,8 @@ promises! {
     store_records
     sys_tree
     room_text
+    nvidia_types
+    nvidia_programs
+    intel_shares
+    gim_profiles
 }

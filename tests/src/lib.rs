@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod garbage;
+mod schemes;
 
 use std::fmt::{Debug, Display};
 use std::path::Path;
@@ -34,6 +35,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use garbage::sys_tree;
+pub use schemes::{gim_profiles, intel_shares, nvidia_programs, nvidia_types};
 
 /// A parser's promise, by name.
 pub type Promise = (&'static str, fn(&[u8]), &'static [&'static str]);
@@ -49,6 +51,10 @@ pub const PROMISES: &[Promise] = &[
     ("store_records", store_records, RECORDS),
     ("sys_tree", sys_tree, garbage::TREES),
     ("room_text", room_text, ROOMS),
+    ("nvidia_types", nvidia_types, schemes::TYPES),
+    ("nvidia_programs", nvidia_programs, schemes::SAID),
+    ("intel_shares", intel_shares, schemes::SHARES),
+    ("gim_profiles", gim_profiles, schemes::PROFILES),
 ];
 
 const ADDRESSES: &[&str] =
@@ -187,6 +193,7 @@ const RECORDS: &[&str] = &[
     r#"{"vm": "a", "vm_name": "vm-001", "partition": "gpu-1.0", "accepted": [], "restart": false}"#,
     r#"{"quarantined": {"reason": "its reset failed"}}"#,
     r#"{"count": 4}"#,
+    r#"{"count": {"number": 4, "scheme": "nvidia_mig"}}"#,
 ];
 
 pub fn store_records(bytes: &[u8]) {

@@ -10,7 +10,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::gpu::GpuModel;
+use crate::gpu::{CountSource, GpuModel, PartitionCount, ValidPartitionCounts};
 
 mod amd;
 mod intel;
@@ -109,6 +109,16 @@ pub fn find(vendor_id: u16, device_id: u16, subsystem_device_id: u16) -> Option<
 /// The entry for a model.
 pub fn of_model(model: &GpuModel) -> Option<&'static CatalogueEntry> {
     find(model.vendor_id, model.device_id, model.subsystem_device_id)
+}
+
+/// The counts that the model takes by MIG with a part for each partition; None: none are known. More
+/// partitions than there are units of compute share parts, and are none of these.
+pub fn mig_partition_counts(entry: &CatalogueEntry) -> Option<ValidPartitionCounts> {
+    let units = entry.mig_counts.iter().map(|one| u16::from(one.compute)).max()?;
+    let has_own_part = |one: &&MigCount| u16::from(one.compute) * one.count <= units;
+    let of_own_parts = entry.mig_counts.iter().filter(has_own_part);
+    let counts: Vec<PartitionCount> = of_own_parts.filter_map(|one| PartitionCount::new(one.count)).collect();
+    (!counts.is_empty()).then(|| ValidPartitionCounts::new(counts, CountSource::Catalogue))
 }
 
 /// What each partition has when the model is split by a count that it takes; None for other counts.

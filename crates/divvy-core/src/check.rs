@@ -170,7 +170,7 @@ fn check_records(server: &ServerId, desired: &DesiredServer, found: &mut Vec<Vio
         }
         let Holding::Partition { partition } = &assignment.holding else { continue };
         let count = match desired.settings.get(&partition.gpu) {
-            Some(PartitionSetting::Count(count)) => count.get(),
+            Some(PartitionSetting::Count(asked)) => asked.count.get(),
             Some(PartitionSetting::Off) | None => 0,
         };
         if partition.index.0 >= count {
@@ -203,7 +203,7 @@ fn check_whole(desired: &DesiredServer, found: &mut Vec<Violation>) {
     for (gpu, setting) in &desired.settings {
         let PartitionSetting::Count(count) = setting else { continue };
         if owners.contains_key(gpu) || desired.returns.contains_key(gpu) || desired.pools.contains_key(gpu) {
-            found.push(Violation::WholeAndCount { gpu: gpu.clone(), count: count.get() });
+            found.push(Violation::WholeAndCount { gpu: gpu.clone(), count: count.count.get() });
         }
     }
 }

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::assignment::{Assignment, Hold, Returning};
-use crate::gpu::PartitionCount;
+use crate::gpu::{PartitionCount, Scheme};
 use crate::id::{GpuId, PartitionId, PoolName, ServerId, VmId};
 
 /// Grows by one with every change of one server's desired state.
@@ -22,7 +22,43 @@ pub enum PartitionSetting {
     /// Not partitioned.
     Off,
     /// Split into this many.
-    Count(PartitionCount),
+    Count(AskedCount),
+}
+
+/// A count with the scheme that the GPU had when it was asked for: by another one, partitions of the same
+/// count are other partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "CountRecord", into = "CountRecord")]
+pub struct AskedCount {
+    pub count: PartitionCount,
+    /// None: recorded before schemes were.
+    pub scheme: Option<Scheme>,
+}
+
+/// As it is written: a bare number where no scheme is known.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum CountRecord {
+    Bare(PartitionCount),
+    WithScheme { number: PartitionCount, scheme: Scheme },
+}
+
+impl From<CountRecord> for AskedCount {
+    fn from(record: CountRecord) -> Self {
+        match record {
+            CountRecord::Bare(count) => Self { count, scheme: None },
+            CountRecord::WithScheme { number, scheme } => Self { count: number, scheme: Some(scheme) },
+        }
+    }
+}
+
+impl From<AskedCount> for CountRecord {
+    fn from(AskedCount { count, scheme }: AskedCount) -> Self {
+        match scheme {
+            None => Self::Bare(count),
+            Some(scheme) => Self::WithScheme { number: count, scheme },
+        }
+    }
 }
 
 impl PartitionSetting {
@@ -30,12 +66,30 @@ impl PartitionSetting {
     pub fn as_number(self) -> u16 {
         match self {
             Self::Off => 0,
-            Self::Count(count) => count.get(),
+            Self::Count(asked) => asked.count.get(),
         }
     }
 
+    /// Without a scheme.
     pub fn from_number(number: u16) -> Self {
-        PartitionCount::new(number).map_or(Self::Off, Self::Count)
+        PartitionCount::new(number).map_or(Self::Off, |count| Self::Count(AskedCount { count, scheme: None }))
+    }
+
+    /// The same count by this scheme.
+    #[must_use]
+    pub fn by(self, scheme: Option<Scheme>) -> Self {
+        match self {
+            Self::Off => Self::Off,
+            Self::Count(asked) => Self::Count(AskedCount { scheme, ..asked }),
+        }
+    }
+
+    /// None: no partitions need none, or it is not known.
+    pub fn scheme(self) -> Option<Scheme> {
+        match self {
+            Self::Off => None,
+            Self::Count(asked) => asked.scheme,
+        }
     }
 }
 
@@ -84,5 +138,23 @@ impl Desired {
     /// The server on which a VM has its assignment, and that assignment.
     pub fn assignment(&self, vm: &VmId) -> Option<(&ServerId, &Assignment)> {
         self.servers.iter().find_map(|(id, server)| Some((id, server.assignments.get(vm)?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_is_read_as_it_was_written_with_and_without_a_scheme() {
+        let mig = PartitionSetting::from_number(4).by(Some(Scheme::NvidiaMig));
+        for (setting, text) in [
+            (PartitionSetting::Off, r#""off""#),
+            (PartitionSetting::from_number(4), r#"{"count":4}"#),
+            (mig, r#"{"count":{"number":4,"scheme":"nvidia_mig"}}"#),
+        ] {
+            assert_eq!(serde_json::to_string(&setting).expect("a text"), text);
+            assert_eq!(serde_json::from_str::<PartitionSetting>(text).expect("a setting"), setting);
+        }
     }
 }

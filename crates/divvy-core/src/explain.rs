@@ -11,7 +11,7 @@ use crate::id::{PartitionId, ServerId};
 use crate::observed::{Failure, Observed, ObservedGpu};
 use crate::plan::plan;
 use crate::rules::vm_settings::Need;
-use crate::rules::{guest_os, vm_settings};
+use crate::rules::{guest_os, same_scheme, vm_settings};
 use crate::state::State;
 use crate::status::{self, PartitionState};
 use crate::vm::ObservedVm;
@@ -79,7 +79,9 @@ pub fn gpu(state: &State, server: &ServerId, gpu: &ObservedGpu) -> Explanation {
     sentences.extend(waiting_and_failures(desired, observed, own, |failure| {
         failure.gpu.as_ref() == Some(&gpu.id)
     }));
-    let findings = observed.findings.iter().filter(|finding| own(&finding.subject)).cloned().collect();
+    let mut findings: Vec<Finding> =
+        observed.findings.iter().filter(|finding| own(&finding.subject)).cloned().collect();
+    findings.extend(desired.and_then(|desired| same_scheme::finding(desired, gpu)));
     Explanation { sentences, findings }
 }
 

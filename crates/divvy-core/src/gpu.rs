@@ -166,6 +166,24 @@ impl Scheme {
         self.carrier() == Carrier::Vfio
     }
 
+    /// Whether partitions of one are like those of the other. NVIDIA's driver shows which interface it has
+    /// only once there are virtual functions, and a later driver has another one.
+    pub fn is_like(self, other: Self) -> bool {
+        let plain = |scheme: Self| matches!(scheme, Self::NvidiaVfio | Self::NvidiaMdev);
+        self == other || plain(self) && plain(other)
+    }
+
+    /// Whether making partitions by this scheme turns on what makes it this one, on a GPU that has no
+    /// partitions and looks like the other. MIG's mode does not outlive a boot on every model.
+    pub fn comes_back_from(self, other: Self) -> bool {
+        self == Self::NvidiaMig && other == Self::NvidiaVfio
+    }
+
+    /// Its functions are made all at once, and stay when the partitions on them are gone.
+    pub fn keeps_carriers(self) -> bool {
+        matches!(self, Self::NvidiaVfio | Self::NvidiaMdev | Self::NvidiaMig)
+    }
+
     /// From one count to another there is no way but through no partitions at all. GIM is told all
     /// counts of a server at once, and none cannot be said for one GPU among several.
     pub fn goes_through_zero(self) -> bool {

@@ -97,6 +97,9 @@ pub struct ObservedGpu {
     /// The count for which its partitions have the right size, where they come one by one: if there
     /// are fewer, the missing ones can be made while the others are in use.
     pub sized_for: Option<PartitionCount>,
+    /// PCI functions that are there to carry partitions, whether they do or not.
+    #[serde(default)]
+    pub carriers: u16,
     /// The server's own drivers take new partitions (`sriov_drivers_autoprobe`).
     pub autoprobe: bool,
     pub partitions: Vec<ObservedPartition>,
@@ -106,6 +109,12 @@ pub struct ObservedGpu {
 }
 
 impl ObservedGpu {
+    /// Nothing of a split is left: neither partitions nor what carried them.
+    pub fn is_off(&self) -> bool {
+        let has_carriers = self.scheme.is_some_and(Scheme::keeps_carriers) && self.carriers > 0;
+        self.partition_count == Some(0) && !has_carriers
+    }
+
     pub fn partition(&self, index: PartitionIndex) -> Option<&ObservedPartition> {
         self.partitions.iter().find(|partition| partition.index == index)
     }

@@ -12,6 +12,7 @@ use crate::id::{GpuId, PartitionId, VmId};
 use crate::job::{JobTarget, Wanted};
 use crate::observed::Observed;
 use crate::plan::{Waiting, gifts};
+use crate::rules::same_scheme;
 use crate::state::State;
 
 /// Where one target of a job stands.
@@ -67,6 +68,8 @@ fn count(
         Some(seen)
             if seen.is_healthy()
                 && seen.partition_count == Some(wanted)
+                && (wanted > 0 || seen.is_off())
+                && same_scheme::holds(desired, seen).is_ok()
                 && seen.partitions.len() == usize::from(wanted) =>
         {
             Standing::Done
@@ -145,8 +148,8 @@ fn unassigned(desired: &DesiredServer, partition: &PartitionId, vm: &VmId, waiti
 pub fn in_words(wanted: &Wanted) -> String {
     match wanted {
         Wanted::Count { gpu, setting: PartitionSetting::Off, .. } => format!("GPU {gpu} without partitions"),
-        Wanted::Count { gpu, setting: PartitionSetting::Count(count), .. } => {
-            format!("GPU {gpu} split into {count}")
+        Wanted::Count { gpu, setting: PartitionSetting::Count(asked), .. } => {
+            format!("GPU {gpu} split into {}", asked.count)
         }
         Wanted::Assigned { vm_name, partition, .. } => {
             format!("partition {partition} assigned to VM {vm_name}")

@@ -12,6 +12,7 @@ use crate::id::{PartitionId, ServerId, VmId};
 use crate::observed::{GpuHealth, Observed, ObservedGpu, ObservedPartition};
 use crate::plan::is_prepared;
 use crate::refusal::Refusal;
+use crate::rules::same_scheme;
 use crate::state::State;
 
 mod whole;
@@ -35,7 +36,7 @@ pub fn may_start(state: &State, server: &ServerId, vm: &StartingVm<'_>) -> Resul
     let desired = state.desired_of(server);
     if let Some(assignment) = desired.and_then(|desired| desired.assignments.get(vm.id)) {
         match &assignment.holding {
-            Holding::Partition { partition } => has_its_partition(observed, partition, vm)?,
+            Holding::Partition { partition } => has_its_partition(desired, observed, partition, vm)?,
             Holding::Dda { gpus } => {
                 gpus.iter().try_for_each(|whole| whole::has(observed, &whole.gpu, vm))?;
             }
@@ -60,7 +61,12 @@ fn explain(vm: &StartingVm<'_>, command: &str) -> String {
 }
 
 /// The partition that the VM was given is there, is ready, and is in the definition under its address.
-fn has_its_partition(observed: &Observed, id: &PartitionId, vm: &StartingVm<'_>) -> Result<(), Refusal> {
+fn has_its_partition(
+    desired: Option<&DesiredServer>,
+    observed: &Observed,
+    id: &PartitionId,
+    vm: &StartingVm<'_>,
+) -> Result<(), Refusal> {
     let explain = explain(vm, "unassign");
     let refuse = |why: String| Err(refused(vm, &why, &explain));
     let Some(gpu) = observed.gpu(&id.gpu) else {
@@ -68,6 +74,9 @@ fn has_its_partition(observed: &Observed, id: &PartitionId, vm: &StartingVm<'_>)
     };
     if let GpuHealth::Unknown { reason } = &gpu.health {
         return refuse(format!("GPU {} with its partition {id} does not answer: {reason}", id.gpu));
+    }
+    if let Some(Err(why)) = desired.map(|desired| same_scheme::holds(desired, gpu)) {
+        return refuse(format!("GPU {} with its partition {id} is not as it was: {why}", id.gpu));
     }
     let Some(partition) = gpu.partition(id.index) else {
         return refuse(format!(
@@ -145,7 +154,9 @@ fn may_have_partition(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::desired::PartitionSetting;
     use crate::device::MdevUuid;
+    use crate::gpu::Scheme;
     use crate::id::PartitionIndex;
     use crate::testing::{World, server_id, vm_id};
 
@@ -170,6 +181,16 @@ mod tests {
     fn a_vm_starts_with_its_own_partition() {
         let world = prepared(World::one_a2(4).assigned("vm-001", 1));
         assert_eq!(start(&world, "vm-001", &[world.partition_device(1)]), Ok(()));
+    }
+
+    #[test]
+    fn a_vm_does_not_start_with_a_partition_of_another_scheme_than_its_own() {
+        let mut world = prepared(World::one_a2(4).assigned("vm-001", 1));
+        let asked = PartitionSetting::from_number(4).by(Some(Scheme::IntelXe));
+        let id = world.gpu().id.clone();
+        world.desired_mut().settings.insert(id, asked);
+        let refusal = start(&world, "vm-001", &[world.partition_device(1)]).expect_err("is another");
+        assert!(refusal.to_string().contains("scheme"), "{refusal}");
     }
 
     #[test]

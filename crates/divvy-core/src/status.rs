@@ -13,7 +13,7 @@ use crate::device::DeviceHandle;
 use crate::gpu::Mode;
 use crate::id::{PartitionId, VmId};
 use crate::observed::{GpuHealth, Observed, ObservedGpu, ObservedPartition};
-use crate::rules::whole_or_partitions;
+use crate::rules::{same_scheme, whole_or_partitions};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -112,6 +112,7 @@ pub fn gives_partitions(
     let Some(has) = gpu.partition_count else {
         return Err("its partition count cannot be read".to_string());
     };
+    desired.map_or(Ok(()), |desired| same_scheme::holds(desired, gpu))?;
     let asked = desired.and_then(|desired| desired.settings.get(&gpu.id)).map(|setting| setting.as_number());
     match asked {
         Some(asked) if asked != has => Err(format!("it has {has} partitions and is on the way to {asked}")),
@@ -137,7 +138,8 @@ pub fn gpu_mode(desired: Option<&DesiredServer>, observed: &Observed, gpu: &Obse
     match (gpu.partition_count, gpu.scheme) {
         (Some(count), _) if count > 0 => (Mode::Partitioned, partitioned_reason(count, asked)),
         (_, Some(_)) => match asked {
-            Some(PartitionSetting::Count(count)) => {
+            Some(PartitionSetting::Count(asked)) => {
+                let count = asked.count;
                 (Mode::Partitionable, format!("{count} partitions are asked for and not there yet"))
             }
             _ => (Mode::Partitionable, "no partitions yet; divvy gpu partition makes them".to_string()),

@@ -33,6 +33,8 @@ pub enum HostStep {
     /// Make partitions, those that are missing where some are there already, read the count back, wait
     /// until each one is there.
     CreatePartitions { gpu: GpuId, address: PciAddress, scheme: Scheme, count: PartitionCount },
+    /// Take away the functions that carried partitions, where the driver leaves them when those are gone.
+    TurnOff { gpu: GpuId, address: PciAddress, scheme: Scheme },
     /// Give one partition the driver that hands it to a VM.
     PreparePartition { partition: PartitionId, address: PciAddress, scheme: Scheme },
     /// Reset a partition that a VM gave up, and prove it.
@@ -95,6 +97,7 @@ impl HostStep {
             Self::ReservePartitions { gpu, .. }
             | Self::RemovePartitions { gpu, .. }
             | Self::CreatePartitions { gpu, .. }
+            | Self::TurnOff { gpu, .. }
             | Self::GiveGpu { gpu, .. }
             | Self::TakeGpuBack { gpu, .. } => gpu,
             Self::PreparePartition { partition, .. } | Self::CleanPartition { partition, .. } => {
@@ -137,6 +140,9 @@ impl fmt::Display for HostStep {
             }
             Self::CreatePartitions { gpu, address, count, .. } => {
                 write!(f, "make {count} partitions of {gpu} at {address} and read the count back")
+            }
+            Self::TurnOff { gpu, address, .. } => {
+                write!(f, "make {gpu} at {address} a whole GPU again")
             }
             Self::PreparePartition { partition, address, .. } => {
                 write!(f, "prepare partition {partition} at {address} for a VM")

@@ -70,6 +70,7 @@ pub fn gpu(id: &str, (vendor, device, subsystem): (u16, u16, u16), partitions: u
         max_partitions: entry.counts.last().copied().unwrap_or(0),
         partition_count: Some(partitions),
         sized_for: None,
+        carriers: partitions,
         autoprobe: false,
         partitions: (0..partitions).map(|index| partition(address, index)).collect(),
         slot: Slot {

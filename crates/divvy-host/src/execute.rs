@@ -76,6 +76,10 @@ pub fn execute(sys: &dyn Sysfs, step: &HostStep, limits: &Limits) -> Result<Outc
             kernel.refuse_another_gpu(Verb::Create, *address, gpu)?;
             scheme::of(*scheme).create(&kernel, Target { id: gpu, address: *address }, *count)
         }
+        HostStep::TurnOff { gpu, address, scheme } => {
+            kernel.refuse_another_gpu(Verb::Disable, *address, gpu)?;
+            scheme::of(*scheme).turn_off(&kernel, Target { id: gpu, address: *address })
+        }
         HostStep::PreparePartition { partition, address, scheme } => {
             scheme::of(*scheme).prepare(&kernel, partition, *address)
         }

@@ -10,9 +10,10 @@ use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::in_flight::InFlight;
+use crate::nvml::{NvmlGate, Passage};
 use crate::open_groups;
 use crate::program;
 use crate::sysfs::{Ran, Sysfs};
@@ -24,11 +25,19 @@ pub struct RealSysfs {
     root: PathBuf,
     worker: Option<Worker>,
     in_flight: InFlight,
+    gate: Option<NvmlGate>,
 }
 
 impl RealSysfs {
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), worker: None, in_flight: InFlight::default() }
+        Self { root: root.into(), worker: None, in_flight: InFlight::default(), gate: None }
+    }
+
+    /// Runs programs only while nobody looks through NVML, which holds the GPUs that they work on.
+    #[must_use]
+    pub fn with_gate(mut self, gate: NvmlGate) -> Self {
+        self.gate = Some(gate);
+        self
     }
 
     /// Makes the writes that may hang by a separate process, `program arguments… PATH`, which ends up in
@@ -119,8 +128,23 @@ impl Sysfs for RealSysfs {
     }
 
     fn run(&self, program: &str, args: &[&str], deadline: Duration) -> io::Result<Ran> {
-        program::run(&program::find(&self.root, program)?, args, deadline)
+        let file = program::find(&self.root, program)?;
+        let start = Instant::now();
+        let _passage = self.gate.as_ref().map(|gate| close_gate(gate, program, deadline)).transpose()?;
+        program::run(&file, args, deadline.saturating_sub(start.elapsed()))
     }
+}
+
+/// Most of the time is the program's own. It is no timeout of the program: that one was not started.
+fn close_gate(gate: &NvmlGate, program: &str, deadline: Duration) -> io::Result<Passage> {
+    let patience = deadline / 4;
+    gate.close(patience).ok_or_else(|| {
+        let text = format!(
+            "{program} was not run: NVIDIA's library had the GPUs open for {} ms",
+            patience.as_millis()
+        );
+        io::Error::new(io::ErrorKind::ResourceBusy, text)
+    })
 }
 
 /// A driver may act, and fail, only when the file is closed.

@@ -25,14 +25,14 @@ use crate::execute::kernel::Kernel;
 use crate::execute::partition;
 use crate::sysfs::Sysfs;
 
-pub(crate) mod amd_gim;
+pub mod amd_gim;
 pub(crate) mod detect;
-mod intel;
+pub mod intel;
 pub(crate) mod intel_i915;
 pub(crate) mod intel_xe;
 pub mod nvidia;
 pub(crate) mod nvidia_mdev;
-pub(crate) mod nvidia_mig;
+pub mod nvidia_mig;
 pub(crate) mod nvidia_vfio;
 pub mod sriov;
 
@@ -116,6 +116,11 @@ pub(crate) trait Mechanism: Sync {
 
     /// Takes all of them away and waits until the last one is gone.
     fn remove(&self, kernel: &Kernel<'_>, gpu: Target<'_>, expected: u16) -> Result<Outcome, HostError>;
+
+    /// Takes away what carried partitions and stayed, once there are none.
+    fn turn_off(&self, _kernel: &Kernel<'_>, _gpu: Target<'_>) -> Result<Outcome, HostError> {
+        Ok(Outcome::Already)
+    }
 
     /// Gives one to what hands it to a VM.
     fn prepare(

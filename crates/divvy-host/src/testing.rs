@@ -439,7 +439,10 @@ impl Sysfs for Reacting {
             let text = self.nvidia.as_ref().map_or("[N/A]\n", nvidia::Nvidia::mode);
             return Ok(Ran { code: Some(0), stdout: text.into(), stderr: Vec::new() });
         }
-        self.note(format!("{name} {}", args.join(" ")));
+        // A list is a question.
+        if !args.contains(&"-lgip") {
+            self.note(format!("{name} {}", args.join(" ")));
+        }
         let does = self.faults.programs.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         let said = |code, text: &str| Ran { code: Some(code), stdout: text.into(), stderr: Vec::new() };
         match does.unwrap_or(Program::Works) {

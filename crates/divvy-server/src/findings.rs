@@ -7,7 +7,7 @@ use divvy_core::finding::{Finding, FindingCode, Severity, Subject};
 use divvy_core::id::ServerId;
 use divvy_core::observed::{Failure, Observed};
 use divvy_core::plan::{Waiting, plan};
-use divvy_core::rules::homogeneous;
+use divvy_core::rules::{homogeneous, same_scheme};
 use divvy_core::state::State;
 
 /// A finding and the server that it is about, or that has what it is about.
@@ -49,9 +49,18 @@ pub fn of_server(state: &State, server: &ServerId) -> Vec<Finding> {
     let Some(observed) = state.observed.get(server) else { return Vec::new() };
     let mut all: Vec<Finding> = observed.findings.to_vec();
     all.extend(failures(observed));
-    all.extend(waiting(state, server, observed));
+    let other_schemes = other_schemes(state, server, observed);
+    let is_told = |finding: &Finding| other_schemes.iter().any(|told| told.subject == finding.subject);
+    all.extend(waiting(state, server, observed).into_iter().filter(|finding| !is_told(finding)));
+    all.extend(other_schemes);
     all.extend(gone_vms(state, server, observed));
     all
+}
+
+/// GPUs that are split by another scheme than their counts were asked with.
+fn other_schemes(state: &State, server: &ServerId, observed: &Observed) -> Vec<Finding> {
+    let Some(desired) = state.desired_of(server) else { return Vec::new() };
+    observed.gpus.iter().filter_map(|gpu| same_scheme::finding(desired, gpu)).collect()
 }
 
 fn failures(observed: &Observed) -> Vec<Finding> {

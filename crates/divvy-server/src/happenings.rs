@@ -53,7 +53,9 @@ fn edit_in_words(change: &Change, edit: &Edit) -> (&'static str, Subject, String
     match edit {
         Edit::SetCount { gpu, setting, .. } => {
             let text = match setting {
-                Some(PartitionSetting::Count(count)) => format!("GPU {gpu} shall have {count} partitions"),
+                Some(PartitionSetting::Count(asked)) => {
+                    format!("GPU {gpu} shall have {} partitions", asked.count)
+                }
                 Some(PartitionSetting::Off) => format!("GPU {gpu} shall have no partitions"),
                 None => format!("GPU {gpu} is left as it is"),
             };

@@ -189,7 +189,8 @@ fn concerns(wanted: &Wanted, step: &Step) -> bool {
             Step::Host(
                 HostStep::ReservePartitions { gpu: of, .. }
                 | HostStep::RemovePartitions { gpu: of, .. }
-                | HostStep::CreatePartitions { gpu: of, .. },
+                | HostStep::CreatePartitions { gpu: of, .. }
+                | HostStep::TurnOff { gpu: of, .. },
             ),
         ) => gpu == of,
         (Wanted::Count { .. }, _) => false,
@@ -233,7 +234,9 @@ fn take_back(target: &JobTarget) -> Option<Request> {
     let server = target.server.clone();
     match &target.wanted {
         Wanted::Count { gpu, setting, before, observed_before } => {
-            let back_to = before.or_else(|| observed_before.map(PartitionSetting::from_number));
+            let seen =
+                observed_before.map(|number| PartitionSetting::from_number(number).by(setting.scheme()));
+            let back_to = before.or(seen);
             Some(Request::RevertCount { server, gpu: gpu.clone(), failed: *setting, back_to })
         }
         Wanted::Assigned { vm, partition, .. } => {

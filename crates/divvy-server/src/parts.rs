@@ -93,12 +93,13 @@ pub fn real(settings: &Settings, hub: &Hub, notices: &Notices) -> Result<Parts, 
     };
     // Our own program also when an upgrade has replaced the file meanwhile.
     let sysfs = RealSysfs::new("/").with_worker("/proc/self/exe", vec!["--write-worker".into()]);
+    // NVML holds the GPUs that NVIDIA's programs work on: one at a time.
+    let gate = NvmlGate::default();
+    let sysfs = sysfs.with_gate(gate.clone());
     let sysfs: Arc<dyn Sysfs> = Arc::new(sysfs);
     let bell = hub.bell(&server);
     notices.ring(hub.bell(&server));
     let watch = UeventWatch::start(move || bell.ring()).map_err(PartsError::Uevent)?;
-    // Whoever needs NVIDIA's driver for itself closes the same gate.
-    let gate = NvmlGate::default();
     let host = Arc::new(HostSide {
         observer: observer(&server, settings).with_telemetry(Arc::new(Nvml::new(gate.clone()))),
         gate,

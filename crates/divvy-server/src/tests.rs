@@ -12,6 +12,7 @@ use divvy_sim::vms::DefinedDevice;
 use crate::testing::{Daemon, assign, count, unassign};
 use crate::{findings, views};
 
+mod schemes;
 mod whole;
 
 const GPU: &str = "0000:41:00.0";

@@ -165,3 +165,16 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn with_a_part_of_mig_for_each_partition_a_model_takes_these_counts() {
+    let counts = |name: &str| {
+        let entry = entries().find(|entry| entry.name == name).expect(name);
+        let counts = mig_partition_counts(entry)?;
+        Some(counts.as_slice().iter().map(|count| count.get()).collect::<Vec<u16>>())
+    };
+    assert_eq!(counts("H200 SXM"), Some([1, 2, 3, 4, 7].into()));
+    assert_eq!(counts("A30"), Some([1, 2, 4].into()));
+    assert_eq!(counts("RTX PRO 6000"), Some([1, 2, 4].into()), "the others share parts");
+    assert_eq!(counts("A40"), None);
+}

@@ -82,7 +82,8 @@ fn assign_one(
     let asked = state.desired_of(server).and_then(|desired| desired.settings.get(&picked_gpu.id)).copied();
     if asked.is_none() {
         // Its count was set by another hand; from now on Divvy keeps it, so that it is there after a boot.
-        let setting = PartitionSetting::from_number(picked_gpu.partition_count.unwrap_or(0));
+        let setting =
+            PartitionSetting::from_number(picked_gpu.partition_count.unwrap_or(0)).by(picked_gpu.scheme);
         edits.push(Edit::SetCount {
             server: server.clone(),
             gpu: picked_gpu.id.clone(),

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use crate::assignment::Hold;
 use crate::change::{Change, Edit};
-use crate::desired::PartitionSetting;
+use crate::desired::{AskedCount, PartitionSetting};
 use crate::finding::{Severity, Subject};
 use crate::id::ServerId;
 use crate::observed::{GpuHealth, Observed, ObservedGpu};
@@ -13,7 +13,7 @@ use crate::refusal::Refusal;
 use crate::request::{CountWish, GpuSelection};
 use crate::resolve;
 use crate::rules::count_change::{Blockers, blockers};
-use crate::rules::{homogeneous, valid_count, whole_or_partitions};
+use crate::rules::{homogeneous, same_scheme, valid_count, whole_or_partitions};
 use crate::state::State;
 
 type Selected<'s> = Vec<(&'s ServerId, &'s ObservedGpu)>;
@@ -30,13 +30,15 @@ pub fn set(state: &State, gpus: &GpuSelection, wish: CountWish) -> Result<Change
     let mut edits = Vec::new();
     for (server, gpu) in selected {
         let Some(observed) = state.observed.get(server) else { continue };
-        let setting = may_have(state, observed, gpu, wish)?;
         let asked = state.desired_of(server).and_then(|desired| desired.settings.get(&gpu.id)).copied();
-        let has = gpu.partition_count == Some(setting.as_number());
-        if has && asked == Some(setting) {
+        let setting = may_have(state, observed, gpu, wish, asked)?;
+        let is_whole = setting != PartitionSetting::Off || gpu.is_off();
+        let has = gpu.partition_count == Some(setting.as_number()) && is_whole;
+        let is_other_scheme = asked.is_some_and(|asked| same_scheme::differ(asked, setting));
+        if has && !is_other_scheme && asked.map(PartitionSetting::as_number) == Some(setting.as_number()) {
             continue;
         }
-        if !has {
+        if !has || is_other_scheme {
             in_the_way.extend(blockers(state.desired_of(server), observed, gpu));
             edits.extend(cured_quarantines(state, server, gpu));
         }
@@ -82,6 +84,7 @@ fn may_have(
     observed: &Observed,
     gpu: &ObservedGpu,
     wish: CountWish,
+    asked: Option<PartitionSetting>,
 ) -> Result<PartitionSetting, Refusal> {
     whole_or_partitions::may_partition(state.desired_of(&observed.server), observed, gpu)?;
     if let GpuHealth::Unknown { reason } = &gpu.health {
@@ -92,7 +95,11 @@ fn may_have(
     }
     match wish {
         CountWish::Off => Ok(PartitionSetting::Off),
-        CountWish::Count(count) => valid_count::check(gpu, count).map(PartitionSetting::Count),
+        CountWish::Count(count) => {
+            let gpu = same_scheme::as_it_will_be(asked, gpu);
+            let count = valid_count::check(&gpu, count)?;
+            Ok(PartitionSetting::Count(AskedCount { count, scheme: gpu.scheme }))
+        }
     }
 }
 

@@ -67,7 +67,7 @@ fn add(state: &State, pool: &PoolName, names: &[String]) -> Result<Vec<Edit>, Re
         }
         let asked = desired.and_then(|desired| desired.settings.get(&gpu.id));
         if let Some(PartitionSetting::Count(count)) = asked {
-            let why = alloc::format!("it shall have {count} partitions");
+            let why = alloc::format!("it shall have {} partitions", count.count);
             return Err(WholeRefusal::GpuPartitioned { gpu: gpu.id.clone(), why }.into());
         }
         whole_or_partitions::may_use_whole(gpu)?;

@@ -9,6 +9,7 @@ use crate::change::Edit;
 use crate::check::check;
 use crate::desired::PartitionSetting;
 use crate::finding::{Finding, FindingCode, Severity, Subject};
+use crate::gpu::Scheme;
 use crate::request::{CountWish, GpuSelection, PoolWish, WholeWish};
 use crate::testing::{World, gpu_a2, gpu_a40, gpu_id, partition_id, server_id, vm, vm_id, vm_with_device};
 use crate::vm::Power;
@@ -60,7 +61,7 @@ fn a_valid_count_on_an_idle_gpu_is_accepted() {
     let (change, state) = decided(&World::one_a2(0), &count_request(&["gpu-1"], 4));
     assert_eq!(change.edits.len(), 1);
     let server = state.desired.server(&server_id("a")).expect("server");
-    assert_eq!(server.settings.get(&gpu_id("gpu-1")), Some(&PartitionSetting::from_number(4)));
+    assert_eq!(server.settings[&gpu_id("gpu-1")].as_number(), 4);
     assert_eq!(server.generation.0, 1);
 }
 
@@ -158,7 +159,7 @@ fn a_gpu_that_another_hand_split_is_kept_from_its_first_assignment_on() {
     let (change, state) = decided(&world, &assign_request(&["vm-001"]));
     assert!(matches!(change.edits[0], Edit::SetCount { before: None, .. }));
     let kept = state.desired.server(&server_id("a")).expect("server").settings.get(&gpu_id("gpu-1")).copied();
-    assert_eq!(kept, Some(PartitionSetting::from_number(4)));
+    assert_eq!(kept.map(PartitionSetting::as_number), Some(4));
 }
 
 #[test]
@@ -290,6 +291,49 @@ fn a_count_is_reverted_only_while_it_is_still_what_was_asked_for() {
     };
     assert!(decided(&world, &revert(8)).0.is_empty());
     assert_eq!(decided(&world, &revert(4)).0.edits.len(), 1);
+}
+
+fn scheme_asked(state: &State) -> Option<Scheme> {
+    state.desired.server(&server_id("a")).expect("server").settings[&gpu_id("gpu-1")].scheme()
+}
+
+#[test]
+fn a_count_is_recorded_with_the_scheme_that_the_gpu_has() {
+    let mut world = World::one_a2(0);
+    world.gpu_mut().scheme = Some(Scheme::NvidiaVfio);
+    let (_, state) = decided(&world, &count_request(&["gpu-1"], 4));
+    assert_eq!(scheme_asked(&state), Some(Scheme::NvidiaVfio));
+    let mut found = World::one_a2(4);
+    found.desired_mut().settings.clear();
+    let (_, state) = decided(&found, &assign_request(&["vm-001"]));
+    assert_eq!(scheme_asked(&state), Some(Scheme::Sriov));
+}
+
+#[test]
+fn a_count_of_another_scheme_is_taken_over_when_it_is_asked_for_and_nobody_has_a_partition() {
+    let mut world = World::one_a2(4);
+    let mig = PartitionSetting::from_number(4).by(Some(Scheme::NvidiaMig));
+    world.desired_mut().settings.insert(gpu_id("gpu-1"), mig);
+    world.gpu_mut().scheme = Some(Scheme::NvidiaVfio);
+    let (_, state) = decided(&world, &count_request(&["gpu-1"], 4));
+    assert_eq!(scheme_asked(&state), Some(Scheme::NvidiaVfio));
+    assert_eq!(refusal(&world, &assign_request(&["vm-001"])), "no_free_partition");
+    let owned = world.assigned("vm-001", 0);
+    assert_eq!(refusal(&owned, &count_request(&["gpu-1"], 4)), "partitions_assigned");
+}
+
+#[test]
+fn while_the_mode_of_mig_is_lost_another_count_is_still_one_of_mig() {
+    let mut world = World::one_a2(0);
+    let mig = PartitionSetting::from_number(4).by(Some(Scheme::NvidiaMig));
+    world.desired_mut().settings.insert(gpu_id("gpu-1"), mig);
+    world.gpu_mut().scheme = Some(Scheme::NvidiaVfio);
+    let (_, state) = decided(&world, &count_request(&["gpu-1"], 2));
+    assert_eq!(scheme_asked(&state), Some(Scheme::NvidiaMig));
+    let mut off = world;
+    off.desired_mut().settings.insert(gpu_id("gpu-1"), PartitionSetting::Off);
+    let (_, state) = decided(&off, &count_request(&["gpu-1"], 2));
+    assert_eq!(scheme_asked(&state), Some(Scheme::NvidiaVfio));
 }
 
 mod properties {

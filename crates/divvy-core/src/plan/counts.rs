@@ -13,7 +13,7 @@ use crate::finding::Subject;
 use crate::gpu::{PartitionCount, Scheme};
 use crate::id::GpuId;
 use crate::observed::{GpuHealth, Observed, ObservedGpu};
-use crate::rules::whole_or_partitions;
+use crate::rules::{same_scheme, whole_or_partitions};
 use crate::step::{HostStep, Step};
 
 pub fn plan_counts(desired: &DesiredServer, observed: &Observed, plan: &mut Plan) {
@@ -49,13 +49,14 @@ fn steps_needed<'o>(
     }
     let has = gpu.partition_count.ok_or("its partition count cannot be read")?;
     let remake = shall_be_remade(desired, id);
-    if has == setting.as_number() && !remake {
+    let scheme = same_scheme::to_split_by(setting, gpu)?;
+    if has == setting.as_number() && !remake && (has > 0 || gpu.is_off()) {
         return Ok(None);
     }
     if let Some(by) = whole_or_partitions::used_whole_by(Some(desired), observed, gpu) {
         return Err(format!("the GPU is used whole by {by}"));
     }
-    let scheme = gpu.scheme.ok_or("its driver makes no partitions now")?;
+    let scheme = scheme.ok_or("its driver makes no partitions now")?;
     let wanted = PartitionCount::new(setting.as_number());
     let change = Change { gpu, scheme, has, wanted, remake };
     match in_use(observed, gpu).filter(|_| !change.only_adds()) {
@@ -81,6 +82,9 @@ impl Change<'_> {
             self.only_adds() || (!self.remake && self.wanted.is_some() && !scheme.goes_through_zero());
         if self.has > 0 && !directly {
             step(HostStep::RemovePartitions { gpu: gpu.clone(), address, scheme, count: self.has });
+        }
+        if self.wanted.is_none() && scheme.keeps_carriers() && self.gpu.carriers > 0 {
+            step(HostStep::TurnOff { gpu: gpu.clone(), address, scheme });
         }
         if let Some(count) = self.wanted {
             step(HostStep::CreatePartitions { gpu, address, scheme, count });

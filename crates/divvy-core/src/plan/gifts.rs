@@ -12,6 +12,7 @@ use crate::given::Given;
 use crate::gpu::{Carrier, Scheme};
 use crate::id::PartitionId;
 use crate::observed::{Observed, ObservedGpu, ObservedPartition, SlotFunction};
+use crate::rules::same_scheme;
 use crate::rules::whole_or_partitions::VFIO_DRIVER;
 use crate::step::HostStep;
 use crate::vm::ObservedVm;
@@ -59,6 +60,7 @@ fn partition_of<'o>(
     if !gpu.is_healthy() {
         return Err(format!("GPU {} does not answer", id.gpu));
     }
+    same_scheme::holds(desired, gpu).map_err(|why| format!("GPU {}: {why}", id.gpu))?;
     let asked = desired.settings.get(&id.gpu).map(|setting| setting.as_number());
     if asked.is_some() && asked != gpu.partition_count {
         return Err(format!("GPU {} does not have its partitions yet", id.gpu));

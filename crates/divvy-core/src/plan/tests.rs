@@ -23,6 +23,7 @@ fn kinds(plan: &Plan) -> Vec<&'static str> {
         Step::Host(HostStep::ReservePartitions { .. }) => "reserve",
         Step::Host(HostStep::RemovePartitions { .. }) => "remove",
         Step::Host(HostStep::CreatePartitions { .. }) => "create",
+        Step::Host(HostStep::TurnOff { .. }) => "off",
         Step::Host(HostStep::PreparePartition { .. }) => "prepare",
         Step::Host(HostStep::CleanPartition { .. }) => "clean",
         Step::Host(HostStep::GiveGpu { .. }) => "give",
@@ -121,6 +122,61 @@ fn gim_goes_from_one_count_to_another_directly_and_only_off_through_none() {
     assert_eq!(kinds(&planned(&world)), ["create"]);
     wants(&mut world, 0);
     assert_eq!(kinds(&planned(&world)), ["remove"]);
+}
+
+fn wants_by(world: &mut World, count: u16, scheme: Scheme) {
+    let setting = PartitionSetting::from_number(count).by(Some(scheme));
+    world.desired_mut().settings.insert(gpu_id("gpu-1"), setting);
+}
+
+#[test]
+fn a_count_that_was_asked_for_by_another_scheme_is_left_as_it_is_and_given_to_nobody() {
+    for (has, asked, now) in [
+        (4, Scheme::NvidiaMig, Scheme::NvidiaVfio),
+        (2, Scheme::NvidiaMig, Scheme::NvidiaVfio),
+        (0, Scheme::NvidiaVfio, Scheme::NvidiaMig),
+        (0, Scheme::IntelI915, Scheme::IntelXe),
+    ] {
+        let mut world = World::one_a2(has).assigned("vm-001", 1);
+        wants_by(&mut world, 4, asked);
+        world.gpu_mut().scheme = Some(now);
+        let plan = planned(&world);
+        assert_eq!(plan.steps, [], "{asked} {now}");
+        assert_eq!(plan.waiting.len(), 2, "{asked} {now}: {plan:?}");
+    }
+}
+
+#[test]
+fn a_gpu_that_lost_the_mode_of_mig_gets_its_partitions_by_mig() {
+    let mut world = World::one_a2(0);
+    wants_by(&mut world, 4, Scheme::NvidiaMig);
+    world.gpu_mut().scheme = Some(Scheme::NvidiaVfio);
+    let plan = planned(&world);
+    let [Step::Host(HostStep::CreatePartitions { scheme, .. })] = plan.steps.as_slice() else {
+        panic!("{plan:?}")
+    };
+    assert_eq!(*scheme, Scheme::NvidiaMig);
+}
+
+#[test]
+fn a_gpu_that_is_off_is_whole_again_also_after_a_stop_half_way() {
+    for (scheme, with_partitions, without) in [
+        (Scheme::Sriov, &["remove"][..], &[][..]),
+        (Scheme::NvidiaMdevPf, &["remove"], &[]),
+        (Scheme::NvidiaVfio, &["remove", "off"], &["off"]),
+        (Scheme::NvidiaMdev, &["remove", "off"], &["off"]),
+        (Scheme::NvidiaMig, &["remove", "off"], &["off"]),
+    ] {
+        let mut world = World::one_a2(4);
+        world.gpu_mut().scheme = Some(scheme);
+        wants(&mut world, 0);
+        assert_eq!(kinds(&planned(&world)), with_partitions, "{scheme}");
+        world.gpu_mut().partitions.clear();
+        world.gpu_mut().partition_count = Some(0);
+        assert_eq!(kinds(&planned(&world)), without, "{scheme}");
+        world.gpu_mut().carriers = 0;
+        assert_eq!(planned(&world), Plan::default(), "{scheme}");
+    }
 }
 
 #[test]
@@ -337,6 +393,7 @@ fn execute(world: &mut World, step: &Step) {
             world.gpu_mut().partitions = made;
             world.gpu_mut().partition_count = Some(count.get());
         }
+        Step::Host(HostStep::TurnOff { .. }) => world.gpu_mut().carriers = 0,
         Step::Host(HostStep::PreparePartition { partition, .. }) => {
             let gpu = world.gpu_mut();
             let one = gpu.partitions.iter_mut().find(|p| p.index == partition.index).expect("exists");
@@ -373,7 +430,32 @@ mod properties {
     use super::*;
     use proptest::prelude::*;
 
+    fn any_scheme() -> impl Strategy<Value = Scheme> {
+        prop::sample::select(&Scheme::ALL[..])
+    }
+
     proptest! {
+        /// Whatever a GPU has become, its count is only ever made by what it was asked with.
+        #[test]
+        fn partitions_are_made_by_the_scheme_that_they_were_asked_with(
+            has in prop::sample::select(&[0u16, 2, 4][..]),
+            asked in any_scheme(),
+            now in any_scheme(),
+        ) {
+            let mut world = World::one_a2(has).assigned("vm-001", 0);
+            wants_by(&mut world, 4, asked);
+            world.gpu_mut().scheme = Some(now);
+            let plan = planned(&world);
+            for step in &plan.steps {
+                if let Step::Host(HostStep::RemovePartitions { scheme, .. } | HostStep::CreatePartitions { scheme, .. }) = step {
+                    prop_assert!(scheme.is_like(asked), "{:?}", plan);
+                }
+            }
+            if !asked.is_like(now) && has > 0 {
+                prop_assert!(plan.steps.is_empty() && !plan.waiting.is_empty(), "{:?}", plan);
+            }
+        }
+
         /// From any count and any ownership, taking the planned steps ends in a plan without steps.
         #[test]
         fn taking_the_steps_reaches_what_was_asked_for(

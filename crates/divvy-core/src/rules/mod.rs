@@ -8,6 +8,7 @@ pub mod guest_os;
 pub mod homogeneous;
 pub mod no_migration;
 pub mod one_partition;
+pub mod same_scheme;
 pub mod same_server;
 pub mod valid_count;
 pub mod vm_settings;

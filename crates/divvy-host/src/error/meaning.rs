@@ -36,7 +36,13 @@ pub fn meaning(verb: Verb, cause: &io::Error) -> Option<Meaning> {
         Verb::ResetGpu => resetting_gpu(errno),
         Verb::Release | Verb::Unload => releasing(errno),
         Verb::Size | Verb::Renew => sizing(errno),
-        Verb::Look | Verb::Reserve | Verb::Enable | Verb::Override | Verb::Lock | Verb::TakeBack => None,
+        Verb::Look
+        | Verb::Reserve
+        | Verb::Enable
+        | Verb::Disable
+        | Verb::Override
+        | Verb::Lock
+        | Verb::TakeBack => None,
     }
     .or_else(|| anything(errno))
 }

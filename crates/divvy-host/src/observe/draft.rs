@@ -16,7 +16,7 @@ use crate::iommu;
 use crate::model;
 use crate::paths;
 use crate::pci::{self, Config, Numbers, Window};
-use crate::scheme::nvidia_mig::Modes;
+use crate::scheme::nvidia_mig::{self, Modes};
 use crate::scheme::sriov::Sriov;
 use crate::scheme::{self, Gpu, Mechanism, Split, detect};
 use crate::slot;
@@ -45,6 +45,7 @@ pub struct Draft {
     max_partitions: u16,
     partition_count: Option<u16>,
     sized_for: Option<PartitionCount>,
+    carriers: u16,
     difference: Option<String>,
     autoprobe: bool,
 }
@@ -77,7 +78,11 @@ pub fn look(sys: &dyn Sysfs, address: PciAddress, settings: &Settings, modes: &M
         Scheme::NvidiaVfio if by_mig() => Scheme::NvidiaMig,
         scheme => scheme,
     });
-    let split = doubts.take(scheme.map_or(&Sriov as &dyn Mechanism, scheme::of).look(sys, &gpu));
+    let carriers = doubts.take(vfio::partitions(sys, address)).map_or(0, |functions| functions.len());
+    let split = doubts.take(match scheme {
+        Some(Scheme::NvidiaMig) => nvidia_mig::look(sys, &gpu, modes.part_counts(sys, &gpu)),
+        scheme => scheme.map_or(&Sriov as &dyn Mechanism, scheme::of).look(sys, &gpu),
+    });
     let split = split.unwrap_or_else(|| Split::unknown(&gpu));
     if let Some(text) = split.contradiction {
         doubts.contradiction(text);
@@ -105,6 +110,7 @@ pub fn look(sys: &dyn Sysfs, address: PciAddress, settings: &Settings, modes: &M
         valid_counts: split.valid_counts,
         max_partitions: split.most,
         sized_for: split.sized_for,
+        carriers: u16::try_from(carriers).unwrap_or(u16::MAX),
         difference: split.difference,
         partition_count: split.count,
         autoprobe,
@@ -180,6 +186,7 @@ impl Draft {
             scheme: self.scheme,
             valid_counts: self.valid_counts,
             sized_for: self.sized_for,
+            carriers: self.carriers,
             health: self.doubts.health(),
             id: id.clone(),
             model,

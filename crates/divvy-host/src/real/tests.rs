@@ -142,3 +142,55 @@ fn without_processes_to_look_at_nothing_is_known_to_be_closed() {
     let (_folder, sys) = tree();
     assert!(sys.open_vfio_groups().is_err());
 }
+
+/// A tree with a program of this text.
+fn tree_with_program(script: &str) -> (tempfile::TempDir, RealSysfs) {
+    let (folder, sys) = tree();
+    let bin = folder.path().join("usr/bin");
+    fs::create_dir_all(&bin).expect("folders");
+    let file = bin.join("nvidia-smi");
+    fs::write(&file, format!("#!/bin/sh\n{script}\n")).expect("a file");
+    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("permissions");
+    (folder, sys)
+}
+
+#[test]
+fn while_the_gpus_are_held_a_program_is_not_started() {
+    let (folder, sys) = tree_with_program("touch \"$1\"");
+    let ran = folder.path().join("ran");
+    let ran = ran.to_str().expect("a text");
+    let gate = NvmlGate::default();
+    let sys = sys.with_gate(gate.clone());
+    let held = gate.close(LONG).expect("is free");
+    let error = sys.run("nvidia-smi", &[ran], Duration::from_millis(40)).expect_err("held");
+    assert_eq!(error.kind(), ErrorKind::ResourceBusy);
+    assert!(!Path::new(ran).exists(), "it ran");
+    drop(held);
+    assert_eq!(sys.run("nvidia-smi", &[ran], LONG).expect("runs").code, Some(0));
+    assert!(Path::new(ran).exists());
+}
+
+#[test]
+fn while_a_program_runs_nobody_gets_the_gpus_and_afterwards_they_are_free() {
+    // It says that it began, and waits until its second argument is closed.
+    let (folder, sys) = tree_with_program("touch \"$1\"; cat \"$2\" >/dev/null");
+    let gate = NvmlGate::default();
+    let sys = sys.with_gate(gate.clone());
+    let begun = folder.path().join("begun");
+    let (hold, release) = io::pipe().expect("a pipe");
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&hold);
+    let until = format!("/proc/{}/fd/{fd}", std::process::id());
+    let run = std::thread::spawn({
+        let begun = begun.to_str().expect("a text").to_owned();
+        move || sys.run("nvidia-smi", &[&begun, &until], LONG)
+    });
+    let start = Instant::now();
+    while !begun.exists() {
+        assert!(start.elapsed() < LONG, "it does not begin");
+        std::thread::yield_now();
+    }
+    assert!(gate.close(Duration::ZERO).is_none());
+    drop(release);
+    assert_eq!(run.join().expect("does not panic").expect("runs").code, Some(0));
+    assert!(gate.close(Duration::ZERO).is_some());
+}

@@ -171,7 +171,7 @@ fn cut(kernel: &Kernel<'_>, gpu: PciAddress, count: u16) -> Result<bool, HostErr
 }
 
 /// The number of the line that names this mode: `3: CPX`.
-fn index_of(offered: &str, mode: &str) -> Option<String> {
+pub fn index_of(offered: &str, mode: &str) -> Option<String> {
     let names_it = |rest: &str| rest.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == mode);
     offered.lines().find_map(|line| {
         let digits = line.trim_start().bytes().take_while(u8::is_ascii_digit).count();

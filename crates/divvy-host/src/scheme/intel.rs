@@ -18,11 +18,15 @@ pub(crate) fn folder(index: u16) -> String {
 /// Folders of partitions, there or not, in the order of their numbers.
 pub(crate) fn folders(sys: &dyn Sysfs, path: &str) -> Result<Vec<String>, AttributeError> {
     let names = optional(sys.list(path).map_err(|cause| AttributeError::unreadable(path, cause)))?;
-    let number = |name: &String| name.strip_prefix("vf").and_then(parse_decimal::<u16>);
     let mut folders: Vec<String> = names.unwrap_or_default();
     folders.retain(|name| number(name).is_some());
-    folders.sort_by_key(number);
+    folders.sort_by_key(|name| number(name));
     Ok(folders)
+}
+
+/// The driver's number of a partition, by the name of its folder.
+pub fn number(folder: &str) -> Option<u16> {
+    folder.strip_prefix("vf").and_then(parse_decimal)
 }
 
 /// A share; None where the driver has no such file.

@@ -12,7 +12,7 @@ use crate::paths;
 use crate::sysfs::Sysfs;
 use crate::vfio;
 
-pub(crate) mod enable;
+pub mod enable;
 pub mod types;
 
 use types::Type;

@@ -131,6 +131,13 @@ impl Mechanism for NvidiaMdev {
         Ok(Outcome::Changed)
     }
 
+    fn turn_off(&self, kernel: &Kernel<'_>, gpu: Target<'_>) -> Result<Outcome, HostError> {
+        match self {
+            Self::OnFunctions => enable::off(kernel, Verb::Disable, gpu.address),
+            Self::OnGpu => Ok(Outcome::Already),
+        }
+    }
+
     fn prepare(
         &self,
         kernel: &Kernel<'_>,

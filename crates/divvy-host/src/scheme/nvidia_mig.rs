@@ -12,8 +12,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use divvy_core::catalogue;
 use divvy_core::gpu::{CountSource, PartitionCount, ValidPartitionCounts};
 use divvy_core::id::PartitionId;
 use divvy_core::pci_address::PciAddress;
@@ -31,25 +32,9 @@ use crate::sysfs::Sysfs;
 
 pub(crate) struct NvidiaMig;
 
-/// Into how many equal parts hardware of seven cuts itself.
-const COUNTS: &[u16] = &[1, 2, 3, 4, 7];
-
 impl Mechanism for NvidiaMig {
     fn look(&self, sys: &dyn Sysfs, gpu: &Gpu) -> Result<Split, AttributeError> {
-        let split = nvidia_vfio::look(sys, gpu, part_types)?;
-        let counts = COUNTS.iter().filter(|count| **count <= gpu.total);
-        let counts: Vec<PartitionCount> = counts.filter_map(|count| PartitionCount::new(*count)).collect();
-        // The size of partitions is known where their type is on offer once more: a part is free for it.
-        let has_free_part = split.parts.iter().any(|part| part.memory_bytes.is_some());
-        let more = counts.iter().find(|count| split.count.is_some_and(|made| made < count.get()));
-        let sized_for = more.copied().filter(|_| has_free_part);
-        Ok(Split {
-            valid_counts: ValidPartitionCounts::new(counts, CountSource::Catalogue),
-            most: gpu.total,
-            sized_for,
-            difference: None,
-            ..split
-        })
+        look(sys, gpu, None)
     }
 
     fn create(
@@ -75,6 +60,10 @@ impl Mechanism for NvidiaMig {
         Ok(outcome)
     }
 
+    fn turn_off(&self, kernel: &Kernel<'_>, gpu: Target<'_>) -> Result<Outcome, HostError> {
+        enable::off(kernel, Verb::Disable, gpu.address)
+    }
+
     fn prepare(
         &self,
         kernel: &Kernel<'_>,
@@ -94,6 +83,25 @@ impl Mechanism for NvidiaMig {
     }
 }
 
+/// Of a model that the catalogue does not know, `told` are the counts that NVIDIA's program told.
+pub(crate) fn look(
+    sys: &dyn Sysfs,
+    gpu: &Gpu,
+    told: Option<ValidPartitionCounts>,
+) -> Result<Split, AttributeError> {
+    let split = nvidia_vfio::look(sys, gpu, part_types)?;
+    let known = gpu.entry.and_then(catalogue::mig_partition_counts);
+    let counts = known.or(told).unwrap_or_else(ValidPartitionCounts::none);
+    let within = counts.as_slice().iter().filter(|count| count.get() <= gpu.total).copied().collect();
+    let valid_counts = ValidPartitionCounts::new(within, counts.source());
+    // The size of partitions is known where their type is on offer once more: a part is free for it.
+    let has_free_part = split.parts.iter().any(|part| part.memory_bytes.is_some());
+    let mut counts = valid_counts.as_slice().iter();
+    let more = counts.find(|count| split.count.is_some_and(|made| made < count.get()));
+    let sized_for = more.copied().filter(|_| has_free_part);
+    Ok(Split { sized_for, valid_counts, most: gpu.total, difference: None, ..split })
+}
+
 /// Types that take a part. All parts are equal, so each type fits each of them once.
 fn part_types(types: Vec<Type>) -> Vec<Type> {
     let on_part = types.into_iter().filter(|one| one.part.is_some());
@@ -101,7 +109,7 @@ fn part_types(types: Vec<Type>) -> Vec<Type> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
+pub enum Mode {
     On,
     Off,
     /// The GPU does not know it.
@@ -109,7 +117,7 @@ pub(crate) enum Mode {
 }
 
 /// The answer to the question for the mode.
-fn parse_mode(text: &str) -> Option<Mode> {
+pub fn parse_mode(text: &str) -> Option<Mode> {
     match text.trim() {
         "Enabled" => Some(Mode::On),
         "Disabled" => Some(Mode::Off),
@@ -126,7 +134,11 @@ const PLAIN: &str = "--format=csv,noheader";
 #[derive(Debug, Default)]
 pub(crate) struct Modes {
     known: Mutex<BTreeMap<PciAddress, (Mode, bool)>>,
+    sizes: Mutex<BTreeMap<PciAddress, (Instant, Vec<PartitionCount>)>>,
 }
+
+/// A GPU that told no sizes of parts, as before its mode is on, is asked again after so long.
+const AGAIN: Duration = Duration::from_secs(60);
 
 impl Modes {
     pub fn is_on(&self, sys: &dyn Sysfs, gpu: &Gpu, has_functions: bool) -> bool {
@@ -141,13 +153,30 @@ impl Modes {
         known.insert(gpu.address, (mode, has_functions));
         mode == Mode::On
     }
+
+    /// Into how many equal parts a GPU can be cut. None: the catalogue knows, or nobody tells.
+    pub fn part_counts(&self, sys: &dyn Sysfs, gpu: &Gpu) -> Option<ValidPartitionCounts> {
+        if gpu.entry.is_some_and(|entry| !entry.mig_counts.is_empty()) {
+            return None;
+        }
+        let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = sizes.get(&gpu.address).filter(|(at, told)| !told.is_empty() || at.elapsed() < AGAIN);
+        let told = known.map(|(_, told)| told.clone()).unwrap_or_else(|| {
+            let args = ["mig", "-i", &gpu.address.to_string(), "-lgip"];
+            let ran = sys.run(paths::NVIDIA_SMI, &args, gpu.deadline.max(WAKING));
+            let told = ran.map(|ran| counts_of(&profiles(&String::from_utf8_lossy(&ran.stdout))));
+            sizes.entry(gpu.address).insert_entry((Instant::now(), told.unwrap_or_default())).get().1.clone()
+        });
+        (!told.is_empty()).then(|| ValidPartitionCounts::new(told, CountSource::Driver))
+    }
 }
+
+/// The program wakes the GPU up first.
+const WAKING: Duration = Duration::from_secs(10);
 
 /// None: nobody answers.
 fn ask(sys: &dyn Sysfs, gpu: PciAddress, deadline: Duration) -> Option<Mode> {
-    // The program wakes the GPU up first.
-    let deadline = deadline.max(Duration::from_secs(10));
-    match sys.run(paths::NVIDIA_SMI, &["-i", &gpu.to_string(), MODE, PLAIN], deadline) {
+    match sys.run(paths::NVIDIA_SMI, &["-i", &gpu.to_string(), MODE, PLAIN], deadline.max(WAKING)) {
         Ok(ran) => parse_mode(&String::from_utf8_lossy(&ran.stdout)),
         // It would be waited for at every look.
         Err(error) if error.kind() == std::io::ErrorKind::TimedOut => Some(Mode::Unsupported),
@@ -168,13 +197,7 @@ fn turn_on(kernel: &Kernel<'_>, gpu: PciAddress) -> Result<(), HostError> {
         return Ok(());
     }
     kernel.refuse_if_any_open(verb, gpu)?;
-    if kernel.count(verb, gpu)? > 0 {
-        kernel.run_to_success(verb, &kernel.limits.sriov_manage, &["-d", &gpu.to_string()])?;
-        kernel.wait_until(verb, || {
-            let left = kernel.count(verb, gpu)?;
-            Ok((left > 0).then(|| format!("{gpu} still has {left} virtual functions")))
-        })?;
-    }
+    enable::off(kernel, verb, gpu)?;
     kernel.run_to_success(verb, paths::NVIDIA_SMI, &["-i", &gpu.to_string(), "-mig", "1"])?;
     if mode(kernel, gpu)? == Some(Mode::On) {
         return Ok(());
@@ -213,7 +236,7 @@ fn cut(kernel: &Kernel<'_>, gpu: PciAddress, count: PartitionCount) -> Result<()
 
 /// A size of part.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Profile {
+pub struct Profile {
     pub name: String,
     pub id: u32,
     pub most: u16,
@@ -222,7 +245,7 @@ pub(crate) struct Profile {
 }
 
 /// The rows of the program's table: `|   0  MIG 1g.12gb   19   7/7   10.62   No   16   1   0   |`.
-pub(crate) fn profiles(text: &str) -> Vec<Profile> {
+pub fn profiles(text: &str) -> Vec<Profile> {
     let row = |line: &str| {
         let words: Vec<&str> =
             line.split(|c: char| c == '|' || c.is_whitespace()).filter(|w| !w.is_empty()).collect();
@@ -243,9 +266,15 @@ pub(crate) fn profiles(text: &str) -> Vec<Profile> {
 
 /// The largest of which there can be so many. Those with the engines for media are for one partition
 /// alone, and never needed for equal ones.
-pub(crate) fn best(profiles: &[Profile], count: u16) -> Option<&Profile> {
+pub fn best(profiles: &[Profile], count: u16) -> Option<&Profile> {
     let fits = |profile: &&Profile| profile.most >= count && !profile.name.contains('+');
     profiles.iter().filter(fits).max_by_key(|profile| profile.size)
+}
+
+/// The number of parts of each size that fill the GPU.
+fn counts_of(profiles: &[Profile]) -> Vec<PartitionCount> {
+    let plain = profiles.iter().filter(|profile| !profile.name.contains('+'));
+    plain.filter_map(|profile| PartitionCount::new(profile.most)).collect()
 }
 
 #[cfg(test)]

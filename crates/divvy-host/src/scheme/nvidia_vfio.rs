@@ -77,6 +77,10 @@ impl Mechanism for NvidiaVfio {
         Ok(Outcome::Changed)
     }
 
+    fn turn_off(&self, kernel: &Kernel<'_>, gpu: Target<'_>) -> Result<Outcome, HostError> {
+        enable::off(kernel, Verb::Disable, gpu.address)
+    }
+
     fn prepare(
         &self,
         kernel: &Kernel<'_>,

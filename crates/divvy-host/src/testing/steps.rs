@@ -45,6 +45,11 @@ pub fn remove(kernel: &Reacting, scheme: Scheme, count: u16) -> Result<Outcome, 
     execute(kernel, &HostStep::RemovePartitions { gpu, address, scheme, count }, &limits())
 }
 
+pub fn turn_off(kernel: &Reacting, scheme: Scheme) -> Result<Outcome, HostError> {
+    let (gpu, address) = (id(kernel), gpu_address(0));
+    execute(kernel, &HostStep::TurnOff { gpu, address, scheme }, &limits())
+}
+
 /// Index and address of a partition.
 pub type Place = (u16, PciAddress);
 

@@ -5,7 +5,7 @@ use divvy_core::gpu::Scheme;
 use super::*;
 use crate::testing::nvidia::{Nvidia, fresh, made, ready};
 use crate::testing::steps::{clean, create, look, observed, remove};
-use crate::testing::{Reacting, partition_address, partition_group};
+use crate::testing::{Program, Reacting, partition_address, partition_group};
 
 const MIG: Scheme = Scheme::NvidiaMig;
 
@@ -45,7 +45,6 @@ fn everything_is_done_again_after_a_boot_in_the_order_that_is_forced() {
             format!("sriov-manage -e {gpu}"),
             format!("nvidia-smi mig -i {gpu} -dci"),
             format!("nvidia-smi mig -i {gpu} -dgi"),
-            format!("nvidia-smi mig -i {gpu} -lgip"),
             format!("nvidia-smi mig -i {gpu} -cgi 9,9 -C"),
             "nvidia/current_vgpu_type = 14".to_owned(),
             "nvidia/current_vgpu_type = 14".to_owned(),
@@ -151,6 +150,32 @@ fn a_gpu_that_does_not_know_the_mode_is_asked_once() {
     assert!(!modes.is_on(&kernel, &gpu, false));
     let now_it_would_be = fresh(Nvidia::h100(true));
     assert!(!modes.is_on(&now_it_would_be, &gpu, false));
+}
+
+#[test]
+fn a_model_that_the_catalogue_knows_has_its_counts_and_another_what_the_program_tells() {
+    let kernel = ready(Nvidia::h100(true));
+    let address = crate::testing::gpu_address(0);
+    let numbers = |split: Split| {
+        let counts = split.valid_counts;
+        (counts.as_slice().iter().map(|count| count.get()).collect::<Vec<_>>(), counts.source())
+    };
+    let pro_6000 = catalogue::find(0x10de, 0x2bb5, 0);
+    let modes = Modes::default();
+    for (entry, counts, source) in [
+        (pro_6000, vec![1, 2, 4], CountSource::Catalogue),
+        (None, vec![1, 2, 3, 4, 7], CountSource::Driver),
+        (catalogue::find(0x10de, 0x2235, 0), vec![1, 2, 3, 4, 7], CountSource::Driver),
+    ] {
+        let gpu = Gpu { address, entry, total: 16, deadline: Duration::from_secs(60) };
+        let split = super::look(&kernel, &gpu, modes.part_counts(&kernel, &gpu)).expect("reads");
+        assert_eq!(numbers(split), (counts, source), "{:?}", entry.map(|entry| entry.name));
+    }
+    // What was told once is not asked for again.
+    let gpu = Gpu { address, entry: None, total: 16, deadline: Duration::from_secs(60) };
+    kernel.faults.programs.lock().expect("whole").push_back(Program::Missing);
+    assert!(modes.part_counts(&kernel, &gpu).is_some());
+    assert_eq!(Modes::default().part_counts(&kernel, &gpu), None);
 }
 
 proptest::proptest! {

@@ -7,8 +7,8 @@ use nix::errno::Errno;
 use super::*;
 use crate::observe::{Observer, Settings};
 use crate::testing::nvidia::{Nvidia, fresh, made, ready};
-use crate::testing::steps::{self, observed};
-use crate::testing::{Program, Reacting, partition_address, partition_group};
+use crate::testing::steps::{self, observed, turn_off};
+use crate::testing::{Program, Reacting, gpu_address, partition_address, partition_group};
 
 const VFIO: Scheme = Scheme::NvidiaVfio;
 
@@ -150,6 +150,43 @@ fn a_busy_gpu_is_tried_again_and_then_given_up() {
         "{error}"
     );
     assert_eq!(runs(&kernel), 5);
+}
+
+#[test]
+fn a_gpu_that_is_turned_off_has_no_functions_and_its_driver() {
+    let kernel = with_partitions(4);
+    assert!(matches!(turn_off(&kernel, VFIO), Err(HostError::OtherCount { .. })), "partitions are there");
+    remove(&kernel, 4).expect("removes");
+    assert_eq!(turn_off(&kernel, VFIO).expect("turns off"), Outcome::Changed);
+    let gpu = observed(&kernel);
+    assert_eq!((gpu.carriers, gpu.driver.as_deref(), gpu.is_off()), (0, Some("nvidia"), true));
+    let written = kernel.writes();
+    assert_eq!(turn_off(&kernel, VFIO).expect("again"), Outcome::Already);
+    assert_eq!(kernel.writes(), written);
+    create(&kernel, 2).expect("creates again");
+}
+
+#[test]
+fn nothing_is_turned_off_while_a_function_is_open_or_by_a_program_that_only_says_so() {
+    let kernel = ready(Nvidia::a2(VFIO));
+    kernel.tree.open_group(41, partition_group(0, 3));
+    assert!(matches!(turn_off(&kernel, VFIO), Err(HostError::PartitionOpen { .. })));
+    assert_eq!(runs(&kernel), 0);
+    let kernel = ready(Nvidia::a2(VFIO));
+    programs(&kernel, &[Program::Lies]);
+    assert!(matches!(turn_off(&kernel, VFIO), Err(HostError::NotSettled { .. })));
+    programs(&kernel, &[Program::Busy]);
+    assert_eq!(turn_off(&kernel, VFIO).expect("the second time"), Outcome::Changed);
+}
+
+#[test]
+fn some_functions_of_another_hand_are_turned_off_before_all_are_made() {
+    let kernel = ready(Nvidia::a2(VFIO));
+    kernel.tree.attribute(gpu_address(0), "sriov_totalvfs", "32\n");
+    create(&kernel, 4).expect("creates");
+    let programs: Vec<String> =
+        kernel.writes().into_iter().filter(|line| line.starts_with("sriov-manage")).collect();
+    assert!(programs[0].contains("-d") && programs[1].contains("-e"), "{programs:?}");
 }
 
 #[test]
