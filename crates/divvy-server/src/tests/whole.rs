@@ -95,7 +95,7 @@ fn a_whole_gpu_goes_to_its_vm_with_its_audio_and_comes_back_clean_to_what_it_had
     assert_eq!(live_devices(&daemon, "vm-001"), 2);
     assert_eq!(daemon.server().residue(gpu_address(&daemon)), Some(vm));
     assert_eq!(daemon.carry_out(undo("vm-001")).progress, Progress::Succeeded);
-    assert_eq!(held_by(&daemon), by("simgpu", AUDIO, "(null)"));
+    assert_eq!(held_by(&daemon), by("nvidia", AUDIO, "(null)"));
     assert_eq!(daemon.server().residue(gpu_address(&daemon)), None);
     assert_eq!(daemon.carry_out(count(&[GPU], 4)).progress, Progress::Succeeded);
     assert_eq!(check(&daemon.state()), []);
@@ -143,7 +143,7 @@ fn a_crash_in_the_middle_ends_where_it_was_asked_for() {
         let mut daemon = Daemon::with_store(room, store);
         daemon.turn();
         let expected =
-            if there { by("vfio-pci", "vfio-pci", "vfio-pci") } else { by("simgpu", AUDIO, "(null)") };
+            if there { by("vfio-pci", "vfio-pci", "vfio-pci") } else { by("nvidia", AUDIO, "(null)") };
         assert_eq!(held_by(&daemon), expected);
         assert!(daemon.hub.published().running_jobs.is_empty(), "the job has ended");
     }
@@ -157,7 +157,7 @@ fn a_gpu_that_a_program_uses_stays_with_the_server_and_the_program_is_named() {
     let detail = job.targets[0].detail.as_deref().unwrap_or_default();
     assert!(job.progress == Progress::Failed && detail.contains("process 4711 (Xorg)"), "{job:?}");
     daemon.turn();
-    assert_eq!(held_by(&daemon), by("simgpu", AUDIO, "(null)"));
+    assert_eq!(held_by(&daemon), by("nvidia", AUDIO, "(null)"));
     assert_eq!(daemon.state().desired.assignment(&vm_id(&daemon, "vm-001")), None);
     daemon.server().end_process(4711);
     daemon.turn();
@@ -188,7 +188,7 @@ fn a_gpu_that_does_not_reset_goes_to_nobody_until_it_does() {
     assert!(findings::findings(&daemon.state()).iter().any(|(_, one)| one.code.as_str() == "step_failed"));
     daemon.server().clear_faults(serial(&daemon));
     daemon.turn();
-    assert_eq!(held_by(&daemon), by("simgpu", AUDIO, "(null)"));
+    assert_eq!(held_by(&daemon), by("nvidia", AUDIO, "(null)"));
     assert_eq!(daemon.carry_out(dda("vm-002")).progress, Progress::Succeeded);
 }
 
@@ -210,11 +210,12 @@ fn a_pool_is_shown_with_who_has_its_gpus() {
 
 #[test]
 fn remaking_the_partitions_cures_the_one_that_does_not_reset() {
-    let mut daemon = daemon_with(4);
+    let mut daemon = plain_daemon_with(4);
+    let gpu = gpu_address(&daemon);
     daemon.carry_out(assign(&["vm-001"]));
     daemon.server().set_fault(serial(&daemon), Fault::ResetFails);
     assert_eq!(daemon.carry_out(unassign(&["vm-001"])).progress, Progress::Failed);
-    let cure = |remake| Request::Cure { partition: format!("{GPU}.0"), remake };
+    let cure = |remake| Request::Cure { partition: format!("{gpu}.0"), remake };
     let job = daemon.carry_out(cure(false));
     let hint = job.targets[0].hint.as_deref().unwrap_or_default();
     assert!(job.progress == Progress::Failed && hint.contains("--remake-siblings"), "{job:?}");
