@@ -13,7 +13,7 @@ use crate::room;
 use crate::server::Server;
 
 /// Each command, with the name of its golden file.
-const LOOKS: [(&str, &[&str]); 14] = [
+const LOOKS: [(&str, &[&str]); 15] = [
     ("gpu-list.txt", &["gpu", "list"]),
     ("gpu-show.txt", &["gpu", "show", "srv-a/0000:41:00.0"]),
     ("gpu-show-unknown.txt", &["gpu", "show", "gpu-a2-slot-3"]),
