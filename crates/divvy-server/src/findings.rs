@@ -1,7 +1,7 @@
 //! Everything that somebody should know at one moment: what the checks of each server found, what failed,
 //! what waits, what may never be. Who is told, and in which order, is not known here.
 
-use divvy_core::assignment::Holding;
+use divvy_core::assignment::{Hold, Holding};
 use divvy_core::check::check;
 use divvy_core::finding::{Finding, FindingCode, Severity, Subject};
 use divvy_core::id::ServerId;
@@ -54,6 +54,7 @@ pub fn of_server(state: &State, server: &ServerId) -> Vec<Finding> {
     all.extend(waiting(state, server, observed).into_iter().filter(|finding| !is_told(finding)));
     all.extend(other_schemes);
     all.extend(gone_vms(state, server, observed));
+    all.extend(quarantined(state, server));
     all
 }
 
@@ -96,6 +97,25 @@ fn waiting(state: &State, server: &ServerId, observed: &Observed) -> Vec<Finding
         subject: one.subject,
     };
     plan(desired, observed).waiting.into_iter().map(finding).collect()
+}
+
+/// Partitions that nobody gets because they were not proved clean.
+fn quarantined(state: &State, server: &ServerId) -> Vec<Finding> {
+    let holds = state.desired_of(server).into_iter().flat_map(|desired| &desired.holds);
+    holds
+        .filter_map(|(partition, hold)| {
+            let Hold::Quarantined { reason } = hold else { return None };
+            Some(Finding {
+                code: FindingCode::of("partition_quarantined"),
+                severity: Severity::Warning,
+                subject: Subject::Partition(partition.clone()),
+                text: format!("partition {partition} is quarantined and goes to no VM: {reason}"),
+                mend: "set the GPU's partition count to none and anew when none of its partitions is in use, or \
+                       reboot the server"
+                    .to_owned(),
+            })
+        })
+        .collect()
 }
 
 /// VMs that have a partition and are not there any more.

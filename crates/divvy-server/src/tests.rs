@@ -121,6 +121,17 @@ fn a_partition_whose_qemu_was_killed_is_quarantined_and_not_given_out() {
 }
 
 #[test]
+fn a_quarantined_partition_is_a_finding() {
+    let mut daemon = plain_daemon_with(1);
+    daemon.carry_out(assign(&["vm-001"]));
+    daemon.server().set_fault(serial(&daemon), Fault::ResetFails);
+    daemon.carry_out(unassign(&["vm-001"]));
+    let found = findings::findings(&daemon.state());
+    let codes: Vec<&str> = found.iter().map(|(_, finding)| finding.code.as_str()).collect();
+    assert!(codes.contains(&"partition_quarantined"), "{codes:?}");
+}
+
+#[test]
 fn a_count_that_the_driver_refuses_fails_with_the_reason_and_the_gpu_goes_back() {
     let mut daemon = daemon_with(4);
     daemon.server().set_fault(serial(&daemon), Fault::WriteFails { errno: 28 });

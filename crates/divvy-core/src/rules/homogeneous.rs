@@ -48,6 +48,10 @@ pub fn findings(state: &State) -> Vec<Finding> {
     };
     let (alike, unlike): (Vec<_>, Vec<_>) =
         gpus.into_iter().partition(|(_, gpu)| gpu.model.numbers() == model);
+    if alike.len() == 1 && unlike.len() > 1 {
+        let models: Vec<String> = alike.iter().chain(&unlike).map(|(_, gpu)| gpu.model.to_string()).collect();
+        return Vec::from([of_many_models(&models)]);
+    }
     let mut found: Vec<Finding> =
         unlike.iter().map(|(server, gpu)| of_model(server, gpu, alike[0].1)).collect();
     let memory = most_common(alike.iter().filter_map(|(_, gpu)| gpu.memory_bytes));
@@ -95,6 +99,17 @@ fn most_common<T: Ord + Copy>(values: impl Iterator<Item = T>) -> Option<T> {
 
 fn warning(code: FindingCode, gpu: &ObservedGpu, text: String, mend: String) -> Finding {
     Finding { code, severity: Severity::Warning, subject: Subject::Gpu(gpu.id.clone()), text, mend }
+}
+
+/// No two are alike, so there is none to compare the others with.
+fn of_many_models(models: &[String]) -> Finding {
+    Finding {
+        code: MODEL,
+        severity: Severity::Warning,
+        subject: Subject::Cluster,
+        text: format!("no two GPUs are of one model: {}", models.join(", ")),
+        mend: "use one model in all servers".to_string(),
+    }
 }
 
 fn of_model(server: &ServerId, gpu: &ObservedGpu, common: &ObservedGpu) -> Finding {
@@ -156,6 +171,16 @@ mod tests {
         assert_eq!(found[0].code, MODEL);
         assert!(found[0].text.contains("server c"), "{}", found[0].text);
         assert_eq!(one_model(world.state().gpus()).expect_err("differ").code(), "models_differ");
+    }
+
+    #[test]
+    fn gpus_of_which_no_two_are_alike_are_told_at_once_and_none_is_called_the_usual_one() {
+        let mut other = gpu_a40("gpu-3", 4);
+        other.model.device_id += 1;
+        let gpus = [("a", gpu_a2("gpu-1", 4)), ("b", gpu_a40("gpu-2", 4)), ("c", other)];
+        let found = findings(&World::of_gpus(&gpus).state());
+        let subjects: Vec<&Subject> = found.iter().map(|finding| &finding.subject).collect();
+        assert_eq!(subjects, [&Subject::Cluster]);
     }
 
     #[test]

@@ -35,6 +35,10 @@ pub fn meaning(verb: Verb, cause: &io::Error) -> Option<Meaning> {
         Verb::Reset => resetting(errno),
         Verb::ResetGpu => resetting_gpu(errno),
         Verb::Release | Verb::Unload => releasing(errno),
+        Verb::Renew if errno == Errno::EIO => means(
+            "its driver does nothing more with it, as after a QEMU was killed",
+            "the partition stays in quarantine; a reboot of the server makes it new",
+        ),
         Verb::Size | Verb::Renew => sizing(errno),
         Verb::Look
         | Verb::Reserve

@@ -69,7 +69,7 @@ fn in_use(bench: &Bench, gpu: &ObservedGpu) -> VmId {
 
 #[test]
 fn a_program_that_says_yes_and_does_nothing_is_not_believed() {
-    fails_until_it_is_cleared("sriov-manage-lies", "not_settled", "Enabling VFs");
+    fails_until_it_is_cleared("sriov-manage-lies", "program_failed", "ended with 0");
 }
 
 /// The GPU is on the stub then, and the next try gives it back first.

@@ -45,14 +45,14 @@ pub(crate) fn functions(
         give_back(kernel, verb, gpu)?;
         let said = turn_on(kernel, gpu)?;
         give_back(kernel, verb, gpu)?;
-        if said.code != Some(0) && kernel.count(verb, gpu)? == 0 {
+        // It ends well without functions too, and when it has ended, no more will come.
+        if kernel.count(verb, gpu)? == 0 {
             return Err(failed(kernel, verb, said));
         }
-        wait(kernel, gpu, Some(&said))?;
     } else {
         give_back(kernel, verb, gpu)?;
-        wait(kernel, gpu, None)?;
     }
+    wait(kernel, gpu)?;
     kernel.partitions(verb, gpu)
 }
 
@@ -155,9 +155,8 @@ fn give_back(kernel: &Kernel<'_>, verb: Verb, gpu: PciAddress) -> Result<(), Hos
     kernel.write(verb, &paths::bind(DRIVER), &gpu.to_string())
 }
 
-/// Until each function has its driver's files. It may be that the program said yes and did nothing; then
-/// what it said is the only trace of why.
-fn wait(kernel: &Kernel<'_>, gpu: PciAddress, said: Option<&Said>) -> Result<(), HostError> {
+/// Until each function has its driver's files.
+fn wait(kernel: &Kernel<'_>, gpu: PciAddress) -> Result<(), HostError> {
     let verb = Verb::Enable;
     kernel.wait_until(verb, || {
         let driver = kernel.look(verb, vfio::driver(kernel.sys, gpu))?;
@@ -168,9 +167,8 @@ fn wait(kernel: &Kernel<'_>, gpu: PciAddress, said: Option<&Said>) -> Result<(),
         let count = kernel.count(verb, gpu)?;
         let functions = kernel.partitions(verb, gpu)?;
         if count == 0 || functions.len() != usize::from(count) {
-            let said = said.map(|said| format!(", and the program said {:?}", said.text)).unwrap_or_default();
             let linked = functions.len();
-            return Ok(Some(format!("{gpu} says {count} virtual functions, {linked} are linked{said}")));
+            return Ok(Some(format!("{gpu} says {count} virtual functions, {linked} are linked")));
         }
         let without = functions.values().find(|function| interface(kernel.sys, **function).is_none());
         Ok(without.map(|function| format!("the virtual function {function} has no files of NVIDIA's driver")))

@@ -194,7 +194,10 @@ fn a_program_that_ends_well_and_did_nothing_is_not_believed() {
     let kernel = fresh(Nvidia::a2(VFIO));
     programs(&kernel, &[Program::Lies]);
     let error = create(&kernel, 4).expect_err("no functions");
-    assert!(matches!(&error, HostError::NotSettled { what, .. } if what.contains("Enabling VFs")), "{error}");
+    assert!(
+        matches!(&error, HostError::ProgramFailed { code: Some(0), said, .. } if said.contains("Enabling VFs")),
+        "{error}"
+    );
 }
 
 #[test]

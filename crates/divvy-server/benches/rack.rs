@@ -1,0 +1,84 @@
+//! A rack from nothing to its last VM: eight servers with four A40 each, 32 partitions of every GPU made,
+//! and each of them assigned, 1,024 VMs in all. Beside it stands what the kernel cannot be spared.
+//!
+//! ```text
+//! GPUs side by side: virtual functions on (0.1 s, once for each GPU) ─▶ types ─▶ assignments
+//!                    └── the only sleep on the way: one GPU's, however many there are ──┘
+//! ```
+//!
+//! A type that is written and a VM's definition that is changed make a real kernel and libvirt work too;
+//! in a room they cost processor time, not sleep, so here all beyond the sleep is Divvy's and the room's
+//! own work, on as many processors as this machine has. Each round is a rack of its own.
+//!
+//! `cargo bench -p divvy-server --bench rack [-- ROUNDS]`, three rounds by default.
+
+mod room;
+
+use std::time::{Duration, Instant};
+
+use divvy_api::client::Client;
+use divvy_api::requests::{Assign, GpuSelection, SetPartitionCounts};
+use divvy_sim::spec::Delays;
+
+use room::{Running, finish, median, ratio, rounds, runtime};
+
+const ROOM: &str = "a40-rack";
+const GPUS: usize = 32;
+const EACH: u16 = 32;
+const OF_SERVER: usize = 128;
+
+fn main() {
+    let runtime = runtime();
+    let (mut made, mut assigned) = (Vec::new(), Vec::new());
+    let rounds = rounds(3);
+    for _ in 0..rounds {
+        let running = Running::start(ROOM);
+        let client = running.client();
+        let vms = runtime.block_on(vms(&client));
+        made.push(time(|| runtime.block_on(partition(&client))));
+        assigned.push(time(|| runtime.block_on(assign(&client, vms))));
+    }
+    let mut whole: Vec<Duration> =
+        made.iter().zip(&assigned).map(|(made, assigned)| *made + *assigned).collect();
+    let [made, assigned, whole] = [&mut made, &mut assigned, &mut whole].map(|times| median(times));
+    let kernel = Delays::kernel().enable;
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    println!("{rounds} rounds, room {ROOM}, kernel's delays, {processors} processors, medians");
+    println!("{GPUS} GPUs, {EACH} partitions each      {made:>10.1?}");
+    println!("{} VMs assigned             {assigned:>10.1?}", GPUS * usize::from(EACH));
+    println!("kernel's sleep on the way        {kernel:>10.1?}");
+    println!("partitions / sleep               {:>10.2}", ratio(made, kernel));
+    println!("all / sleep                      {:>10.2}   (goal: at most 1.2)", ratio(whole, kernel));
+}
+
+/// As many of each server as it will have partitions.
+async fn vms(client: &Client) -> Vec<String> {
+    let mut seen = std::collections::BTreeMap::<String, usize>::new();
+    let mut vms = client.vms(&Default::default()).await.expect("is answered");
+    vms.retain(|vm| {
+        let nth = seen.entry(vm.server.clone()).or_default();
+        *nth += 1;
+        *nth <= OF_SERVER
+    });
+    assert_eq!(vms.len(), GPUS * usize::from(EACH));
+    vms.into_iter().map(|vm| vm.id).collect()
+}
+
+async fn partition(client: &Client) {
+    let request =
+        SetPartitionCounts { gpus: GpuSelection::All, count: Some(EACH), off: false, dry_run: false };
+    let answer = client.set_partition_counts(&request).await.expect("is accepted");
+    finish(client, answer).await;
+}
+
+async fn assign(client: &Client, vms: Vec<String>) {
+    let request = Assign { vms, gpu: None, partition: None, accept: Vec::new(), dry_run: false };
+    let answer = client.assign(&request).await.expect("is accepted");
+    finish(client, answer).await;
+}
+
+fn time(run: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    run();
+    start.elapsed()
+}
