@@ -157,6 +157,9 @@ for (const theme of ['light', 'dark']) {
         await assertClean(frame, address);
       }
     });
+  });
+
+  test(`axe finds nothing on the page of a user who is not let in, ${theme}`, async () => {
     await shutDoor(room);
     await inCockpit(cockpit, { theme, bypassCSP: true }, async (frame) => {
       await frame.getByText(`${user} may not use Divvy`).waitFor();

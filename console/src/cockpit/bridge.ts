@@ -8,13 +8,15 @@ export interface BridgeRequest {
   /** Told of every answer that has a status, before its body. */
   response(heard: (status: number, headers: Record<string, string>) => void): this;
   /** Of an answer with a bad status, the body comes beside the error. */
-  then(done: (body: Uint8Array) => void, failed: (error: BridgeError, body?: Uint8Array) => void): unknown;
+  then(done: (body: Uint8Array) => void, failed: (how: Ending, body?: Uint8Array) => void): unknown;
   close(problem?: string): void;
 }
 
-export interface BridgeError {
-  /** Why there is no answer, as a code of Cockpit's; null where there is one, with a bad status. */
-  problem: string | null;
+/** How a connection ended. */
+export interface Ending {
+  /** Why, as a code of Cockpit's; none where nothing went wrong, or the answer has a bad status. */
+  problem?: string | null;
+  message?: string | null;
 }
 
 export interface BridgeHttp {
@@ -31,7 +33,7 @@ export interface BridgeHttp {
 export interface BridgeChannel {
   send(bytes: Uint8Array): void;
   addEventListener(type: 'message', heard: (event: unknown, bytes: Uint8Array) => void): void;
-  addEventListener(type: 'close', heard: (event: unknown, how: { problem?: string }) => void): void;
+  addEventListener(type: 'close', heard: (event: unknown, how: Ending) => void): void;
   close(): void;
 }
 
@@ -43,8 +45,12 @@ export interface Bridge {
   manifests: Record<string, { socket?: unknown } | undefined>;
 }
 
-export function unanswered(problem: string): Unreachable {
-  return problem === 'access-denied' ? new NotLetIn(problem) : new Unreachable(problem);
+/** Bridges in Python have no code of their own for a socket that is not for this user; the kernel's is told. */
+const NO_PERMISSION = /^\[Errno 13\]/;
+
+export function unanswered(how: Ending): Unreachable {
+  const isShut = how.problem === 'access-denied' || NO_PERMISSION.test(how.message ?? '');
+  return isShut ? new NotLetIn(how) : new Unreachable(how);
 }
 
 declare global {

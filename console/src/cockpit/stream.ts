@@ -78,7 +78,7 @@ export async function openStream(bridge: Bridge, socket: string, ask: Ask): Prom
   const channel = bridge.channel({ payload: 'stream', unix: socket, binary: true });
   const arriving = new Arriving();
   channel.addEventListener('message', (_, bytes) => arriving.put(bytes));
-  channel.addEventListener('close', (_, { problem }) => arriving.end(problem ? unanswered(problem) : 'well'));
+  channel.addEventListener('close', (_, how) => arriving.end(how.problem ? unanswered(how) : 'well'));
   const leave = () => {
     arriving.end(new Unreachable('nobody waits for it any more'));
     channel.close();

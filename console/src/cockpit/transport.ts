@@ -37,7 +37,7 @@ function send(http: BridgeHttp, ask: Ask): Promise<Reply> {
       const text = new TextDecoder().decode(body);
       done(replyOf(status, (name) => header(head as Head, name), text));
     };
-    request.then(end, (error, body) => (error.problem ? fail(unanswered(error.problem)) : end(body)));
+    request.then(end, (how, body) => (how.problem ? fail(unanswered(how)) : end(body)));
   });
 }
 
