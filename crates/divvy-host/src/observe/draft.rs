@@ -69,15 +69,7 @@ pub fn look(sys: &dyn Sysfs, address: PciAddress, settings: &Settings, modes: &M
     let iommu_group = doubts.take(iommu::group(sys, address)).flatten();
     let numa_node = doubts.take(numa_node(sys, address)).flatten();
     let gpu = Gpu { address, entry, total, deadline };
-    let scheme = doubts.take(detect::detect(sys, &gpu, numbers.vendor, driver.as_deref())).flatten();
-    let by_mig = || {
-        let is_asked_for = settings.mig.contains(&(numbers.vendor, numbers.device));
-        is_asked_for || modes.is_on(sys, &gpu, detect::has_functions(sys, address))
-    };
-    let scheme = scheme.map(|scheme| match scheme {
-        Scheme::NvidiaVfio if by_mig() => Scheme::NvidiaMig,
-        scheme => scheme,
-    });
+    let scheme = doubts.take(scheme_of(sys, &gpu, numbers, driver.as_deref(), settings, modes)).flatten();
     let carriers = doubts.take(vfio::partitions(sys, address)).map_or(0, |functions| functions.len());
     let split = doubts.take(match scheme {
         Some(Scheme::NvidiaMig) => nvidia_mig::look(sys, &gpu, modes.part_counts(sys, &gpu)),
@@ -115,6 +107,26 @@ pub fn look(sys: &dyn Sysfs, address: PciAddress, settings: &Settings, modes: &M
         partition_count: split.count,
         autoprobe,
     }
+}
+
+/// How the GPU is split: by what the tree shows, and by MIG where that is asked for or switched on.
+fn scheme_of(
+    sys: &dyn Sysfs,
+    gpu: &Gpu,
+    numbers: Numbers,
+    driver: Option<&str>,
+    settings: &Settings,
+    modes: &Modes,
+) -> Result<Option<Scheme>, AttributeError> {
+    let scheme = detect::detect(sys, gpu, numbers.vendor, driver)?;
+    let by_mig = || {
+        let is_asked_for = settings.mig.contains(&(numbers.vendor, numbers.device));
+        is_asked_for || modes.is_on(sys, gpu, detect::has_functions(sys, gpu.address))
+    };
+    Ok(scheme.map(|scheme| match scheme {
+        Scheme::NvidiaVfio if by_mig() => Scheme::NvidiaMig,
+        scheme => scheme,
+    }))
 }
 
 /// Without a way the GPU may still have a serial number, so an unreadable way is no doubt by itself.
