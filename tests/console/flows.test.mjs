@@ -44,7 +44,7 @@ describe('partition counts', () => {
       const dialog = await openDialog(page, 'Set partition count …');
       await dialog.getByLabel('Number of partitions').selectOption('4');
       await dialog.getByText('4 GiB of GPU memory for each partition; 32 partitions in all.').waitFor();
-      await dialog.getByText('16 steps on 2 servers').waitFor();
+      await dialog.getByText('8 steps on 2 servers').waitFor();
       await dialog.getByLabel('Number of partitions').selectOption('8');
       await dialog.getByText('2 GiB of GPU memory for each partition; 64 partitions in all.').waitFor();
       assert.equal(await dialog.locator('.preview .segment').count(), 8);

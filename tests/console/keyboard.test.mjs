@@ -43,7 +43,7 @@ test('the whole flow needs no mouse', async () => {
     await page.getByRole('dialog').waitFor();
     await tabTo(page, /Number of partitions/);
     await page.keyboard.type('4');
-    await page.getByText(/steps on 1 server/).waitFor();
+    await page.getByText(/1 step on 1 server/).waitFor();
     await tabTo(page, /Set 4 partitions/);
     await page.keyboard.press('Enter');
     await page.getByText(/^Done: 4 partitions/).waitFor();

@@ -75,7 +75,7 @@ test('a change that nobody answers says that it may or may not be made', async (
   await inConsole(room, {}, async (page) => {
     const dialog = await openDialog(page, 'Set partition count …');
     await dialog.getByLabel('Number of partitions').selectOption('4');
-    await dialog.getByText(/steps on 1 server/).waitFor();
+    await dialog.getByText(/1 step on 1 server/).waitFor();
     await room.stop();
     await dialog.getByRole('button', { name: 'Set 4 partitions on 1 GPU' }).click();
     await dialog.getByText('whether the change was made, the list of jobs will tell').waitFor();

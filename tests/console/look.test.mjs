@@ -54,7 +54,7 @@ test('the policy of the page forbids inline scripts and styles', async () => {
 test('the address without a path leads to the console', async () => {
   await inConsole(room, {}, async (page) => {
     await page.goto(`${room.url}/`);
-    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    await page.getByRole('heading', { name: 'Overview' }).waitFor();
     assert.equal(new URL(page.url()).pathname, '/console/');
   });
 });
