@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 
 use crate::catalogue;
-use crate::gpu::{CountSource, PartitionCount};
+use crate::gpu::{CountSource, PartitionCount, Scheme};
 use crate::observed::ObservedGpu;
 use crate::refusal::Refusal;
 
@@ -29,6 +29,9 @@ fn why_not(gpu: &ObservedGpu, count: u16) -> String {
     }
     if count > gpu.max_partitions {
         return format!("the hardware makes at most {} partitions", gpu.max_partitions);
+    }
+    if gpu.scheme == Some(Scheme::NvidiaMig) {
+        return format!("MIG has no size of which {count} fit side by side and no more");
     }
     let known = catalogue::of_model(&gpu.model);
     let by_size = known.and_then(|entry| catalogue::why_not(entry, count));
@@ -65,6 +68,12 @@ mod tests {
     #[test]
     fn more_than_the_hardware_makes_is_explained_by_the_hardware() {
         assert!(refused(&gpu_a2("gpu-1", 0), 32).0.contains("at most 16"));
+    }
+
+    #[test]
+    fn a_count_that_mig_has_no_size_for_is_not_explained_by_shares_of_memory() {
+        let gpu = ObservedGpu { scheme: Some(Scheme::NvidiaMig), ..gpu_a2("gpu-1", 0) };
+        assert!(refused(&gpu, 5).0.contains("MIG has no size of which 5 fit"));
     }
 
     #[test]
