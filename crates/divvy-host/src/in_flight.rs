@@ -55,7 +55,8 @@ pub struct InFlight {
 
 impl InFlight {
     /// Writes by `work` in a thread of its own, for at most `deadline`. A second write to the same file
-    /// is refused while the first has not come back, whatever its deadline was.
+    /// waits for the first: some files are for all devices (`drivers_probe`), and GPUs are worked on side
+    /// by side. Behind one that is overdue it is refused.
     pub fn write(
         &self,
         path: &str,
@@ -65,7 +66,13 @@ impl InFlight {
         let key = (Kind::Write, path.to_owned());
         let flight = Flight::default();
         {
-            let mut flights = self.board.lock();
+            let is_overdue = |flights: &Flights| flights.get(&key).is_some_and(Flight::is_overdue);
+            let waits = |flights: &mut Flights| flights.contains_key(&key) && !is_overdue(flights);
+            let (mut flights, _) = self
+                .board
+                .landed
+                .wait_timeout_while(self.board.lock(), deadline, waits)
+                .unwrap_or_else(PoisonError::into_inner);
             if flights.contains_key(&key) {
                 return Err(timed_out("an earlier write is still in the kernel"));
             }
@@ -213,6 +220,27 @@ mod tests {
         assert!(!late.timed_out());
         drop(flights);
         in_flight.write("f", LONG, || Ok(())).expect("writes");
+    }
+
+    #[test]
+    fn a_second_write_to_a_file_of_all_devices_waits_for_one_that_is_in_time() {
+        let in_flight = InFlight::default();
+        let (release, wait) = stuck();
+        let (started, has_started) = mpsc::channel();
+        let other = in_flight.clone();
+        let first = std::thread::spawn(move || {
+            other.write("f", LONG, move || {
+                let _ = started.send(());
+                wait();
+                Ok(())
+            })
+        });
+        has_started.recv().expect("the first write runs");
+        let other = in_flight.clone();
+        let second = std::thread::spawn(move || other.write("f", LONG, || Ok(())));
+        drop(release);
+        first.join().expect("joins").expect("writes");
+        second.join().expect("joins").expect("writes");
     }
 
     #[test]
