@@ -21,12 +21,12 @@ export function follow(gpu: string | null): () => void {
   const ending = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isAsking = false;
+  let isOver = false;
 
   const look = async () => {
     clearTimeout(timer);
-    if (isAsking || document.hidden || ending.signal.aborted) return;
+    if (isAsking || isOver || document.hidden || ending.signal.aborted) return;
     isAsking = true;
-    let isOver = false;
     try {
       const told = await api.usage(gpu, ending.signal);
       if (!ending.signal.aborted) usage.value = new Map(told.map((one) => [one.gpu, one]));

@@ -92,13 +92,13 @@ fn look_at(state: &State, gpu: PciAddress, second: u64) -> Option<GpuTelemetry> 
         })
         .collect();
     let used: u64 = partitions.iter().filter_map(|one| one.memory_used_bytes).sum();
-    let busy: u8 = partitions.iter().filter_map(|one| one.utilization_percent).sum();
+    // Of a GPU that is cut into pieces, each piece is told of, and the whole is not.
+    let busy = (!cut).then(|| partitions.iter().filter_map(|one| one.utilization_percent).sum());
     Some(GpuTelemetry {
         memory_bytes: Some(model.memory_bytes),
         // What the driver keeps to itself stays when nobody is there.
         memory_used_bytes: Some((used + model.memory_bytes / 128).min(model.memory_bytes)),
-        // Of a GPU that is cut into pieces, each piece is told of, and the whole is not.
-        utilization_percent: (!cut).then_some(busy),
+        utilization_percent: busy,
         ecc: Some(model.has_ecc_memory()),
         scheduler: (!cut).then_some(Scheduler::BestEffort),
         partitions,
