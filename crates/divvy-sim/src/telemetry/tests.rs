@@ -122,18 +122,26 @@ fn a_mediated_device_is_told_of_with_its_gpu() {
 }
 
 #[test]
-fn of_a_gpu_that_is_cut_its_pieces_are_told_and_the_whole_is_not() {
+fn of_a_gpu_that_is_cut_its_pieces_are_told_each_by_itself_and_the_whole_is_not() {
+    const PIECES: usize = 7;
     let lab = Lab::of(H200);
     lab.play(
         "2.2 | run sriov-manage -e @ | 0: …
-         2.6 | run nvidia-smi mig -i @ -cgi 14,19 -C | 0: …
-         2.3 | write vf0/nvidia/current_vgpu_type 1416 | ok",
+         2.6 | run nvidia-smi mig -i @ -cgi 19,19,19,19,19,19,19 -C | 0: …",
     );
-    let address = lab.server().machine.with(|state| state.kernel.vfs_of(at(H200))[0]);
-    start(lab.server(), 0, address.into());
+    for index in 0..PIECES {
+        lab.play(&format!("2.3 | write vf{index}/nvidia/current_vgpu_type 1414 | ok"));
+        let address = lab.server().machine.with(|state| state.kernel.vfs_of(at(H200))[index]);
+        start(lab.server(), index, address.into());
+    }
     let told = look(&lab).expect("is told");
     assert_eq!((told.utilization_percent, told.scheduler, told.ecc), (None, None, Some(true)));
-    assert!(told.partitions[0].utilization_percent > Some(0), "{told:?}");
+    assert_eq!(told.partitions.iter().filter(|one| one.utilization_percent > Some(0)).count(), PIECES);
+    let sum = |told: GpuTelemetry| {
+        told.partitions.iter().filter_map(|one| one.utilization_percent.map(u32::from)).sum::<u32>()
+    };
+    let most = (0..600).map(|second| sum(look_later(&lab, second))).max();
+    assert!(most > Some(u8::MAX.into()), "{most:?}");
 }
 
 #[test]
