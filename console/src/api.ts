@@ -8,6 +8,7 @@ import { fetchTransport, type Ask, type Reply, type Transport, Unreachable } fro
 import type {
   Accepted, Explanation, Finding, Gpu, Happening, Job, Partition, Plan, Problem, Session, Version, Vm,
 } from './types.ts';
+import type { Usage } from './usage/types.ts';
 
 export { Unreachable };
 
@@ -52,10 +53,10 @@ async function ask<T>(request: Ask): Promise<T> {
 }
 
 /** A whole list, page by page where the server gives it so. */
-async function list<T>(first: string): Promise<T[]> {
+async function list<T>(first: string, signal?: AbortSignal): Promise<T[]> {
   let all: T[] = [];
   for (let path: string | null = first; path !== null;) {
-    const page: Reply = await reply({ method: 'GET', path });
+    const page: Reply = await reply({ method: 'GET', path, ...(signal ? { signal } : {}) });
     all = all.concat(page.document as T[]);
     path = page.next;
   }
@@ -103,6 +104,9 @@ export const job = (id: number): Promise<Job> => get(`/v1/jobs/${id}`);
 /** Ends a running job where it stands; an older server has no such thing. */
 export const cancelJob = (id: number): Promise<unknown> => ask({ method: 'POST', path: `/v1/jobs/${id}/cancel`, body: {} });
 export const explain = (name: string): Promise<Explanation> => get(`/v1/explain/${part(name)}`);
+/** What all GPUs use now, or one of them; it may take seconds. */
+export const usage = (gpu: string | null, signal: AbortSignal): Promise<Usage[]> =>
+  list(gpu === null ? '/v1/usage' : `/v1/usage?gpu=${encodeURIComponent(gpu)}`, signal);
 export const newestHappenings = (limit: number): Promise<Happening[]> => get(`/v1/events?limit=${limit}`);
 export const happeningsAfter = (after: number, waitMs: number, signal: AbortSignal): Promise<Happening[]> =>
   get(`/v1/events?after=${after}&wait_ms=${waitMs}&limit=1000`, signal);

@@ -30,6 +30,7 @@ export const explain = (name: string): string => line('explain', name);
 export const showJob = (id: number): string => line('job', 'show', String(id));
 export const list = (what: 'gpu' | 'partition' | 'vm' | 'job'): string => line(what, 'list');
 export const showGpu = (gpu: string): string => line('gpu', 'show', gpu);
+export const usage = (gpu: string): string => line('usage', '--gpu', gpu);
 export const showVm = (vm: string): string => line('vm', 'show', vm);
 export const CHECK = line('check');
 export const EVENTS = line('events', '--follow');

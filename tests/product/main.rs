@@ -23,4 +23,5 @@ mod pam;
 mod parsers;
 mod sign_in;
 mod tls;
+mod usage;
 mod use_cases;

@@ -19,6 +19,8 @@ import { Empty } from '../ui/empty.tsx';
 import { Explained } from '../ui/explained.tsx';
 import { Facts, Gone, Page, Section } from '../ui/page.tsx';
 import { Table } from '../ui/table.tsx';
+import { useOfPartitions } from '../usage/columns.tsx';
+import { GpuUse } from '../usage/section.tsx';
 
 const UP = { to: to('gpus'), text: 'GPUs' };
 
@@ -44,6 +46,7 @@ export function GpuPage({ id }: { id: string }) {
       {found.length > 0 && (
         <Section title="Findings"><ul class="findings">{found.map((one, nth) => <FindingLine key={nth} finding={one} />)}</ul></Section>
       )}
+      <GpuUse id={gpu.id} />
       <Partitions gpu={gpu} list={list} />
       <Section title="Details"><Facts facts={facts(gpu)} /></Section>
       <Section title="Why it is so"><Explained name={gpu.id} key={`${gpu.mode}${gpu.partition_count}${gpu.free_partitions}`} /></Section>
@@ -60,7 +63,7 @@ function Partitions({ gpu, list }: { gpu: Gpu; list: readonly Partition[] }) {
   );
   return (
     <Section title="Partitions">
-      <Table caption={`Partitions of GPU ${gpu.name}`} columns={partitionColumns({ hasGpu: false })} rows={list} keyOf={(one) => one.id} empty={empty} />
+      <Table caption={`Partitions of GPU ${gpu.name}`} columns={[...partitionColumns({ hasGpu: false }), ...useOfPartitions(gpu.id)]} rows={list} keyOf={(one) => one.id} empty={empty} />
     </Section>
   );
 }

@@ -15,12 +15,14 @@ import { Page, Section } from '../ui/page.tsx';
 import { Notice } from '../ui/problem.tsx';
 import { ShortFinding } from '../checks/line.tsx';
 import { JobLine } from '../jobs/line.tsx';
+import { useUsage } from '../usage/store.ts';
 import { ServerPicture } from './server.tsx';
 
 const MOST_FINDINGS = 5;
 const MOST_JOBS = 3;
 
 export function Overview() {
+  useUsage(null);
   const hasGpus = gpus.value.size > 0;
   const hasPartitions = tallyOfAll.value.total > 0;
   const look = (isNext: boolean) => (isNext ? 'button primary' : 'button');

@@ -8,6 +8,8 @@ import type { Gpu } from '../types.ts';
 import { PartitionBar } from '../ui/bar.tsx';
 import { Icon } from '../ui/icon.tsx';
 import { Lazy } from '../ui/lazy.tsx';
+import { Short } from '../usage/figures.tsx';
+import { usage } from '../usage/store.ts';
 
 /** Of one GPU's bar with its name, before it was drawn. */
 const BAR_PIXELS = 66;
@@ -33,10 +35,12 @@ export function ServerPicture({ server }: { server: string }) {
 }
 
 function GpuLine({ gpu }: { gpu: Gpu }) {
+  const told = usage.value.get(gpu.id);
   return (
     <div class="gpu-line">
       <div class="gpu-name">
         <a href={to('gpus', gpu.id)}>{gpu.model} <span class="mono">{gpu.pci_address}</span></a>
+        {told && <Short of={told} name={gpu.name} />}
         {gpu.findings > 0 && <span class="tone-text-warning"><Icon name="warning" /> {count(gpu.findings, 'finding')}</span>}
       </div>
       <PartitionBar gpu={gpu} list={partitionsOfGpu.value.get(gpu.id) ?? []} />

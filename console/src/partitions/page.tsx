@@ -11,6 +11,7 @@ import { Badge } from '../ui/badge.tsx';
 import { PartitionBar } from '../ui/bar.tsx';
 import { SameOnCli } from '../ui/copy.tsx';
 import { Facts, Gone, Page, Section } from '../ui/page.tsx';
+import { PartitionUse } from '../usage/section.tsx';
 
 const UP = { to: to('partitions'), text: 'Partitions' };
 
@@ -26,6 +27,7 @@ export function PartitionPage({ id }: { id: string }) {
   return (
     <Page title={`Partition ${number(one.index)}`} up={UP} subtitle={<><Badge word={one.state} /> {one.reason}</>} actions={actions}>
       {gpu && <PartitionBar gpu={gpu} list={partitionsOfGpu.value.get(gpu.id) ?? []} current={id} />}
+      <PartitionUse gpu={one.gpu} id={id} />
       <Section title="Details">
         <Facts
           facts={[

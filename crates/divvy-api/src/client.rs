@@ -23,7 +23,8 @@ use crate::endpoint::Endpoint;
 use crate::paths;
 use crate::problem::Problem;
 use crate::queries::{
-    DryRunQuery, EventQuery, FindingQuery, GpuQuery, JobListQuery, JobQuery, PartitionQuery, VmQuery,
+    DryRunQuery, EventQuery, FindingQuery, GpuQuery, JobListQuery, JobQuery, PartitionQuery, UsageQuery,
+    VmQuery,
 };
 use crate::requests::{
     Assign, AssignOne, CauseFault, IdempotencyKey, SetPartitionCount, SetPartitionCounts, SetPower, Unassign,
@@ -31,7 +32,7 @@ use crate::requests::{
 use crate::stream::BadStream;
 use crate::views::{
     Accepted, Answer, EventView, ExplainView, FaultView, FindingView, GpuView, JobView, PartitionView,
-    PlanView, VersionView, VmView,
+    PlanView, UsageView, VersionView, VmView,
 };
 
 use connections::{Connections, Sender};
@@ -262,6 +263,11 @@ impl Client {
     pub async fn unassign(&self, request: &Unassign) -> Asked<Answer> {
         let question = Question::of(Method::POST, paths::UNASSIGNMENTS).with_body(request);
         self.change(question, request.dry_run).await
+    }
+
+    /// What GPUs and partitions use now. It may take seconds.
+    pub async fn usage(&self, query: &UsageQuery) -> Asked<Vec<UsageView>> {
+        self.get(&paths::list(paths::USAGE, query)).await
     }
 
     pub async fn check(&self, query: &FindingQuery) -> Asked<Vec<FindingView>> {

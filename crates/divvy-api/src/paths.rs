@@ -31,6 +31,7 @@ pub const POOLS: &str = "/v1/pools";
 pub const POOL: &str = "/v1/pools/{pool}";
 /// POST
 pub const CURE: &str = "/v1/partitions/{partition}/cure";
+pub const USAGE: &str = "/v1/usage";
 pub const CHECK: &str = "/v1/check";
 pub const EXPLAIN: &str = "/v1/explain/{name}";
 pub const EVENTS: &str = "/v1/events";

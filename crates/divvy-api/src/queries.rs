@@ -165,6 +165,19 @@ list_query! {
 }
 
 list_query! {
+    /// `GET /v1/usage`
+    UsageQuery {
+        names {
+            /// Only this server's GPUs.
+            server,
+            /// Only the GPU with this id.
+            gpu,
+        }
+        words {}
+    }
+}
+
+list_query! {
     /// `GET /v1/check`
     FindingQuery {
         names {

@@ -5,6 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
+mod usage;
+
+pub use usage::{PartitionUsageView, UsageView};
+
 use crate::words::{
     AssignmentKind, JobKind, Mode, PartitionState, Power, Progress, Severity, StepOutcome, SubjectKind,
 };

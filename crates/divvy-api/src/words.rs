@@ -126,6 +126,21 @@ words! {
 }
 
 words! {
+    /// How a GPU shares its time among its partitions.
+    Scheduler {
+        /// Who has nothing to do leaves its time to the others.
+        BestEffort = "best_effort",
+        /// Equal shares among the partitions in use.
+        EqualShare = "equal_share",
+        /// Equal shares among all partitions that there could be.
+        FixedShare = "fixed_share",
+        /// A way that this version does not know.
+        #[serde(other)]
+        Unknown = "unknown",
+    }
+}
+
+words! {
     /// How much a finding stops.
     Severity {
         /// Good to know.

@@ -8,8 +8,8 @@ use divvy_api::client::Client;
 use divvy_api::requests::IdempotencyKey;
 
 use crate::commands::{
-    assign, check, completions, dda, events, explain, gpu, job, man, partition, pool, sim, unassign, version,
-    vm,
+    assign, check, completions, dda, events, explain, gpu, job, man, partition, pool, sim, unassign, usage,
+    version, vm,
 };
 use crate::print::Format;
 
@@ -87,6 +87,7 @@ pub enum Command {
     #[command(subcommand)]
     Pool(pool::Pool),
     Check(check::Check),
+    Usage(usage::Usage),
     Explain(explain::Explain),
     Events(events::Events),
     #[command(subcommand)]

@@ -4,7 +4,7 @@
 use comfy_table::{Table, presets};
 use divvy_api::views::{
     EventView, ExplainView, FaultView, FindingView, GpuView, JobTargetView, JobView, PartitionView, PlanView,
-    PoolView, SubjectView, VmView,
+    PoolView, SubjectView, UsageView, VmView,
 };
 use divvy_api::words::{AssignmentKind, Progress, SubjectKind};
 
@@ -75,6 +75,47 @@ pub fn partitions(partitions: &[PartitionView]) -> String {
             ]
         }),
     )
+}
+
+/// Each GPU, and below it the partitions in use.
+pub fn usage(usage: &[UsageView]) -> String {
+    let rows = usage.iter().flat_map(|gpu| {
+        let whole = [
+            gpu.gpu.clone(),
+            gpu.server.clone(),
+            percent(gpu.utilization_percent),
+            size(gpu.memory_used_bytes),
+            size(gpu.memory_bytes),
+            known(gpu.ecc.map(yes)),
+            known(gpu.scheduler),
+            ABSENT.to_owned(),
+            known(gpu.reason.as_ref()),
+        ];
+        let parts = gpu.partitions.iter().map(|one| {
+            [
+                one.partition.clone(),
+                gpu.server.clone(),
+                percent(one.utilization_percent),
+                size(one.memory_used_bytes),
+                size(one.memory_bytes),
+                ABSENT.to_owned(),
+                ABSENT.to_owned(),
+                known(one.vm_name.as_ref().or(one.vm.as_ref())),
+                ABSENT.to_owned(),
+            ]
+        });
+        std::iter::once(whole).chain(parts)
+    });
+    columns(["ID", "SERVER", "BUSY", "USED", "MEMORY", "ECC", "SCHEDULER", "VM", "REASON"], rows)
+}
+
+/// The same with the time of the look above it.
+pub fn usage_now(looked: &[UsageView]) -> String {
+    format!("{}\n{}", time(looked.iter().filter_map(|gpu| gpu.at_ms).max()), usage(looked))
+}
+
+fn percent(percent: Option<u8>) -> String {
+    percent.map_or_else(|| ABSENT.to_owned(), |percent| format!("{percent} %"))
 }
 
 pub fn pools(pools: &[PoolView]) -> String {

@@ -4,7 +4,7 @@
 //! on a simulated one. VMs, stores and other servers are not known here. Reading order is the order of
 //! the modules below: how a kernel is touched, what its files mean, and what Divvy does with them.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod paths;
 pub mod sysfs;

@@ -7,19 +7,25 @@
 //!                       └─ answers in time, or nobody waits any more; the gate stays held until it ends
 //! ```
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use divvy_core::id::VmId;
 use divvy_core::pci_address::PciAddress;
 use nvml_wrapper::enum_wrappers::vgpu::VmId as NvmlVmId;
+use nvml_wrapper::error::NvmlError;
+use nvml_wrapper::vgpu::VgpuInstance;
 use nvml_wrapper::{Device, Nvml as Library};
 
-use crate::telemetry::{GpuTelemetry, PartitionTelemetry, Scheduler, Telemetry};
+use crate::telemetry::{GpuTelemetry, PartitionTelemetry, Scheduler, Telemetry, TelemetryError};
+use vgpus::Unfilled;
 
 mod gate;
+mod parts;
+mod vgpus;
 
 pub use gate::{NvmlGate, Passage};
 
@@ -34,11 +40,24 @@ pub struct Nvml {
     library: OsString,
     gate: NvmlGate,
     deadline: Duration,
+    seen: Seen,
+}
+
+/// Until when the driver told how busy the partitions of each GPU were, in microseconds of its own clock.
+/// From there on it is asked the next time. It outlives the library, as the driver does.
+#[derive(Debug, Clone, Default)]
+struct Seen(Arc<Mutex<BTreeMap<PciAddress, u64>>>);
+
+impl Seen {
+    /// Whole after every statement under the lock, so a poisoned lock is still good.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PciAddress, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Nvml {
     pub fn new(gate: NvmlGate) -> Self {
-        Self { library: LIBRARY.into(), gate, deadline: DEADLINE }
+        Self { library: LIBRARY.into(), gate, deadline: DEADLINE, seen: Seen::default() }
     }
 
     /// With another library than the one that the system's loader finds.
@@ -46,41 +65,98 @@ impl Nvml {
     pub fn with_library(self, library: impl Into<OsString>) -> Self {
         Self { library: library.into(), ..self }
     }
+
+    fn name(&self) -> String {
+        self.library.to_string_lossy().into_owned()
+    }
+
+    fn silent(&self) -> TelemetryError {
+        let waited_ms = u64::try_from(self.deadline.as_millis()).unwrap_or(u64::MAX);
+        TelemetryError::Silent { library: self.name(), waited_ms }
+    }
+
+    /// From loading the library to letting it go.
+    fn session(&self, gpus: &[PciAddress]) -> Result<Vec<GpuTelemetry>, TelemetryError> {
+        let opened = Library::builder().lib_path(&self.library).init();
+        let unusable =
+            |error: NvmlError| TelemetryError::Library { library: self.name(), source: error.into() };
+        let library = opened.map_err(unusable)?;
+        let driver_version = library.sys_driver_version().ok();
+        let seen = gpus.iter().filter_map(|address| {
+            // A GPU that another driver holds is not there for NVML.
+            let gpu = library.device_by_pci_bus_id(address.to_string()).ok()?;
+            let partitions = self.partitions(&gpu, *address);
+            Some(GpuTelemetry {
+                driver_version: driver_version.clone(),
+                partitions,
+                ..look_at(&gpu, *address)
+            })
+        });
+        Ok(seen.collect())
+    }
+
+    /// Those that a VM uses now.
+    fn partitions(&self, gpu: &Device<'_>, address: PciAddress) -> Vec<PartitionTelemetry> {
+        let active = vgpus::active(gpu).unwrap_or_default();
+        if active.is_empty() {
+            return Vec::new();
+        }
+        let busy = self.utilization(gpu, address, &active);
+        let seen = active.iter().map(|id| {
+            let vgpu = VgpuInstance::new(*id, gpu);
+            PartitionTelemetry {
+                vm: match vgpu.vm_id() {
+                    Ok(NvmlVmId::Uuid(text)) => VmId::new(&text).ok(),
+                    // A number that is good while the VM runs, of a hypervisor that is not ours.
+                    Ok(NvmlVmId::Domain(_)) | Err(_) => None,
+                },
+                uuid: vgpu.uuid().ok(),
+                memory_used_bytes: vgpu.fb_usage().ok(),
+                utilization_percent: busy.get(id).copied(),
+            }
+        });
+        seen.collect()
+    }
+
+    /// In percent, by the number that a partition has while it is in use.
+    fn utilization(&self, gpu: &Device<'_>, address: PciAddress, active: &[u32]) -> BTreeMap<u32, u8> {
+        if parts::is_cut(gpu) {
+            let piece = |id: &u32| VgpuInstance::new(*id, gpu).gpu_instance_id().ok();
+            let of = parts::utilization(gpu, active.iter().filter_map(piece));
+            return active.iter().filter_map(|id| Some((*id, *of.get(&piece(id)?)?))).collect();
+        }
+        let since = self.seen.lock().get(&address).copied().unwrap_or(0);
+        let samples = match vgpus::utilization(gpu, since) {
+            // Asked again too soon, or the driver began its clock anew: all that it remembers.
+            Err(Unfilled::Nothing) if since > 0 => vgpus::utilization(gpu, 0),
+            told => told,
+        };
+        let samples = samples.unwrap_or_default();
+        if let Some(last) = samples.iter().map(|sample| sample.at_us).max().filter(|last| *last > 0) {
+            self.seen.lock().insert(address, last);
+        }
+        samples.iter().filter_map(|sample| Some((sample.vgpu, sample.percent?))).collect()
+    }
 }
 
 impl Telemetry for Nvml {
-    fn look(&self, gpus: &[PciAddress]) -> Vec<GpuTelemetry> {
+    fn look(&self, gpus: &[PciAddress]) -> Result<Vec<GpuTelemetry>, TelemetryError> {
         if gpus.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        let Some(passage) = self.gate.enter(self.deadline) else { return Vec::new() };
-        let (library, gpus) = (self.library.clone(), gpus.to_vec());
+        let passage = self.gate.enter(self.deadline).ok_or(TelemetryError::Busy)?;
+        let (nvml, gpus) = (self.clone(), gpus.to_vec());
         let (answer, answered) = mpsc::channel();
         let looker = move || {
-            let seen = session(&library, &gpus);
+            let seen = nvml.session(&gpus);
             drop(passage);
             // Nobody waits any more if it took too long.
             let _ = answer.send(seen);
         };
-        // Without a thread there is no look, as without a library.
-        match thread::Builder::new().name("nvml".to_owned()).spawn(looker) {
-            Ok(_) => answered.recv_timeout(self.deadline).unwrap_or_default(),
-            Err(_) => Vec::new(),
-        }
+        let started = thread::Builder::new().name("nvml".to_owned()).spawn(looker);
+        started.map_err(|source| TelemetryError::Thread { library: self.name(), source })?;
+        answered.recv_timeout(self.deadline).unwrap_or_else(|_| Err(self.silent()))
     }
-}
-
-/// From loading the library to letting it go.
-fn session(library: &OsString, gpus: &[PciAddress]) -> Vec<GpuTelemetry> {
-    let Ok(library) = Library::builder().lib_path(library).init() else { return Vec::new() };
-    let driver_version = library.sys_driver_version().ok();
-    gpus.iter()
-        .filter_map(|address| {
-            // A GPU that another driver holds is not there for NVML.
-            let gpu = library.device_by_pci_bus_id(address.to_string()).ok()?;
-            Some(GpuTelemetry { driver_version: driver_version.clone(), ..look_at(&gpu, *address) })
-        })
-        .collect()
 }
 
 fn look_at(gpu: &Device<'_>, address: PciAddress) -> GpuTelemetry {
@@ -93,7 +169,6 @@ fn look_at(gpu: &Device<'_>, address: PciAddress) -> GpuTelemetry {
         utilization_percent: gpu.utilization_rates().ok().and_then(|busy| u8::try_from(busy.gpu).ok()),
         ecc: gpu.is_ecc_enabled().ok().map(|ecc| ecc.currently_enabled),
         scheduler: gpu.vgpu_scheduler_state().ok().and_then(|state| scheduler(state.scheduler_policy)),
-        partitions: partitions(gpu),
         ..GpuTelemetry::nothing_of(address)
     }
 }
@@ -111,22 +186,6 @@ fn scheduler(policy: u32) -> Option<Scheduler> {
         3 => Some(Scheduler::FixedShare),
         _ => None,
     }
-}
-
-/// How busy each one is, the library's safe interface does not tell.
-fn partitions(gpu: &Device<'_>) -> Vec<PartitionTelemetry> {
-    let active = gpu.active_vgpus().unwrap_or_default();
-    let seen = active.iter().map(|vgpu| PartitionTelemetry {
-        vm: match vgpu.vm_id() {
-            Ok(NvmlVmId::Uuid(text)) => VmId::new(&text).ok(),
-            // A number that is good while the VM runs, of a hypervisor that is not ours.
-            Ok(NvmlVmId::Domain(_)) | Err(_) => None,
-        },
-        uuid: vgpu.uuid().ok(),
-        memory_used_bytes: vgpu.fb_usage().ok(),
-        utilization_percent: None,
-    });
-    seen.collect()
 }
 
 #[cfg(test)]

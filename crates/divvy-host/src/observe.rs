@@ -20,7 +20,7 @@ use crate::paths;
 use crate::pci;
 use crate::scheme::nvidia_mig::Modes;
 use crate::sysfs::Sysfs;
-use crate::telemetry::{GpuTelemetry, Telemetry};
+use crate::telemetry::{Asked, Telemetry};
 use draft::Draft;
 use facts::Vendor;
 
@@ -115,9 +115,9 @@ impl Observer {
         Self { vendor: Vendor::new(Some(telemetry)), ..self }
     }
 
-    /// How the GPUs are now, as their vendor's library tells; empty before the first observation and
-    /// where no GPU is known to such a library. It may take seconds.
-    pub fn telemetry(&self) -> Vec<GpuTelemetry> {
+    /// How the GPUs are now, as their vendor's library tells; nobody is asked before the first observation
+    /// and where no GPU is known to such a library. It may take seconds.
+    pub fn telemetry(&self) -> Asked {
         self.vendor.telemetry()
     }
 

@@ -24,6 +24,8 @@ pub const COMMAND_LINE: &str = "proc/cmdline";
 pub const KERNEL_RELEASE: &str = "proc/sys/kernel/osrelease";
 pub const MEMORY: &str = "proc/meminfo";
 pub const PROCESSES: &str = "proc";
+/// A link to the process that reads it.
+pub const OWN_PROCESS: &str = "proc/self";
 pub const TAINTED: &str = "proc/sys/kernel/tainted";
 
 /// libvirt's own folder; not there: no libvirt.

@@ -14,6 +14,7 @@ use divvy_core::observed::{ObservedGpu, ObservedPartition};
 
 use crate::attribute::AttributeError;
 use crate::codes;
+use crate::paths;
 use crate::sysfs::Sysfs;
 use crate::users;
 
@@ -110,15 +111,18 @@ pub fn gpu_findings(sys: &dyn Sysfs, gpu: &ObservedGpu, settings: &Settings) -> 
     run(&gpu::checks(), &context, &Subject::Gpu(gpu.id.clone()), codes::GPU_UNREADABLE)
 }
 
-/// GPUs that could be given whole and are used by processes of the server: good to know before.
+/// GPUs that could be given whole and are used by processes of the server: good to know before. Divvy itself
+/// opens them for moments, when somebody wants to see what they use, and is kept out when it matters.
 pub fn use_findings(sys: &dyn Sysfs, gpus: &[ObservedGpu]) -> Vec<Finding> {
     let whole: Vec<&ObservedGpu> = gpus.iter().filter(|gpu| gpu.partition_count == Some(0)).collect();
     let addresses: Vec<_> = whole.iter().map(|gpu| gpu.address).collect();
     // What cannot be told here is told by the step that needs it.
     let used = users::of_gpus(sys, &addresses).unwrap_or_default();
+    let own = sys.link(paths::OWN_PROCESS).ok().and_then(|pid| pid.parse().ok());
     let finding = |gpu: &&ObservedGpu| {
-        let names: Vec<String> = used.get(&gpu.address)?.iter().map(ToString::to_string).collect();
-        Some(Finding {
+        let others = used.get(&gpu.address)?.iter().filter(|user| Some(user.pid) != own);
+        let names: Vec<String> = others.map(ToString::to_string).collect();
+        (!names.is_empty()).then(|| Finding {
             code: codes::GPU_IN_USE,
             severity: Severity::Info,
             subject: Subject::Gpu(gpu.id.clone()),

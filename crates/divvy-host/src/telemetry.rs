@@ -1,7 +1,11 @@
 //! What a GPU tells of itself only through its vendor's library: serial number, memory, how busy it is.
 //! Values that change by themselves are no part of what is observed, or no two reports would be the same;
 //! they are asked for when somebody wants to see them. Every value may be missing: a library that is not
-//! there or does not answer is nothing to complain about. Which library it is, is not known here.
+//! there or does not answer is a reason to tell to who asked, and nothing to complain about otherwise.
+//! Which library it is, is not known here.
+
+use std::error::Error;
+use std::io;
 
 use divvy_core::id::VmId;
 use divvy_core::pci_address::PciAddress;
@@ -9,7 +13,29 @@ use divvy_core::pci_address::PciAddress;
 /// Answers for GPUs. Nothing about a GPU's partitions depends on it.
 pub trait Telemetry: Send + Sync {
     /// What can be told of these GPUs; those that nothing can be told of are left out.
-    fn look(&self, gpus: &[PciAddress]) -> Vec<GpuTelemetry>;
+    fn look(&self, gpus: &[PciAddress]) -> Result<Vec<GpuTelemetry>, TelemetryError>;
+}
+
+/// A question and its answer.
+#[derive(Debug)]
+pub struct Asked {
+    /// The GPUs that a library could know, by address. Of others nothing is ever told.
+    pub gpus: Vec<PciAddress>,
+    pub told: Result<Vec<GpuTelemetry>, TelemetryError>,
+}
+
+/// Why nothing is told of any GPU.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    #[error("{library} cannot be opened")]
+    Library { library: String, source: Box<dyn Error + Send + Sync> },
+    /// Looking would hold GPUs that a scheme works on, or an earlier look has not ended yet.
+    #[error("the GPUs are being worked on, and a look at them would be in the way")]
+    Busy,
+    #[error("{library} did not answer within {waited_ms} ms")]
+    Silent { library: String, waited_ms: u64 },
+    #[error("a thread to ask {library} cannot be started")]
+    Thread { library: String, source: io::Error },
 }
 
 /// One GPU at one moment.
@@ -65,5 +91,6 @@ pub struct PartitionTelemetry {
     pub vm: Option<VmId>,
     pub uuid: Option<String>,
     pub memory_used_bytes: Option<u64>,
+    /// Of the GPU's time; of its own part of the hardware, where it has one of its own.
     pub utilization_percent: Option<u8>,
 }

@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use divvy_core::id::ServerId;
 use divvy_store::{OpenError, Store};
 use nix::unistd::{Gid, Group};
 use tokio::net::UnixListener;
@@ -25,6 +26,7 @@ use crate::agent::{Agent, Looked};
 use crate::auth::{Peer, Token};
 use crate::door::Message;
 use crate::feed::Feed;
+use crate::host_side::HostSide;
 use crate::http::{App, router};
 use crate::hub::Hub;
 use crate::listen::{ListenError, Listening};
@@ -35,6 +37,7 @@ use crate::random;
 use crate::settings::Settings;
 use crate::sign_in::SignIn;
 use crate::tcp;
+use crate::usage::{Desk, Looker};
 
 /// How long a start waits for first turns; a GPU that hangs must not hold up the boot for ever.
 const FIRST_TURNS: Duration = Duration::from_secs(80);
@@ -83,7 +86,7 @@ pub enum DaemonError {
 struct Threads {
     stop: Arc<AtomicBool>,
     hub: Hub,
-    agents: Vec<(divvy_core::id::ServerId, JoinHandle<()>)>,
+    agents: Vec<(ServerId, JoinHandle<()>)>,
     admission: JoinHandle<()>,
     watches: Vec<divvy_host::uevent::UeventWatch>,
 }
@@ -130,6 +133,7 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
         store: Arc::clone(&store),
         newest_event,
         name,
+        usage: Arc::new(desk(&hosts)),
         hosts,
         room: room.clone(),
         sign_in: Arc::new(SignIn::new(token, Pam::new(options.settings.socket_group.clone()))),
@@ -146,6 +150,16 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
         room.keep();
     }
     served
+}
+
+/// Where it is asked what the GPUs of these servers use.
+fn desk(hosts: &BTreeMap<ServerId, Arc<HostSide>>) -> Desk {
+    let looker = |(server, host): (&ServerId, &Arc<HostSide>)| {
+        let host = Arc::clone(host);
+        let looker: Looker = Arc::new(move || host.telemetry());
+        (server.clone(), looker)
+    };
+    Desk::new(hosts.iter().map(looker))
 }
 
 /// The store's word about new events, for tasks that wait.

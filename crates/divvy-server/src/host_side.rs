@@ -10,7 +10,7 @@ use divvy_host::nvml::NvmlGate;
 use divvy_host::observe::{HostObservation, ObserveError, Observer};
 use divvy_host::readiness::{self, Settings as ReadinessSettings};
 use divvy_host::sysfs::Sysfs;
-use divvy_host::telemetry::GpuTelemetry;
+use divvy_host::telemetry::Asked;
 
 use crate::notices::Notices;
 
@@ -74,7 +74,7 @@ impl HostSide {
 
     /// How busy the GPUs are now, as far as their vendors' libraries tell. Not part of what is observed;
     /// it may take seconds.
-    pub fn telemetry(&self) -> Vec<GpuTelemetry> {
+    pub fn telemetry(&self) -> Asked {
         self.observer.telemetry()
     }
 }

@@ -24,6 +24,7 @@ pub mod terms;
 pub mod agent;
 pub mod executor;
 pub mod host_side;
+pub mod usage;
 
 pub mod auth;
 pub mod pam;

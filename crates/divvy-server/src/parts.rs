@@ -216,7 +216,7 @@ pub fn simulated(
         let sysfs: Arc<dyn Sysfs> = server.sysfs();
         let host = Arc::new(HostSide {
             gate: NvmlGate::default(),
-            observer: observer(&id, settings),
+            observer: observer(&id, settings).with_telemetry(server.telemetry()),
             readiness: ReadinessSettings::default(),
             limits: limits(settings),
             sysfs,

@@ -61,7 +61,7 @@ pub fn gpu_view(state: &State, server: &ServerId, gpu: &ObservedGpu) -> Option<G
 }
 
 /// The size that the catalogue tells, or an equal share of what the driver tells.
-fn partition_memory(gpu: &ObservedGpu) -> Option<u64> {
+pub fn partition_memory(gpu: &ObservedGpu) -> Option<u64> {
     let count = gpu.partition_count.filter(|count| *count > 0)?;
     let known = catalogue::of_model(&gpu.model);
     known

@@ -21,7 +21,7 @@ mod xe;
 pub(crate) use gim::MODULE as GIM;
 pub(crate) use nvidia::{UNBIND_LOCK, unbind_lock};
 pub(crate) use nvidia_mig::{MigError, MigMode, Part as MigPart, set_mode as set_mig_mode};
-pub(crate) use vgpu::{Creatable, creatable, set_mixed, supported};
+pub(crate) use vgpu::{Creatable, Vgpu, creatable, set_mixed, supported};
 
 use std::collections::{BTreeMap, BTreeSet};
 

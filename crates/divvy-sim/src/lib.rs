@@ -44,6 +44,7 @@ pub mod vms;
 pub mod machine;
 mod programs;
 pub mod sysfs;
+pub mod telemetry;
 
 pub mod hypervisor;
 

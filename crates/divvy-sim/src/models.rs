@@ -35,6 +35,13 @@ pub struct Model {
     pub(crate) table: Table,
 }
 
+impl Model {
+    /// Its memory corrects errors without giving some of itself away for that, as what MIG GPUs have does.
+    pub(crate) fn has_ecc_memory(&self) -> bool {
+        matches!(&self.table, Table::Nvidia(nvidia) if !nvidia.mig.is_empty())
+    }
+}
+
 /// Where a model's VFs are.
 #[derive(Debug, Clone, Copy)]
 pub struct Vfs {

@@ -15,6 +15,7 @@ use crate::machine::{Connection, Machine};
 use crate::saved::SavedServer;
 use crate::spec::{Delays, ServerSpec};
 use crate::sysfs::SimSysfs;
+use crate::telemetry::SimTelemetry;
 use crate::vms::{DefinedDevice, LibvirtError, Manners, Vm, VmDefinition};
 
 /// What happens to PCI addresses at a reboot.
@@ -50,6 +51,11 @@ impl SimServer {
 
     pub fn sysfs(&self) -> Arc<SimSysfs> {
         Arc::new(SimSysfs::new(Arc::clone(&self.machine)))
+    }
+
+    /// What the GPUs' vendor tells beside the kernel.
+    pub fn telemetry(&self) -> Arc<SimTelemetry> {
+        Arc::new(SimTelemetry::new(Arc::clone(&self.machine)))
     }
 
     pub fn hypervisor(&self) -> SimHypervisor {

@@ -7,7 +7,11 @@ use super::scan::{Kind, pieces};
 use super::sources::{Source, Sources};
 
 /// As `ARCHITECTURE.md` lists them.
-const ALLOWED: [&str; 2] = ["crates/divvy-hypervisor/src/ffi.rs", "crates/divvy-server/src/pam/ffi.rs"];
+const ALLOWED: [&str; 3] = [
+    "crates/divvy-host/src/nvml/vgpus.rs",
+    "crates/divvy-hypervisor/src/ffi.rs",
+    "crates/divvy-server/src/pam/ffi.rs",
+];
 const LINES: usize = 300;
 
 pub fn findings(sources: &Sources) -> Result<Vec<Finding>> {

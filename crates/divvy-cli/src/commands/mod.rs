@@ -16,6 +16,7 @@ pub mod events;
 pub mod explain;
 pub mod job;
 pub mod sim;
+pub mod usage;
 
 pub mod completions;
 pub mod man;
@@ -72,6 +73,7 @@ async fn dispatch(command: &Command, cx: &mut Context) -> Result<Exit, Failure> 
         Command::Dda(dda) => dda.run(cx).await,
         Command::Pool(pool) => pool.run(cx).await,
         Command::Check(check) => check.run(cx).await,
+        Command::Usage(usage) => usage.run(cx).await,
         Command::Explain(explain) => explain.run(cx).await,
         Command::Events(events) => events.run(cx).await,
         Command::Job(job) => job.run(cx).await,

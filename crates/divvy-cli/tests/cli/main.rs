@@ -7,6 +7,7 @@ mod divvy;
 mod golden;
 mod room;
 mod server;
+mod usage;
 mod whole;
 
 mod changes;

@@ -88,6 +88,22 @@ fn faults() -> Value {
     json!([{ "fault": "gpu gpu-48b02db7b700001d hang-writes" }])
 }
 
+pub fn usage() -> Value {
+    json!([
+        { "gpu": "gpu-48b02d0a41c7", "server": "srv-a", "at_ms": 1_772_355_948_000_u64, "memory_bytes": 16_106_127_360_u64,
+          "memory_used_bytes": 3_221_225_472_u64, "utilization_percent": 42, "ecc": false, "scheduler": "best_effort",
+          "reason": null, "partitions": [
+            { "partition": "gpu-48b02d0a41c7.0", "vm": VM_1, "vm_name": "vm-001", "memory_bytes": 4_026_531_840_u64,
+              "memory_used_bytes": 1_073_741_824_u64, "utilization_percent": 42 },
+            { "partition": "gpu-48b02d0a41c7.2", "vm": VM_7, "vm_name": "007", "memory_bytes": 4_026_531_840_u64,
+              "memory_used_bytes": null, "utilization_percent": null }
+        ] },
+        { "gpu": "gpu-a2-slot-3", "server": "srv-b", "at_ms": null, "memory_bytes": null, "memory_used_bytes": null,
+          "utilization_percent": null, "ecc": null, "scheduler": null,
+          "reason": "without a driver nothing tells what it uses", "partitions": [] }
+    ])
+}
+
 pub fn warning() -> Value {
     json!({
         "id": "uneven/cluster/-/9d1c0f3a7e5b2468", "code": "uneven", "severity": "warning", "subject": { "kind": "cluster", "id": null },

@@ -1,11 +1,29 @@
-/* A library that answers like NVML for one GPU at 0000:41:00.0 with one partition in use, for tests. It
- * writes what happens to it into LOG; with HANGS_UNTIL it starts no sooner than that file is there. Signatures: nvml.h of NVIDIA's driver. */
+/* A library that answers like NVML for one GPU at 0000:41:00.0 with partitions in use, for tests. It writes
+ * what happens to it into LOG; with HANGS_UNTIL it starts no sooner than that file is there. Signatures:
+ * nvml.h of NVIDIA's driver. What else can be said when it is compiled:
+ *
+ *   VGPUS=n        so many partitions are in use, numbered 7, 8, ...; 1 unless it is said
+ *   GROWS          one more comes between the question how many there are and the one for the list
+ *   UTILIZATION=n  the answer to how busy they are: an error
+ *   FORGETS        nothing happened since the moment that is asked about
+ *   MIG            they have hardware of their own
+ *   SCHEDULER=n    the policy of the scheduler */
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { OK = 0, NOT_SUPPORTED = 3, NOT_FOUND = 6, TOO_SMALL = 7 };
+enum { FIRST = 7 };
+
+#ifndef VGPUS
+#define VGPUS 1
+#endif
+#ifdef GROWS
+enum { SAID = VGPUS - 1 };
+#else
+enum { SAID = VGPUS };
+#endif
 
 static void note(const char *what) {
     FILE *log = fopen(LOG, "a");
@@ -59,21 +77,89 @@ int nvmlDeviceGetUtilizationRates(void *gpu, struct use *use) { (void)gpu; use->
 int nvmlDeviceGetEccMode(void *gpu, int *now, int *pending) { (void)gpu; *now = 1; *pending = 0; return OK; }
 
 struct scheduler { unsigned policy, arr_mode, parameters[2]; };
-int nvmlDeviceGetVgpuSchedulerState(void *gpu, struct scheduler *state) { (void)gpu; (void)state; return NOT_SUPPORTED; }
+int nvmlDeviceGetVgpuSchedulerState(void *gpu, struct scheduler *state) {
+    (void)gpu;
+#ifdef SCHEDULER
+    state->policy = SCHEDULER;
+    return OK;
+#else
+    (void)state;
+    return NOT_SUPPORTED;
+#endif
+}
+
+/* Says how many there are, or how many there is too little room for. */
+static int has_room(unsigned *count, const void *list) {
+    unsigned room = *count;
+    *count = list ? VGPUS : SAID;
+    return list && room >= VGPUS;
+}
 
 int nvmlDeviceGetActiveVgpus(void *gpu, unsigned *count, unsigned *list) {
     (void)gpu;
-    unsigned room = *count;
-    *count = 1;
-    if (room < 1 || !list)
+    if (!has_room(count, list))
         return TOO_SMALL;
-    list[0] = 7;
+    for (unsigned nth = 0; nth < VGPUS; nth++)
+        list[nth] = FIRST + nth;
     return OK;
 }
 
 int nvmlVgpuInstanceGetVmID(unsigned which, char *to, unsigned bytes, int *kind) {
-    (void)which;
+    char text[40] = "0bbd32d6-0d3b-40d7-ba9f-6b52e2e81a3f";
+    text[0] = (char)('0' + which - FIRST);
     *kind = 1;
-    return give("0bbd32d6-0d3b-40d7-ba9f-6b52e2e81a3f", to, bytes);
+    return give(text, to, bytes);
 }
 int nvmlVgpuInstanceGetFbUsage(unsigned which, unsigned long long *bytes) { (void)which; *bytes = 512ull << 20; return OK; }
+
+union value { double d; unsigned u; unsigned long long ull; };
+struct sample { unsigned vgpu; unsigned long long at; union value busy, memory, encoder, decoder; };
+enum { UNSIGNED_INT = 1, NOT_KNOWN = 0xffffffff };
+
+/* The first one is busy by 21 percent, the second one not known, the third one was never looked at. */
+int nvmlDeviceGetVgpuUtilization(void *gpu, unsigned long long since, int *kind, unsigned *count, struct sample *list) {
+    (void)gpu;
+#ifdef UTILIZATION
+    (void)since, (void)kind, (void)count, (void)list;
+    return UTILIZATION;
+#else
+    char line[64];
+    snprintf(line, sizeof line, "since %llu", since);
+#ifdef FORGETS
+    if (list || since)
+        note(line);
+    if (since)
+        return NOT_FOUND;
+#endif
+    if (!has_room(count, list))
+        return TOO_SMALL;
+    *kind = UNSIGNED_INT;
+    memset(list, 0xee, VGPUS * sizeof *list);
+    for (unsigned nth = 0; nth < VGPUS; nth++) {
+        list[nth].vgpu = FIRST + nth;
+        list[nth].at = nth == 2 ? 0 : 1000 + nth;
+        list[nth].busy.u = nth == 1 ? NOT_KNOWN : 21;
+    }
+    return OK;
+#endif
+}
+
+#ifdef MIG
+/* The pieces of hardware are numbered from 1; a reading is the number of its piece. */
+int nvmlDeviceGetMigMode(void *gpu, unsigned *now, unsigned *pending) { (void)gpu; *now = 1; *pending = 1; return OK; }
+int nvmlVgpuInstanceGetGpuInstanceId(unsigned which, unsigned *piece) { *piece = which - FIRST + 1; return OK; }
+
+struct support { unsigned version, is_supported; };
+int nvmlGpmQueryDeviceSupport(void *gpu, struct support *support) { (void)gpu; support->is_supported = 1; return OK; }
+int nvmlGpmSampleAlloc(unsigned **sample) { static unsigned of[16]; static int next; *sample = &of[next++ % 16]; return OK; }
+int nvmlGpmSampleFree(unsigned *sample) { (void)sample; return OK; }
+int nvmlGpmMigSampleGet(void *gpu, unsigned piece, unsigned *sample) { (void)gpu; *sample = piece; return OK; }
+
+struct metric { unsigned id; int answer; double value; char *texts[3]; };
+struct metrics { unsigned version, count; unsigned *before, *after; struct metric list[]; };
+int nvmlGpmMetricsGet(struct metrics *metrics) {
+    metrics->list[0].answer = *metrics->before == 1 && *metrics->after == 1 ? OK : NOT_SUPPORTED;
+    metrics->list[0].value = 63.6;
+    return OK;
+}
+#endif

@@ -24,6 +24,11 @@ impl Stub {
         Self::with(|folder| vec![format!("-DHANGS_UNTIL=\"{}\"", folder.join("go").display())])
     }
 
+    /// With what the stub can be told.
+    fn that(defines: &[&str]) -> Self {
+        Self::with(|_| defines.iter().map(|define| format!("-D{define}")).collect())
+    }
+
     fn with(defines: impl FnOnce(&Path) -> Vec<String>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/nvml/stub.c");
@@ -54,10 +59,20 @@ fn through(library: &Path) -> Nvml {
     Nvml::new(NvmlGate::default()).with_library(library)
 }
 
+/// What is told of the partitions of the one GPU.
+fn partitions(nvml: &Nvml) -> Vec<PartitionTelemetry> {
+    nvml.look(&[HERE]).expect("is told").remove(0).partitions
+}
+
+fn busy(nvml: &Nvml) -> Vec<Option<u8>> {
+    partitions(nvml).iter().map(|partition| partition.utilization_percent).collect()
+}
+
 #[test]
 fn a_library_that_is_not_there_tells_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
-    assert_eq!(through(&folder.path().join("libnvidia-ml.so.1")).look(&[HERE]), []);
+    let refused = through(&folder.path().join("libnvidia-ml.so.1")).look(&[HERE]);
+    assert!(matches!(refused, Err(TelemetryError::Library { .. })), "{refused:?}");
 }
 
 #[test]
@@ -65,7 +80,8 @@ fn a_file_that_is_no_library_tells_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("libnvidia-ml.so.1");
     fs::write(&file, "not a library").expect("a file");
-    assert_eq!(through(&file).look(&[HERE]), []);
+    let refused = through(&file).look(&[HERE]);
+    assert!(matches!(refused, Err(TelemetryError::Library { .. })), "{refused:?}");
 }
 
 #[test]
@@ -85,16 +101,16 @@ fn everything_that_the_library_tells_is_told_and_what_it_refuses_is_missing() {
             vm: VmId::new("0bbd32d6-0d3b-40d7-ba9f-6b52e2e81a3f").ok(),
             uuid: None,
             memory_used_bytes: Some(512 << 20),
-            utilization_percent: None,
+            utilization_percent: Some(21),
         }],
     };
-    assert_eq!(through(&stub.library()).look(&[HERE]), [expected]);
+    assert_eq!(through(&stub.library()).look(&[HERE]).expect("is told"), [expected]);
 }
 
 #[test]
 fn a_gpu_that_the_library_does_not_see_is_left_out() {
     let stub = Stub::compiled();
-    let seen = through(&stub.library()).look(&[ELSEWHERE, HERE]);
+    let seen = through(&stub.library()).look(&[ELSEWHERE, HERE]).expect("is told");
     assert_eq!(seen.iter().map(|gpu| gpu.address).collect::<Vec<_>>(), [HERE]);
 }
 
@@ -102,16 +118,16 @@ fn a_gpu_that_the_library_does_not_see_is_left_out() {
 fn the_library_is_open_during_a_look_only() {
     let stub = Stub::compiled();
     let nvml = through(&stub.library());
-    nvml.look(&[HERE]);
+    nvml.look(&[HERE]).expect("is told");
     assert_eq!(stub.diary(), ["init", "shutdown"]);
-    nvml.look(&[HERE]);
+    nvml.look(&[HERE]).expect("is told");
     assert_eq!(stub.diary(), ["init", "shutdown", "init", "shutdown"]);
 }
 
 #[test]
 fn without_a_gpu_to_look_at_the_library_is_not_opened() {
     let stub = Stub::compiled();
-    through(&stub.library()).look(&[]);
+    assert_eq!(through(&stub.library()).look(&[]).expect("nothing is asked"), []);
     assert_eq!(stub.diary(), [""; 0]);
 }
 
@@ -120,7 +136,8 @@ fn while_a_scheme_has_the_gate_the_library_is_not_opened() {
     let stub = Stub::compiled();
     let gate = NvmlGate::default();
     let _scheme = gate.close(Duration::from_secs(60)).expect("is free");
-    assert_eq!(Nvml::new(gate).with_library(stub.library()).look(&[HERE]), []);
+    let refused = Nvml::new(gate).with_library(stub.library()).look(&[HERE]);
+    assert!(matches!(refused, Err(TelemetryError::Busy)), "{refused:?}");
     assert_eq!(stub.diary(), [""; 0]);
 }
 
@@ -128,7 +145,7 @@ fn while_a_scheme_has_the_gate_the_library_is_not_opened() {
 fn after_a_look_the_gate_is_free() {
     let stub = Stub::compiled();
     let gate = NvmlGate::default();
-    Nvml::new(gate.clone()).with_library(stub.library()).look(&[HERE]);
+    Nvml::new(gate.clone()).with_library(stub.library()).look(&[HERE]).expect("is told");
     assert!(gate.close(Duration::from_secs(60)).is_some());
 }
 
@@ -138,7 +155,8 @@ fn a_library_that_hangs_tells_nothing_and_keeps_schemes_out_until_it_goes_on() {
     let gate = NvmlGate::default();
     let soon = Duration::from_millis(20);
     let nvml = Nvml { deadline: soon, ..Nvml::new(gate.clone()).with_library(stub.library()) };
-    assert_eq!(nvml.look(&[HERE]), []);
+    let refused = nvml.look(&[HERE]);
+    assert!(matches!(refused, Err(TelemetryError::Silent { waited_ms: 20, .. })), "{refused:?}");
     assert!(gate.close(soon).is_none());
     fs::write(stub.folder.path().join("go"), "").expect("a file");
     assert!(gate.close(Duration::from_secs(60)).is_some());
@@ -150,4 +168,63 @@ fn a_serial_number_of_zeros_is_none() {
     assert!(!is_a_serial("0000000000000"));
     assert!(!is_a_serial(""));
     assert!(is_a_serial("1320000000001"));
+}
+
+#[test]
+fn partitions_that_are_not_known_or_were_not_looked_at_have_no_utilization() {
+    let stub = Stub::that(&["VGPUS=3"]);
+    assert_eq!(busy(&through(&stub.library())), [Some(21), None, None]);
+}
+
+#[test]
+fn a_vm_that_comes_while_the_library_is_asked_is_in_the_answer() {
+    let stub = Stub::that(&["VGPUS=2", "GROWS"]);
+    let told = partitions(&through(&stub.library()));
+    let vms: Vec<String> =
+        told.iter().filter_map(|partition| Some(partition.vm.as_ref()?.to_string())).collect();
+    assert_eq!(vms, ["0bbd32d6-0d3b-40d7-ba9f-6b52e2e81a3f", "1bbd32d6-0d3b-40d7-ba9f-6b52e2e81a3f"]);
+    assert_eq!(told[0].utilization_percent, Some(21));
+}
+
+#[test]
+fn a_driver_that_does_not_tell_how_busy_partitions_are_tells_the_rest() {
+    const NOT_SUPPORTED: &str = "UTILIZATION=3";
+    const NO_DATA: &str = "UTILIZATION=21";
+    for answer in [NOT_SUPPORTED, NO_DATA] {
+        let told = partitions(&through(&Stub::that(&[answer]).library()));
+        assert_eq!(
+            (told[0].utilization_percent, told[0].memory_used_bytes),
+            (None, Some(512 << 20)),
+            "{answer}"
+        );
+    }
+}
+
+#[test]
+fn a_second_look_asks_for_what_came_after_the_first_and_for_all_if_nothing_did() {
+    let stub = Stub::that(&["VGPUS=2", "FORGETS"]);
+    let nvml = through(&stub.library());
+    assert_eq!(busy(&nvml), [Some(21), None]);
+    assert_eq!(busy(&nvml), [Some(21), None]);
+    let asked: Vec<String> = stub.diary().into_iter().filter(|line| line.starts_with("since")).collect();
+    assert_eq!(asked, ["since 0", "since 1001", "since 0"]);
+}
+
+#[test]
+fn partitions_with_hardware_of_their_own_are_told_by_its_counters() {
+    let stub = Stub::that(&["VGPUS=2", "MIG"]);
+    assert_eq!(busy(&through(&stub.library())), [Some(64), None]);
+}
+
+#[test]
+fn the_scheduler_is_told_by_its_policy() {
+    for (policy, wanted) in [
+        ("SCHEDULER=1", Some(Scheduler::BestEffort)),
+        ("SCHEDULER=2", Some(Scheduler::EqualShare)),
+        ("SCHEDULER=3", Some(Scheduler::FixedShare)),
+        ("SCHEDULER=0", None),
+    ] {
+        let seen = through(&Stub::that(&[policy]).library()).look(&[HERE]).expect("is told");
+        assert_eq!(seen[0].scheduler, wanted, "{policy}");
+    }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use divvy_core::pci_address::PciAddress;
 
 use crate::pci::Numbers;
-use crate::telemetry::{GpuTelemetry, Telemetry};
+use crate::telemetry::{Asked, GpuTelemetry, Telemetry};
 
 /// A GPU of which nothing could be told may be asked again after so long.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -115,7 +115,8 @@ impl Vendor {
     fn ask(&self, known: &mut Known, telemetry: Arc<dyn Telemetry>, gpus: Vec<PciAddress>) {
         let vendor = self.clone();
         let asker = move || {
-            let told = telemetry.look(&gpus);
+            // Who asks how busy the GPUs are is told why nothing was told.
+            let told = telemetry.look(&gpus).unwrap_or_default();
             vendor.learn(told);
         };
         if thread::Builder::new().name("gpu-facts".to_owned()).spawn(asker).is_err() {
@@ -134,10 +135,16 @@ impl Vendor {
     }
 
     /// How the GPUs are now that were there at the last observation.
-    pub fn telemetry(&self) -> Vec<GpuTelemetry> {
-        let Some(telemetry) = &self.telemetry else { return Vec::new() };
-        let gpus: Vec<PciAddress> = self.lock().answering().into_iter().collect();
-        if gpus.is_empty() { Vec::new() } else { telemetry.look(&gpus) }
+    pub fn telemetry(&self) -> Asked {
+        let gpus: Vec<PciAddress> = match self.telemetry {
+            Some(_) => self.lock().answering().into_iter().collect(),
+            None => Vec::new(),
+        };
+        let told = match &self.telemetry {
+            Some(telemetry) if !gpus.is_empty() => telemetry.look(&gpus),
+            _ => Ok(Vec::new()),
+        };
+        Asked { gpus, told }
     }
 }
 

@@ -7,7 +7,6 @@ use divvy_core::id::PartitionIndex;
 
 use super::*;
 use crate::observe::{Observer, Settings as ObserveSettings};
-use crate::paths;
 use crate::testing::{Tree, config_with_serial, gpu_address as gpu_at, partition_address, partition_group};
 
 /// One thing changed: the code that has to be found, what it is, and the change. Changes before the look
@@ -355,4 +354,25 @@ fn options_that_keep_the_isolation_are_no_finding() {
 fn share(tree: &Tree, other: &str) {
     let members = paths::group_members(partition_group(0, 1));
     tree.symlink(&format!("{members}/{other}"), "../../../../devices/x");
+}
+
+#[test]
+fn a_gpu_that_processes_use_is_good_to_know_and_divvys_own_look_at_it_is_not() {
+    let tree = Tree::with_partitions(0);
+    tree.dir(&paths::attribute(gpu_at(0), "drm/card1"));
+    for pid in [41, 42] {
+        tree.symlink(&format!("proc/{pid}/fd/3"), "/dev/dri/card1");
+    }
+    tree.symlink(paths::OWN_PROCESS, "41");
+    let seen = Observer::new(ServerId::new("edge-1").expect("a name"), ObserveSettings::default());
+    let gpus = seen.observe_gpus(&tree.sys()).expect("observes").gpus;
+    let texts =
+        || use_findings(&tree.sys(), &gpus).into_iter().map(|finding| finding.text).collect::<Vec<_>>();
+    let told = texts();
+    assert!(
+        matches!(&told[..], [text] if text.ends_with("is in use on the server by process 42")),
+        "{told:?}"
+    );
+    tree.remove("proc/42");
+    assert_eq!(texts(), [""; 0]);
 }

@@ -13,6 +13,7 @@ use crate::hub::Hub;
 use crate::parts::RoomControl;
 use crate::sign_in::SignIn;
 use crate::tls::Presented;
+use crate::usage::Desk;
 
 use super::origin::Names;
 
@@ -25,6 +26,8 @@ pub struct App {
     pub newest_event: watch::Receiver<u64>,
     pub name: String,
     pub hosts: Arc<BTreeMap<ServerId, Arc<HostSide>>>,
+    /// Where it is asked what the GPUs use.
+    pub usage: Arc<Desk>,
     /// In a simulated room only.
     pub room: Option<Arc<dyn RoomControl>>,
     pub sign_in: Arc<SignIn>,

@@ -38,7 +38,7 @@ pub async fn gpus(State(app): State<App>, Asked(query): Asked<GpuQuery>) -> Resu
 }
 
 /// Addresses in the order of the bus, also where some have longer numbers than others.
-fn gpu_key(server: &str, address: &str) -> String {
+pub fn gpu_key(server: &str, address: &str) -> String {
     format!("{server}\0{address:0>16}")
 }
 

@@ -21,6 +21,7 @@ mod sim;
 mod stated;
 mod stream;
 mod until;
+mod usage;
 mod whole;
 
 use axum::Router;
@@ -64,6 +65,7 @@ routes! { api, API:
     paths::POOLS { get lists::pools, post whole::create_pool }
     paths::POOL { patch whole::change_pool, delete whole::remove_pool }
     paths::CURE { post whole::cure }
+    paths::USAGE { get usage::usage }
     paths::CHECK { get lists::check }
     paths::EXPLAIN { get reads::explain }
     paths::EVENTS { get events::events }

@@ -77,7 +77,7 @@ fn caller(app: &App, peer: &Peer, request: &Request) -> Result<Option<Caller>, F
         return given.map_or_else(|| Err(unauthorized()), |_| known(Principal::token()));
     }
     let signed = session::cookie(headers, is_tls)
-        .and_then(|id| app.sign_in.sessions().find(id, std::time::Instant::now()))
+        .and_then(|id| session_of(app, id, request))
         .ok_or_else(unauthorized)?;
     origin::check(headers, method, is_tls)?;
     if !method.is_safe() && !has_csrf(request, &signed.csrf) {
@@ -89,6 +89,15 @@ fn caller(app: &App, peer: &Peer, request: &Request) -> Result<Option<Caller>, F
         ));
     }
     Ok(Some(Caller { principal: signed.principal.clone(), session: Some(signed) }))
+}
+
+/// A page that is left open asks again and again what the GPUs use, and shall not keep its session so.
+fn session_of(app: &App, id: &str, request: &Request) -> Option<Signed> {
+    let now = std::time::Instant::now();
+    match request.uri().path() {
+        paths::USAGE => app.sign_in.sessions().look(id, now),
+        _ => app.sign_in.sessions().find(id, now),
+    }
 }
 
 fn has_csrf(request: &Request, own: &str) -> bool {

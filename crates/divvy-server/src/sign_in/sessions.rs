@@ -92,13 +92,21 @@ impl Sessions {
 
     /// The session of this id, which is used now.
     pub fn find(&mut self, id: &str, now: Instant) -> Option<Signed> {
+        let signed = self.look(id, now)?;
+        if let Some(session) = self.all.get_mut(&signed.key) {
+            session.used = now;
+        }
+        Some(signed)
+    }
+
+    /// The same for what a page asks by itself: nobody uses the session.
+    pub fn look(&mut self, id: &str, now: Instant) -> Option<Signed> {
         let key = SessionKey::of(id);
-        let session = self.all.get_mut(&key)?;
+        let session = self.all.get(&key)?;
         if session.is_over(now) {
             self.all.remove(&key);
             return None;
         }
-        session.used = now;
         Some(Signed {
             key,
             principal: session.principal.clone(),

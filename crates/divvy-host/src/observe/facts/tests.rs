@@ -6,6 +6,7 @@ use divvy_core::observed::ObservedGpu;
 
 use super::*;
 use crate::observe::{Observer, Settings};
+use crate::telemetry::TelemetryError;
 use crate::testing::{FIRST_SERIAL, Tree, config_with_serial, gpu_address};
 
 /// How long a thread may take to answer on a machine that has other things to do.
@@ -24,7 +25,7 @@ impl Library {
 }
 
 impl Telemetry for Library {
-    fn look(&self, gpus: &[PciAddress]) -> Vec<GpuTelemetry> {
+    fn look(&self, gpus: &[PciAddress]) -> Result<Vec<GpuTelemetry>, TelemetryError> {
         self.asked.lock().expect("no test panics while it holds this").push(gpus.to_vec());
         let told = |address: &PciAddress| GpuTelemetry {
             serial: Some("132".to_owned()),
@@ -32,7 +33,7 @@ impl Telemetry for Library {
             utilization_percent: Some(40),
             ..GpuTelemetry::nothing_of(*address)
         };
-        gpus.iter().map(told).collect()
+        Ok(gpus.iter().map(told).collect())
     }
 }
 
@@ -103,7 +104,7 @@ fn nobody_asks_while_no_gpu_has_the_librarys_driver() {
     let tree = Tree::server();
     tree.gpu(0);
     observe(&observer, &tree);
-    assert_eq!(observer.telemetry(), []);
+    assert_eq!(observer.telemetry().gpus, []);
     assert_eq!(library.times(), 0);
 }
 
@@ -131,8 +132,10 @@ fn another_gpu_in_the_same_place_is_not_given_what_was_told_of_the_first() {
 #[test]
 fn how_busy_a_gpu_is_can_be_asked_for_once_it_was_seen() {
     let (observer, _) = observer();
-    assert_eq!(observer.telemetry(), []);
+    assert_eq!(observer.telemetry().gpus, []);
     observe(&observer, &nvidia_server());
-    let seen = observer.telemetry();
+    let asked = observer.telemetry();
+    assert_eq!(asked.gpus, [gpu_address(0)]);
+    let seen = asked.told.expect("is told");
     assert_eq!(seen.iter().map(|gpu| gpu.utilization_percent).collect::<Vec<_>>(), [Some(40)]);
 }

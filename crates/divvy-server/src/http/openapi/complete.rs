@@ -8,8 +8,16 @@ use serde_json::{Map, Value, json};
 /// to answer again.
 const CHANGES_NOTHING_KEPT: [&str; 3] = [paths::SIM_POWER, paths::SIM_FAULTS, paths::SESSION];
 /// Lists that come in pages, events among them.
-const LISTS: [&str; 7] =
-    [paths::GPUS, paths::PARTITIONS, paths::VMS, paths::POOLS, paths::CHECK, paths::JOBS, paths::EVENTS];
+const LISTS: [&str; 8] = [
+    paths::GPUS,
+    paths::PARTITIONS,
+    paths::VMS,
+    paths::POOLS,
+    paths::USAGE,
+    paths::CHECK,
+    paths::JOBS,
+    paths::EVENTS,
+];
 
 /// A change that may not be asked for like this.
 const CHANGE_REFUSED: &str = "`unknown_server_name`, `other_site`, `csrf_token_missing`";

@@ -10,7 +10,7 @@ use utoipa::OpenApi;
 
 use super::FROZEN;
 use super::complete::complete;
-use crate::http::{API, OF_ROOM, changes, events, jobs, lists, reads, session, sim, stream, whole};
+use crate::http::{API, OF_ROOM, changes, events, jobs, lists, reads, session, sim, stream, usage, whole};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -25,6 +25,7 @@ use crate::http::{API, OF_ROOM, changes, events, jobs, lists, reads, session, si
         lists::vms,
         lists::pools,
         lists::check,
+        usage::usage,
         events::events,
         stream::stream,
         changes::set_count,

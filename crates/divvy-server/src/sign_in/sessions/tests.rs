@@ -34,6 +34,14 @@ fn a_session_that_is_not_used_ends() {
 }
 
 #[test]
+fn what_a_page_asks_by_itself_does_not_keep_its_session() {
+    let now = Instant::now();
+    let (mut sessions, new) = with_one(now);
+    assert!(sessions.look(&new.id, now + IDLE - SECOND).is_some());
+    assert!(sessions.look(&new.id, now + IDLE).is_none());
+}
+
+#[test]
 fn a_session_ends_however_much_it_is_used() {
     let now = Instant::now();
     let (mut sessions, new) = with_one(now);
