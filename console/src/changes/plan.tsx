@@ -78,8 +78,8 @@ export interface Sending {
   send: () => void;
 }
 
-/** Sends a change once, closes the dialog when it is accepted, and follows its job. */
-export function useSending(ask: () => Promise<Accepted>): Sending {
+/** Sends a change once, closes the dialog when it is accepted, and follows its job or tells what else `then` is. */
+export function useSending(ask: () => Promise<Accepted>, then: (accepted: Accepted) => void = follow): Sending {
   const isSending = useSignal(false);
   const problem = useSignal<Problem | null>(null);
   const send = () => {
@@ -87,7 +87,7 @@ export function useSending(ask: () => Promise<Accepted>): Sending {
     isSending.value = true;
     problem.value = null;
     ask().then(
-      (accepted) => { closeDialog(); follow(accepted); },
+      (accepted) => { closeDialog(); then(accepted); },
       (error: unknown) => { problem.value = problemOf(error); isSending.value = false; },
     );
   };

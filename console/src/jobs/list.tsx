@@ -23,7 +23,7 @@ const COLUMNS: Column<Job>[] = [
   { head: 'Took', cell: (job) => <Took job={job} />, isNumber: true, room: 'wide' },
 ];
 
-const PROGRESS: [string, string][] = [['', 'all'], ...['running', 'succeeded', 'failed'].map((one): [string, string] => [one, words(one)])];
+const PROGRESS: [string, string][] = [['', 'all'], ...['running', 'succeeded', 'failed', 'cancelled'].map((one): [string, string] => [one, words(one)])];
 
 export function JobList() {
   const typed = useSignal('');
@@ -39,7 +39,7 @@ export function JobList() {
       )}
       <Table
         caption="Jobs" columns={COLUMNS} rows={fitting} keyOf={(job) => String(job.id)}
-        empty={<Empty title={all.length === 0 ? 'Nothing was asked for yet.' : 'No job fits.'}><p>Every change of partition counts and assignments is a job, and stays in this list.</p></Empty>}
+        empty={<Empty title={all.length === 0 ? 'Nothing was asked for yet.' : 'No job fits.'}><p>Every change of partition counts, assignments and partitions in quarantine is a job, and stays in this list.</p></Empty>}
       />
       <SameOnCli command={cli.list('job')} />
     </Page>
