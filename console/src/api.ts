@@ -6,7 +6,7 @@ import { credentials, signedOut } from './credentials.ts';
 import { sentEvents, type SentEvent } from './sse.ts';
 import { fetchTransport, type Ask, type Reply, type Transport, Unreachable } from './transport.ts';
 import type {
-  Accepted, Explanation, Finding, Gpu, Happening, Job, Partition, Plan, Pool, Problem, Session, Version, Vm,
+  Accepted, Explanation, Fault, Finding, Gpu, Happening, Job, Partition, Plan, Pool, Problem, Session, Version, Vm,
 } from './types.ts';
 
 export { Unreachable };
@@ -63,6 +63,7 @@ async function list<T>(first: string): Promise<T[]> {
 }
 
 const SESSION = '/v1/session';
+const FAULTS = '/v1/sim/faults';
 
 /** The last change that nobody answered: whether it was made is not known. */
 let unanswered: { what: string; key: string } | null = null;
@@ -161,6 +162,10 @@ export const removePool = (pool: string): Promise<Accepted> => make({ method: 'D
 /** In a simulated room only. */
 export const power = (vm: string, on: boolean): Promise<Vm> =>
   ask({ method: 'POST', path: `/v1/sim/vms/${part(vm)}/power`, body: { on } });
+
+export const faults = (): Promise<Fault[]> => get(FAULTS);
+export const causeFault = (fault: string): Promise<Fault[]> => ask({ method: 'POST', path: FAULTS, body: { fault } });
+export const endFaults = (): Promise<Fault[]> => ask({ method: 'DELETE', path: FAULTS });
 
 const countBody = ({ gpus: ids, wish }: CountRequest) => ({ gpus: ids, ...wish });
 const whole = (vm: string): string => `/v1/vms/${part(vm)}/dda`;

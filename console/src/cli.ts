@@ -46,6 +46,8 @@ export const pool = (verb: 'create' | 'add' | 'take' | 'rename' | 'remove', name
 export const power = (vm: string, on: boolean): string => line('sim', 'power', vm, on ? 'on' : 'off');
 export const explain = (name: string): string => line('explain', name);
 export const showJob = (id: number): string => line('job', 'show', String(id));
+export const cancelJob = (id: number): string => line('job', 'cancel', String(id));
+export const fault = (fault: string): string => line('sim', 'fault', ...fault.split(' '));
 export const list = (what: 'gpu' | 'partition' | 'pool' | 'vm' | 'job'): string => line(what, 'list');
 export const showGpu = (gpu: string): string => line('gpu', 'show', gpu);
 export const showVm = (vm: string): string => line('vm', 'show', vm);

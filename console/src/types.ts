@@ -138,6 +138,11 @@ export interface Job {
   targets: JobTarget[];
 }
 
+/** Something that goes wrong in a simulated room. */
+export interface Fault {
+  fault: string;
+}
+
 export interface Version {
   version: string;
   server: string;

@@ -8,11 +8,20 @@ import { endBrowser, inConsole, NARROW, openDialog, Room, startBrowser, visit, W
 const HUGE = { width: 3840, height: 2160 };
 
 let room;
+let pages;
 before(async () => {
   room = await Room.start('a16-pair');
   await startBrowser();
+  const [first, second, third] = await room.json('gpu', 'list');
+  await room.divvy('pool', 'create', 'a-pool-with-a-name-that-is-rather-long-for-a-small-screen', first.id, second.id);
   await room.divvy('gpu', 'partition', '--all', '--count', '16');
-  await room.divvy('assign', (await room.json('vm', 'list'))[0].id);
+  const vms = (await room.json('vm', 'list')).filter((vm) => vm.server === first.server);
+  await room.divvy('assign', vms[0].id);
+  await room.divvy('dda', 'assign', vms[1].id, '--gpu', first.id);
+  pages = [
+    ...PAGES, [`/gpus/${first.id}`, /^GPU/], [`/gpus/${third.id}`, /^GPU/], [`/vms/${vms[1].id}`, /^VM/], [`/partitions/${third.id}.0`, 'Partition 0'],
+    ['/pools', 'Pools'], ['/pools/a-pool-with-a-name-that-is-rather-long-for-a-small-screen', /^Pool a-pool/],
+  ];
 });
 after(async () => {
   await endBrowser();
@@ -25,7 +34,7 @@ for (const [size, viewport] of [['360 px', NARROW], ['1440 px', WIDE], ['4K', HU
   for (const direction of ['ltr', 'rtl']) {
     test(`at ${size}, ${direction}, no page is wider than the window`, async () => {
       await inConsole(room, { viewport, direction }, async (page) => {
-        for (const [address, heading] of PAGES) {
+        for (const [address, heading] of pages) {
           await visit(page, address, heading);
           const [wide, window] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
           assert.ok(wide <= window, `${address} is ${wide} px wide`);

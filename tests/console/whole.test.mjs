@@ -13,7 +13,7 @@ const onRoom = (name, edit) => {
   afterEach(() => room.end());
 };
 const isDone = (page) => page.getByText(/^Done: /).first().waitFor();
-const vmOf = async (name, server) => (await room.json('vm', 'list')).find((vm) => vm.name === name && (server === undefined || vm.server === server));
+const vmOf = (name) => room.json('vm', 'show', name);
 const setting = (name, more) => (kept) => {
   const { definition } = kept.servers.flatMap((server) => server.vms).find((vm) => vm.definition.name === name);
   Object.assign(definition.settings, more);
@@ -143,9 +143,9 @@ describe('several GPUs', () => {
   test('VMs with partitions and VMs with whole GPUs are unassigned in one go', async () => {
     const gpus = (await room.json('gpu', 'list')).filter((gpu) => gpu.server === 'a10-1');
     await room.divvy('gpu', 'partition', gpus[0].id, '--count', '2');
-    const [first, second] = [await vmOf('vm-001', 'a10-1'), await vmOf('vm-002', 'a10-1')];
+    const [first, second] = [await vmOf('vm-001'), await vmOf('vm-002')];
     await room.divvy('assign', first.id);
-    await room.divvy('dda', 'assign', second.id, '--gpu', gpus[1].id);
+    await room.divvy('dda', 'assign', second.id, '--gpu', gpus[1].id, '--accept', 'vm_mmio_window');
     await inConsole(room, {}, async (page) => {
       await visit(page, '/vms', 'VMs');
       for (const vm of [first, second]) await page.getByRole('checkbox', { name: `VM ${vm.name} on a10-1` }).check();
@@ -160,8 +160,8 @@ describe('several GPUs', () => {
   test('GPUs of another server than the VM’s are not offered', async () => {
     await inConsole(room, {}, async (page) => {
       const dialog = await openDialog(page, 'Assign whole GPUs …');
-      await dialog.getByLabel('Find a VM').fill('vm-001 a10-2');
-      await dialog.getByRole('radio', { name: /vm-001/ }).check();
+      await dialog.getByLabel('Find a VM').fill('vm-053');
+      await dialog.getByRole('radio', { name: /vm-053 a10-2/ }).check();
       await until('only its server is left', async () => (await dialog.getByRole('group', { name: /^Server/ }).count()) === 1);
       await dialog.getByRole('group', { name: 'Server a10-2' }).waitFor();
     });
@@ -174,11 +174,11 @@ describe('several GPUs', () => {
     });
 
     test('a VM gets so many of the pool as are asked for', async () => {
-      const vm = await vmOf('vm-001', 'a10-1');
+      const vm = await vmOf('vm-001');
       await inConsole(room, {}, async (page) => {
         await visit(page, '/pools/ml', 'Pool ml');
         const dialog = await openDialog(page, 'Assign to a VM …');
-        await dialog.getByLabel('Find a VM').fill('vm-001 a10-1');
+        await dialog.getByLabel('Find a VM').fill('vm-001');
         await dialog.getByRole('radio', { name: /vm-001/ }).check();
         await dialog.getByLabel('How many GPUs').fill('2');
         await dialog.getByRole('checkbox', { name: /vm_mmio_window/ }).check();
@@ -195,7 +195,7 @@ describe('several GPUs', () => {
       await inConsole(room, {}, async (page) => {
         await visit(page, '/pools/ml', 'Pool ml');
         const dialog = await openDialog(page, 'Assign to a VM …');
-        await dialog.getByLabel('Find a VM').fill('vm-001 a10-1');
+        await dialog.getByLabel('Find a VM').fill('vm-001');
         await dialog.getByRole('radio', { name: /vm-001/ }).check();
         await dialog.getByLabel('How many GPUs').fill('3');
         await dialog.getByText(/Pool ml has 2 free GPUs on server a10-1.*2 free GPUs on a10-2/).waitFor();

@@ -2,6 +2,7 @@
 
 import type { Signal } from '@preact/signals';
 import type { Finding } from '../types.ts';
+import { Advice } from '../ui/copy.tsx';
 import type { Planned } from './plan.tsx';
 
 interface Props {
@@ -16,23 +17,24 @@ export function Accept({ planned, accepted }: Props) {
 }
 
 function Choices({ findings, accepted }: { findings: readonly Finding[]; accepted: Signal<ReadonlySet<string>> }) {
-  const codes = new Map(findings.map((one) => [one.code, one.text]));
-  for (const code of accepted.value) if (!codes.has(code)) codes.set(code, 'accepted');
+  const codes = new Map<string, Finding | null>(findings.map((one) => [one.code, one]));
+  for (const code of accepted.value) if (!codes.has(code)) codes.set(code, null);
+  const set = (code: string, isOn: boolean) => {
+    const next = new Set(accepted.value);
+    isOn ? next.add(code) : next.delete(code);
+    accepted.value = next;
+  };
   return (
     <fieldset class="accept">
       <legend>Go on in spite of</legend>
-      {[...codes].map(([code, text]) => (
-        <label key={code} class="choose-line">
-          <input
-            type="checkbox" checked={accepted.value.has(code)}
-            onChange={(event) => {
-              const next = new Set(accepted.value);
-              event.currentTarget.checked ? next.add(code) : next.delete(code);
-              accepted.value = next;
-            }}
-          />
-          <span><code>{code}</code> <span class="hint">{text}</span></span>
-        </label>
+      {[...codes].map(([code, finding]) => (
+        <div key={code}>
+          <label class="choose-line">
+            <input type="checkbox" checked={accepted.value.has(code)} onChange={(event) => set(code, event.currentTarget.checked)} />
+            <span><code>{code}</code> <span class="hint">{finding?.text ?? 'accepted'}</span></span>
+          </label>
+          {finding?.mend && <p class="hint instead"><span class="label">Or mend it:</span> <Advice text={finding.mend} label="the mend" /></p>}
+        </div>
       ))}
       <p class="hint">What is accepted is recorded with your name.</p>
     </fieldset>

@@ -58,14 +58,20 @@ interface LineProps {
   onChoose: (isOn: boolean) => void;
 }
 
+function howUsed(gpu: Gpu): string {
+  if (gpu.partition_count) return `split into ${number(gpu.partition_count)}`;
+  if (gpu.pool != null) return `in pool ${gpu.pool}`;
+  const plain: Record<string, string> = { partitionable: 'not split', dda: 'DDA', host: 'used by the server' };
+  return plain[gpu.mode] ?? words(gpu.mode);
+}
+
 /** One that is chosen and cannot be any more can still be left out. */
 function GpuLine({ gpu, isChosen, why, onChoose }: LineProps) {
-  const how = gpu.partition_count ? `split into ${number(gpu.partition_count)}` : gpu.mode === 'partitionable' ? 'not split' : words(gpu.mode);
   return (
     <label class={why === null ? 'choose-line inner' : 'choose-line inner barred'}>
       <input type="checkbox" checked={isChosen} disabled={why !== null && !isChosen} onChange={(event) => onChoose(event.currentTarget.checked)} />
       <span>
-        {gpu.model} <span class="hint">{gpu.pci_address} · {bytes(gpu.memory_bytes)} · {how}</span>
+        {gpu.model} <span class="hint">{gpu.pci_address} · {bytes(gpu.memory_bytes)} · {howUsed(gpu)}</span>
         {why !== null && <span class="why">{why}</span>}
       </span>
     </label>

@@ -53,7 +53,8 @@ export function PlanBox({ planned, children }: { planned: Planned; children?: Co
   const { isAsking, plan, problem } = planned;
   return (
     <div class={isAsking ? 'plan asking' : 'plan'} aria-busy={isAsking}>
-      {problem && <ProblemBox problem={problem} title="Would be refused" />}
+      {/* What can be accepted is told beside the boxes for it. */}
+      {problem && <ProblemBox problem={problem} title="Would be refused" findings={problem.code === 'not_accepted' ? [] : problem.findings} />}
       {children}
       {plan && plan.warnings.length > 0 && <Notice tone="warning"><FindingLines findings={plan.warnings} /></Notice>}
       {plan && <Steps plan={plan} />}

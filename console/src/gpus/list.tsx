@@ -5,7 +5,7 @@ import * as cli from '../cli.ts';
 import { openCount } from '../changes/count-dialog.tsx';
 import { openPutIntoPool } from '../changes/pool-dialogs.tsx';
 import { openWhole } from '../changes/whole-dialog.tsx';
-import { bytes, count, number } from '../format.ts';
+import { bytes, count, number, numbers } from '../format.ts';
 import { inOrder } from '../order.ts';
 import { to } from '../router.ts';
 import { gpus, ownerOfWhole } from '../store.ts';
@@ -27,7 +27,7 @@ const COLUMNS: Column<Gpu>[] = [
   { head: 'Free', cell: (gpu) => number(gpu.free_partitions), by: (gpu) => gpu.free_partitions ?? -1, isNumber: true },
   { head: 'Memory', cell: (gpu) => bytes(gpu.memory_bytes), by: (gpu) => gpu.memory_bytes ?? -1, isNumber: true, room: 'medium' },
   { head: 'Each partition', cell: (gpu) => bytes(gpu.memory_per_partition_bytes), by: (gpu) => gpu.memory_per_partition_bytes ?? -1, isNumber: true, room: 'wide' },
-  { head: 'Valid counts', cell: (gpu) => gpu.valid_partition_counts.map((one) => number(one)).join(', '), room: 'wide' },
+  { head: 'Valid counts', cell: (gpu) => numbers(gpu.valid_partition_counts), room: 'wide' },
   { head: 'Pool', cell: (gpu) => gpu.pool && <a href={to('pools', gpu.pool)}>{gpu.pool}</a>, by: (gpu) => gpu.pool ?? '', room: 'wide' },
   { head: 'Findings', cell: (gpu) => number(gpu.findings), by: (gpu) => gpu.findings, isNumber: true, room: 'medium' },
 ];
@@ -35,7 +35,7 @@ const COLUMNS: Column<Gpu>[] = [
 /** With the VM that has it whole, if one has. */
 export function ModeOf({ gpu }: { gpu: Gpu }) {
   const owner = ownerOfWhole.value.get(gpu.id);
-  return <><Badge word={gpu.mode} />{owner && <> <a href={to('vms', owner.id)}>{owner.name}</a></>}</>;
+  return <span class="together"><Badge word={gpu.mode} />{owner && <> <a href={to('vms', owner.id)}>{owner.name}</a></>}</span>;
 }
 
 export function GpuList() {

@@ -7,7 +7,7 @@ import { openCount } from '../changes/count-dialog.tsx';
 import { whyNot } from '../changes/count-rules.ts';
 import { openUnassign } from '../changes/unassign-dialog.tsx';
 import { openWhole, whyNotGpu } from '../changes/whole-dialog.tsx';
-import { bytes, number } from '../format.ts';
+import { bytes, number, numbers } from '../format.ts';
 import { to } from '../router.ts';
 import { findings, gpus, jobList, ownerOfWhole, partitionsOfGpu } from '../store.ts';
 import type { Gpu, Partition } from '../types.ts';
@@ -94,7 +94,7 @@ function facts(gpu: Gpu): [string, ComponentChildren][] {
     ['Memory', bytes(gpu.memory_bytes)],
     ['Memory of each partition', bytes(gpu.memory_per_partition_bytes)],
     ['Partition count', number(gpu.partition_count)],
-    ['Valid partition counts', gpu.valid_partition_counts.map((one) => number(one)).join(', ') || null],
+    ['Valid partition counts', numbers(gpu.valid_partition_counts) || null],
     ['Most partitions', number(gpu.max_partitions)],
     ['Pool', gpu.pool && <a href={to('pools', gpu.pool)}>{gpu.pool}</a>],
     ['Whole to', whole && <a href={to('vms', whole.id)}>{whole.name}</a>],

@@ -23,7 +23,7 @@ const COLUMNS: Column<Job>[] = [
   { head: 'Took', cell: (job) => <Took job={job} />, isNumber: true, room: 'wide' },
 ];
 
-const PROGRESS: [string, string][] = [['', 'all'], ...['running', 'succeeded', 'failed', 'cancelled'].map((one): [string, string] => [one, words(one)])];
+const PROGRESS: [string, string][] = [['', 'all'], ...['running', 'succeeded', 'failed'].map((one): [string, string] => [one, words(one)])];
 
 export function JobList() {
   const typed = useSignal('');

@@ -39,6 +39,7 @@ export function JobPage({ id }: { id: string }) {
       />
       {job.targets.map((target, nth) => <Target key={nth} target={target} />)}
       <SameOnCli command={cli.showJob(job.id)} />
+      {job.progress === 'running' && <SameOnCli command={cli.cancelJob(job.id)} />}
     </Page>
   );
 }

@@ -32,9 +32,9 @@ export function PartitionPage({ id }: { id: string }) {
     : <button type="button" class="button" onClick={() => openUnassign([vm])}>Unassign …</button>;
   const found = about(findings.value, (subject) => subject.kind === 'partition' && subject.id === id);
   return (
-    <Page title={`Partition ${number(one.index)}`} up={UP} subtitle={<><Badge word={one.state} /> {one.reason}</>} actions={actions}>
+    <Page title={`Partition ${number(one.index)}`} up={UP} subtitle={<>of <a class="mono" href={to('gpus', one.gpu)}>{gpu?.name ?? one.gpu}</a> <Badge word={one.state} /> {one.reason}</>} actions={actions}>
       {running.map((job) => <JobLine key={job.id} job={job} />)}
-      {isSick && <LastCure id={id} />}
+      {isSick && <LastCure id={id} reason={one.reason} />}
       <Lifecycle state={one.state} />
       {gpu && <PartitionBar gpu={gpu} list={partitionsOfGpu.value.get(gpu.id) ?? []} current={id} />}
       <Section title="Details">
@@ -56,13 +56,13 @@ export function PartitionPage({ id }: { id: string }) {
 }
 
 /** The last cure did not help: what it said, and what is left to try. */
-function LastCure({ id }: { id: string }) {
+function LastCure({ id, reason }: { id: string; reason: string | null }) {
   const job = jobList.value.find((one) => one.kind === 'cure' && one.targets.some((target) => target.partition === id));
   const target = job?.targets.find((one) => one.partition === id);
   if (job?.progress !== 'failed' || !target) return null;
   return (
     <Notice tone="danger">
-      <p><strong>The last cure did not help</strong> (<a href={to('jobs', job.id)}>job {job.id}</a>): {target.detail}</p>
+      <p><strong>The last cure did not help</strong> (<a href={to('jobs', job.id)}>job {job.id}</a>){target.detail === reason ? '.' : `: ${target.detail}`}</p>
       <button type="button" class="button small" onClick={() => openCure(id, true)}>Make all partitions of its GPU again …</button>
     </Notice>
   );

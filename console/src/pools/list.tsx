@@ -41,7 +41,7 @@ export function PoolList() {
   const actions = (
     <>
       <button type="button" class="button primary" disabled={gpus.value.size === 0} onClick={() => openPutIntoPool()}>Put GPUs into a pool …</button>
-      <button type="button" class="button" disabled={all.length === 0} onClick={() => openWhole(all[0] ? { pool: all[0].name } : {})}>Assign of a pool …</button>
+      <button type="button" class="button" disabled={all.length === 0} onClick={() => openWhole(all[0] ? { pool: all[0].name } : {})}>Assign from a pool …</button>
     </>
   );
   return (

@@ -17,9 +17,9 @@ const UP = { to: to('pools'), text: 'Pools' };
 
 const COLUMNS: Column<PoolGpu>[] = [
   { head: 'GPU', cell: (gpu) => (gpus.value.has(gpu.id) ? <a class="mono" href={to('gpus', gpu.id)}>{gpu.pci_address ?? gpu.id}</a> : <span class="mono">{gpu.id}</span>), by: (gpu) => gpu.pci_address ?? gpu.id },
-  { head: 'Server', cell: (gpu) => gpu.server, by: (gpu) => gpu.server },
   { head: 'State', cell: (gpu) => <State gpu={gpu} />, by: (gpu) => stateOf(gpu) },
   { head: 'VM', cell: (gpu) => gpu.vm && <a href={to('vms', gpu.vm)}>{gpu.vm_name ?? gpu.vm}</a>, by: (gpu) => gpu.vm_name ?? gpu.vm ?? '' },
+  { head: 'Server', cell: (gpu) => gpu.server, by: (gpu) => gpu.server },
   { head: 'Model', cell: (gpu) => gpu.model, by: (gpu) => gpu.model ?? '', room: 'medium' },
   { head: 'NUMA node', cell: (gpu) => number(gpus.value.get(gpu.id)?.numa_node), by: (gpu) => gpus.value.get(gpu.id)?.numa_node ?? -1, isNumber: true, room: 'wide' },
 ];

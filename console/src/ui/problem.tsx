@@ -19,14 +19,15 @@ export function problemOf(error: unknown): Problem {
   };
 }
 
-export function ProblemBox({ problem, title = 'Refused' }: { problem: Problem; title?: string }) {
+/** `findings`: which of them to tell, where some are told elsewhere. */
+export function ProblemBox({ problem, title = 'Refused', findings = problem.findings }: { problem: Problem; title?: string; findings?: readonly Finding[] }) {
   return (
     <div class="notice tone-danger" role="alert">
       <Icon name="error" />
       <div>
         <p><strong>{title}:</strong> {problem.detail}</p>
         {problem.hint && <p><Advice text={problem.hint} label="the hint" /></p>}
-        <FindingLines findings={problem.findings} />
+        <FindingLines findings={findings} />
         <p class="hint">code <code>{problem.code}</code></p>
       </div>
     </div>
