@@ -208,7 +208,7 @@ describe('assignments', () => {
     await inConsole(room, {}, async (page) => {
       await visit(page, `/vms/${vm.id}`, `VM ${vm.name}`);
       const dialog = await openDialog(page, 'Unassign …');
-      await dialog.getByText('the partition is taken out while it runs').waitFor();
+      await dialog.getByText('what is unassigned is taken out while it runs').waitFor();
     });
   });
 });
