@@ -53,14 +53,16 @@ export function PlanBox({ planned, children }: { planned: Planned; children?: Co
   const { isAsking, plan, problem } = planned;
   return (
     <div class={isAsking ? 'plan asking' : 'plan'} aria-busy={isAsking}>
-      {/* What can be accepted is told beside the boxes for it. */}
-      {problem && <ProblemBox problem={problem} title="Would be refused" findings={problem.code === 'not_accepted' ? [] : problem.findings} />}
+      {problem && <ProblemBox problem={toTell(problem)} title="Would be refused" />}
       {children}
       {plan && plan.warnings.length > 0 && <Notice tone="warning"><FindingLines findings={plan.warnings} /></Notice>}
       {plan && <Steps plan={plan} />}
     </div>
   );
 }
+
+/** What can be accepted, and the mend instead, is told beside the boxes for it. */
+const toTell = (problem: Problem): Problem => (problem.code === 'not_accepted' ? { ...problem, hint: null, findings: [] } : problem);
 
 function Steps({ plan }: { plan: Plan }) {
   if (plan.steps.length === 0) return <p>It is so already; there is nothing to do.</p>;

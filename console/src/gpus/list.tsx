@@ -21,7 +21,7 @@ import { NoGpu } from '../overview/page.tsx';
 const COLUMNS: Column<Gpu>[] = [
   { head: 'GPU', cell: (gpu) => <a class="mono" href={to('gpus', gpu.id)}>{gpu.pci_address}</a>, by: (gpu) => gpu.name },
   { head: 'Server', cell: (gpu) => gpu.server, by: (gpu) => gpu.server },
-  { head: 'Model', cell: (gpu) => gpu.model, by: (gpu) => gpu.model, room: 'medium' },
+  { head: 'Model', cell: (gpu) => gpu.model, by: (gpu) => gpu.model, isProse: true, room: 'medium' },
   { head: 'Mode', cell: (gpu) => <ModeOf gpu={gpu} />, by: (gpu) => gpu.mode },
   { head: 'Partitions', cell: (gpu) => number(gpu.partition_count), by: (gpu) => gpu.partition_count ?? -1, isNumber: true },
   { head: 'Free', cell: (gpu) => number(gpu.free_partitions), by: (gpu) => gpu.free_partitions ?? -1, isNumber: true },

@@ -69,7 +69,7 @@ function Target({ target }: { target: JobTarget }) {
     <Section title={name} aside={<Badge word={target.progress} running={target.progress === 'running'} />}>
       <p>{address && <a href={address}>{target.vm ? 'VM' : 'GPU'}</a>} on server {target.server}{wish && <>: <span class="mono">{wish}</span></>}</p>
       {target.detail && <p>{target.detail}</p>}
-      {target.hint && <p><Advice text={target.hint} label="the hint" /></p>}
+      {target.hint && <p class="mend"><span class="label">What to do</span> <Advice text={target.hint} label="the hint" /></p>}
       {target.steps.length > 0 && (
         <ol class="step-list">
           {target.steps.map((step, nth) => (

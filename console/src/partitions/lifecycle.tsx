@@ -5,7 +5,7 @@
 
 import { words } from '../format.ts';
 import type { PartitionState } from '../types.ts';
-import { Icon } from '../ui/icon.tsx';
+import { Badge } from '../ui/badge.tsx';
 
 const WAY: PartitionState[] = ['free', 'assigned', 'in_use', 'releasing'];
 
@@ -26,7 +26,7 @@ export function Lifecycle({ state }: { state: PartitionState }) {
       <ol aria-label="States of a partition">
         {states.map((one) => (
           <li key={one} aria-current={one === state ? 'step' : undefined}>
-            {one === state && <Icon name="check" />}{one === 'in_use' ? 'in use' : words(one)}
+            {one === state ? <Badge word={one} /> : words(one)}
           </li>
         ))}
       </ol>

@@ -19,15 +19,14 @@ export function problemOf(error: unknown): Problem {
   };
 }
 
-/** `findings`: which of them to tell, where some are told elsewhere. */
-export function ProblemBox({ problem, title = 'Refused', findings = problem.findings }: { problem: Problem; title?: string; findings?: readonly Finding[] }) {
+export function ProblemBox({ problem, title = 'Refused' }: { problem: Problem; title?: string }) {
   return (
     <div class="notice tone-danger" role="alert">
       <Icon name="error" />
       <div>
         <p><strong>{title}:</strong> {problem.detail}</p>
         {problem.hint && <p><Advice text={problem.hint} label="the hint" /></p>}
-        <FindingLines findings={findings} />
+        <FindingLines findings={problem.findings} />
         <p class="hint">code <code>{problem.code}</code></p>
       </div>
     </div>
