@@ -64,19 +64,16 @@ async function dialogs(page, shoot) {
 
 /** What a picture of every page needs besides: whole GPUs, a pool, a partition in quarantine. */
 async function prepareWhole(room) {
-  const [first, , third] = (await room.json('gpu', 'list')).filter((gpu) => gpu.server === 'lab-1');
-  const sick = await room.json('gpu', 'show', 'lab-1/0000:41:00.0');
+  const [sick, spare, whole, other] = await Promise.all(['41', '42', '43', '44'].map((bus) => room.json('gpu', 'show', `lab-1/0000:${bus}:00.0`)));
   await room.divvy('gpu', 'partition', sick.id, '--count', '4');
   await room.divvy('assign', 'vm-001', 'vm-002', '--gpu', sick.id);
   await room.divvy('sim', 'fault', 'gpu', sick.id, 'reset-fails');
   await room.divvy('unassign', 'vm-001').catch(() => undefined);
   await room.divvy('partition', 'cure', `${sick.id}.0`).catch(() => undefined);
-  const others = [first, third, ...(await room.json('gpu', 'list'))].filter((gpu) => gpu.id !== sick.id && gpu.partition_count !== 1);
-  const ids = [...new Set(others.map((gpu) => gpu.id))];
-  await room.divvy('pool', 'create', 'inference', ...ids.slice(0, 2));
-  await room.divvy('pool', 'create', 'desktops', ids[2]);
-  await room.divvy('dda', 'assign', 'vm-003', '--gpu', ids[0], '--accept', 'vm_mmio_window');
-  return { sick, whole: ids[0], vm: (await room.json('vm', 'show', 'vm-003')).id };
+  await room.divvy('pool', 'create', 'inference', spare.id, whole.id);
+  await room.divvy('pool', 'create', 'desktops', other.id);
+  await room.divvy('dda', 'assign', 'vm-003', '--gpu', whole.id, '--accept', 'vm_mmio_window');
+  return { sick, whole: whole.id, vm: (await room.json('vm', 'show', 'vm-003')).id };
 }
 
 async function wholePages(page, { sick, whole, vm }, shoot) {
@@ -119,22 +116,26 @@ async function wholeDialogs(page, { sick }, shoot) {
   await within('Remove …', 'pool-remove', (dialog) => dialog.getByText('Cannot go on:').waitFor());
 }
 
+const SIDES = [
+  ['light-wide', { theme: 'light', viewport: WIDE }], ['light-narrow', { theme: 'light', viewport: NARROW }],
+  ['dark-wide', { theme: 'dark', viewport: WIDE }], ['dark-narrow', { theme: 'dark', viewport: NARROW }],
+  ['rtl-wide', { direction: 'rtl', viewport: WIDE }], ['rtl-narrow', { direction: 'rtl', viewport: NARROW }],
+];
+
 /** Each room from every side: `doing` gets a window and how to take a picture of it. */
 async function fromEverySide(room, doing) {
-  for (const theme of ['light', 'dark']) {
-    for (const [size, viewport] of [['wide', WIDE], ['narrow', NARROW]]) {
-      const { context, page } = await openConsole(room, { viewport, theme });
-      await doing(page, async (name) => {
-        // What is far below the window is drawn only when it comes near.
-        if (name.startsWith('overview')) {
-          await page.setViewportSize({ ...viewport, height: 1600 });
-          await page.locator('[data-partition]').first().waitFor();
-        }
-        await page.screenshot({ path: path.join(folder, `${name}-${theme}-${size}.png`), fullPage: !name.startsWith('dialog') });
-        await page.setViewportSize(viewport);
-      });
-      await context.close();
-    }
+  for (const [side, options] of SIDES) {
+    const { context, page } = await openConsole(room, options);
+    await doing(page, async (name) => {
+      // What is far below the window is drawn only when it comes near.
+      if (name.startsWith('overview')) {
+        await page.setViewportSize({ ...options.viewport, height: 1600 });
+        await page.locator('[data-partition]').first().waitFor();
+      }
+      await page.screenshot({ path: path.join(folder, `${name}-${side}.png`), fullPage: !name.startsWith('dialog') });
+      await page.setViewportSize(options.viewport);
+    });
+    await context.close();
   }
 }
 
@@ -145,12 +146,6 @@ async function signedOut(room) {
     await page.evaluate((to) => { document.documentElement.dataset.theme = to; }, theme);
     await page.screenshot({ path: path.join(folder, `sign-in-${theme}-wide.png`) });
   }
-  await context.close();
-}
-
-async function fromTheRight(room, name) {
-  const { context, page } = await openConsole(room, { direction: 'rtl' });
-  await page.screenshot({ path: path.join(folder, `${name}-rtl-wide.png`), fullPage: true });
   await context.close();
 }
 
@@ -172,7 +167,6 @@ try {
       await pages(page, things, shoot);
       await dialogs(page, shoot);
     });
-    await fromTheRight(room, 'overview');
   });
   await inRoom('mixed-lab', async (room) => {
     const things = await prepareWhole(room);
@@ -180,7 +174,6 @@ try {
       await wholePages(page, things, shoot);
       await wholeDialogs(page, things, shoot);
     });
-    await fromTheRight(room, 'overview-lab');
   });
 } finally {
   await endBrowser();
