@@ -6,7 +6,7 @@ import { credentials, signedOut } from './credentials.ts';
 import { sentEvents, type SentEvent } from './sse.ts';
 import { fetchTransport, type Ask, type Reply, type Transport, Unreachable } from './transport.ts';
 import type {
-  Accepted, Explanation, Finding, Gpu, Happening, Job, Partition, Plan, Problem, Session, Version, Vm,
+  Accepted, Explanation, Fault, Finding, Gpu, Happening, Job, Partition, Plan, Pool, Problem, Session, Version, Vm,
 } from './types.ts';
 import type { Usage } from './usage/types.ts';
 
@@ -64,6 +64,7 @@ async function list<T>(first: string, signal?: AbortSignal): Promise<T[]> {
 }
 
 const SESSION = '/v1/session';
+const FAULTS = '/v1/sim/faults';
 
 /** The last change that nobody answered: whether it was made is not known. */
 let unanswered: { what: string; key: string } | null = null;
@@ -73,11 +74,11 @@ function newKey(): string {
 }
 
 /** A change is sent under a key, and the same one again under the same key, so that it is made once. */
-async function change(path: string, body: object): Promise<Accepted> {
-  const what = path + JSON.stringify(body);
+async function make(changing: Ask): Promise<Accepted> {
+  const what = JSON.stringify(changing);
   const key = unanswered?.what === what ? unanswered.key : newKey();
   try {
-    const accepted = await ask<Accepted>({ method: 'POST', path, body, headers: { 'idempotency-key': key } });
+    const accepted = await ask<Accepted>({ ...changing, headers: { 'idempotency-key': key } });
     unanswered = null;
     return accepted;
   } catch (error) {
@@ -85,6 +86,8 @@ async function change(path: string, body: object): Promise<Accepted> {
     throw error;
   }
 }
+
+const change = (path: string, body: object): Promise<Accepted> => make({ method: 'POST', path, body });
 
 /** A name as one part of a path; one of dots alone would climb. */
 function part(name: string): string {
@@ -97,6 +100,11 @@ const get = <T>(path: string, signal?: AbortSignal): Promise<T> =>
 export const version = (): Promise<Version> => get('/v1/version');
 export const gpus = (): Promise<Gpu[]> => list('/v1/gpus');
 export const partitions = (): Promise<Partition[]> => list('/v1/partitions');
+/** A server that is older than pools has none. */
+export const pools = (): Promise<Pool[]> => list<Pool>('/v1/pools').catch((error: unknown) => {
+  if (error instanceof Refused && error.problem.code === 'no_such_route') return [];
+  throw error;
+});
 export const vms = (): Promise<Vm[]> => list('/v1/vms');
 export const findings = (): Promise<Finding[]> => list('/v1/check');
 export const jobs = (): Promise<Job[]> => get('/v1/jobs');
@@ -125,17 +133,50 @@ export interface AssignRequest {
   accept: string[];
 }
 
+/** Whole GPUs for one VM: these, or so many of a pool. */
+export interface WholeRequest {
+  vm: string;
+  wish: { gpus: string[] } | { pool: string; count: number };
+  accept: string[];
+}
+
+export interface CureRequest {
+  partition: string;
+  remakeSiblings: boolean;
+}
+
+/** One at a time. */
+export type PoolChange = { name: string } | { add: string[] } | { take: string[] };
+
 export const setCounts = (request: CountRequest): Promise<Accepted> => change('/v1/partition-counts', countBody(request));
 export const planCounts = (request: CountRequest): Promise<Plan> => plan('/v1/partition-counts', countBody(request));
 export const assign = (request: AssignRequest): Promise<Accepted> => change('/v1/assignments', request);
 export const planAssign = (request: AssignRequest): Promise<Plan> => plan('/v1/assignments', request);
 export const unassign = (vmIds: string[]): Promise<Accepted> => change('/v1/unassignments', { vms: vmIds });
 export const planUnassign = (vmIds: string[]): Promise<Plan> => plan('/v1/unassignments', { vms: vmIds });
+export const assignWhole = (request: WholeRequest): Promise<Accepted> => change(whole(request.vm), wholeBody(request));
+export const planWhole = (request: WholeRequest): Promise<Plan> => plan(whole(request.vm), wholeBody(request));
+export const unassignWhole = (vm: string): Promise<Accepted> => make({ method: 'DELETE', path: whole(vm) });
+export const planUnassignWhole = (vm: string): Promise<Plan> => ask({ method: 'DELETE', path: `${whole(vm)}?dry_run=true` });
+export const cure = (request: CureRequest): Promise<Accepted> => change(curePath(request), cureBody(request));
+export const planCure = (request: CureRequest): Promise<Plan> => plan(curePath(request), cureBody(request));
+export const createPool = (name: string, ids: string[]): Promise<Accepted> => change('/v1/pools', { name, gpus: ids });
+export const changePool = (pool: string, body: PoolChange): Promise<Accepted> => make({ method: 'PATCH', path: ofPool(pool), body });
+export const removePool = (pool: string): Promise<Accepted> => make({ method: 'DELETE', path: ofPool(pool) });
 /** In a simulated room only. */
 export const power = (vm: string, on: boolean): Promise<Vm> =>
   ask({ method: 'POST', path: `/v1/sim/vms/${part(vm)}/power`, body: { on } });
 
+export const faults = (): Promise<Fault[]> => get(FAULTS);
+export const causeFault = (fault: string): Promise<Fault[]> => ask({ method: 'POST', path: FAULTS, body: { fault } });
+export const endFaults = (): Promise<Fault[]> => ask({ method: 'DELETE', path: FAULTS });
+
 const countBody = ({ gpus: ids, wish }: CountRequest) => ({ gpus: ids, ...wish });
+const whole = (vm: string): string => `/v1/vms/${part(vm)}/dda`;
+const wholeBody = ({ wish, accept }: WholeRequest) => ({ ...wish, accept });
+const curePath = ({ partition }: CureRequest): string => `/v1/partitions/${part(partition)}/cure`;
+const cureBody = ({ remakeSiblings }: CureRequest) => ({ remake_siblings: remakeSiblings });
+const ofPool = (pool: string): string => `/v1/pools/${part(pool)}`;
 const plan = (path: string, body: object): Promise<Plan> =>
   ask({ method: 'POST', path, body: { ...body, dry_run: true } });
 

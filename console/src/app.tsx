@@ -15,6 +15,8 @@ import { startFollowing } from './live.ts';
 import { Overview } from './overview/page.tsx';
 import { PartitionList } from './partitions/list.tsx';
 import { PartitionPage } from './partitions/page.tsx';
+import { PoolList } from './pools/list.tsx';
+import { PoolPage } from './pools/page.tsx';
 import { route, to } from './router.ts';
 import { Settings } from './settings/page.tsx';
 import { Shell } from './shell/shell.tsx';
@@ -30,6 +32,7 @@ function CurrentPage() {
     case '': return <Overview />;
     case 'gpus': return id === null ? <GpuList /> : <GpuPage key={id} id={id} />;
     case 'partitions': return id === null ? <PartitionList key={location.hash} /> : <PartitionPage key={id} id={id} />;
+    case 'pools': return id === null ? <PoolList /> : <PoolPage key={id} id={id} />;
     case 'vms': return id === null ? <VmList /> : <VmPage key={id} id={id} />;
     case 'checks': return <Checks />;
     case 'jobs': return id === null ? <JobList /> : <JobPage key={id} id={id} />;

@@ -1,6 +1,6 @@
 // The command line that does the same: what an administrator puts into a script after trying it here.
 
-import type { AssignRequest, CountRequest } from './api.ts';
+import type { AssignRequest, CountRequest, CureRequest, WholeRequest } from './api.ts';
 
 /** A word as a shell reads it back. */
 function quoted(word: string): string {
@@ -20,15 +20,35 @@ export function setCount({ gpus, wish }: CountRequest, isAll: boolean): string {
   return line('gpu', 'partition', ...which, ...('off' in wish ? ['--off'] : ['--count', String(wish.count)]));
 }
 
+const accepting = (accept: string[]): string[] => accept.flatMap((code) => ['--accept', code]);
+
 export function assign({ vms, gpu, accept }: AssignRequest): string {
-  return line('assign', ...vms, ...(gpu === null ? [] : ['--gpu', gpu]), ...accept.flatMap((code) => ['--accept', code]));
+  return line('assign', ...vms, ...(gpu === null ? [] : ['--gpu', gpu]), ...accepting(accept));
 }
 
-export const unassign = (vms: string[]): string => line('unassign', ...vms);
+export function assignWhole({ vm, wish, accept }: WholeRequest): string {
+  const which = 'pool' in wish ? ['--pool', wish.pool, ...(wish.count === 1 ? [] : ['--count', String(wish.count)])] : wish.gpus.flatMap((gpu) => ['--gpu', gpu]);
+  return line('dda', 'assign', vm, ...which, ...accepting(accept));
+}
+
+/** Partitions of several VMs in one command, whole GPUs of one VM in each. */
+export function unassign(vms: string[], whole: string[]): string {
+  const commands = [...(vms.length > 0 ? [line('unassign', ...vms)] : []), ...whole.map((vm) => line('dda', 'unassign', vm))];
+  return commands.join(' && ');
+}
+
+export function cure({ partition, remakeSiblings }: CureRequest): string {
+  return line('partition', 'cure', partition, ...(remakeSiblings ? ['--remake-siblings'] : []));
+}
+
+export const pool = (verb: 'create' | 'add' | 'take' | 'rename' | 'remove', name: string, ...more: string[]): string => line('pool', verb, name, ...more);
+
 export const power = (vm: string, on: boolean): string => line('sim', 'power', vm, on ? 'on' : 'off');
 export const explain = (name: string): string => line('explain', name);
 export const showJob = (id: number): string => line('job', 'show', String(id));
-export const list = (what: 'gpu' | 'partition' | 'vm' | 'job'): string => line(what, 'list');
+export const cancelJob = (id: number): string => line('job', 'cancel', String(id));
+export const fault = (fault: string): string => line('sim', 'fault', ...fault.split(' '));
+export const list = (what: 'gpu' | 'partition' | 'pool' | 'vm' | 'job'): string => line(what, 'list');
 export const showGpu = (gpu: string): string => line('gpu', 'show', gpu);
 export const usage = (gpu: string): string => line('usage', '--gpu', gpu);
 export const showVm = (vm: string): string => line('vm', 'show', vm);

@@ -49,6 +49,18 @@ export const words = (code: string): string => code.replaceAll('_', ' ');
 export const count = (value: number, one: string, many = `${one}s`): string =>
   `${number(value)} ${value === 1 ? one : many}`;
 
+/** Ascending numbers; three and more in a row as their first and last: `1–4, 8`. */
+export function numbers(list: readonly number[]): string {
+  const runs: number[][] = [];
+  for (const one of list) {
+    const run = runs.at(-1);
+    if (run !== undefined && run.at(-1) === one - 1) run.push(one);
+    else runs.push([one]);
+  }
+  const told = (run: number[]) => (run.length < 3 ? run.map(number).join(', ') : `${number(run[0])}–${number(run.at(-1))}`);
+  return runs.map(told).join(', ');
+}
+
 /** The short name of a guest OS out of its libosinfo id. */
 export const system = (id: string | null): string =>
   id === null ? NONE : id.replace(/^https?:\/\/[^/]+\//, '').replaceAll('/', ' ');

@@ -13,7 +13,7 @@ import * as api from './api.ts';
 import { who } from './credentials.ts';
 import type { SentEvent } from './sse.ts';
 import * as store from './store.ts';
-import type { Happening } from './types.ts';
+import type { Gpu, Happening } from './types.ts';
 
 /** The server says something every 15 s; a stream that is silent for longer is dead. */
 const SILENCE_MS = 40_000;
@@ -22,26 +22,36 @@ const LONGEST_WAIT_MS = 10_000;
 const NEWEST_HAPPENINGS = 200;
 /** How long a poll waits for an event: short where something is on its way, for a job tells no event of each step. */
 const POLL_MS = { running: 700, seen: 4_000, hidden: 25_000 };
-/** Findings are read again this long after the last word of a change of them. */
-const FINDINGS_MS = 150;
+/** A list that is read whole is read again this long after the last word of a change of it. */
+const SOON_MS = 150;
 
 export async function readEverything(): Promise<void> {
-  const [version, gpus, partitions, vms, jobs, findings, happenings] = await Promise.all([
-    api.version(), api.gpus(), api.partitions(), api.vms(), api.jobs(), api.findings(),
+  const [version, gpus, partitions, vms, pools, jobs, findings, happenings] = await Promise.all([
+    api.version(), api.gpus(), api.partitions(), api.vms(), api.pools(), api.jobs(), api.findings(),
     api.newestHappenings(NEWEST_HAPPENINGS),
   ]);
-  store.takeEverything({ version, gpus, partitions, vms, jobs, findings, happenings });
+  store.takeEverything({ version, gpus, partitions, vms, pools, jobs, findings, happenings });
 }
 
-let findingsTimer: ReturnType<typeof setTimeout> | undefined;
-
-/** A finding on its own says neither its place in the order nor its like; the list is short and read whole. */
-function readFindingsSoon(): void {
-  clearTimeout(findingsTimer);
-  findingsTimer = setTimeout(() => {
+/** Reads a short list again when it is quiet, for changes of it come in a row. */
+function readSoon(read: () => Promise<void>): () => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  return () => {
+    clearTimeout(timer);
     // When nobody answers, the stream notices too and everything is read again.
-    api.findings().then((list) => { store.findings.value = list; }, () => undefined);
-  }, FINDINGS_MS);
+    timer = setTimeout(() => read().catch(() => undefined), SOON_MS);
+  };
+}
+
+/** A finding on its own says neither its place in the order nor its like. */
+const readFindingsSoon = readSoon(async () => { store.findings.value = await api.findings(); });
+/** The stream tells of GPUs, and of pools only through them. */
+const readPoolsSoon = readSoon(async () => { store.pools.value = await api.pools(); });
+
+/** A GPU came, went, left its pool, entered one, or another has it now. */
+function concernsPools(type: string, id: string | number, value: unknown): boolean {
+  if (type === 'event') return ['pooled', 'unpooled'].includes((value as Happening | null)?.code ?? '');
+  return type === 'gpu' && (store.pooled.value.has(String(id)) || (value as Gpu | null)?.pool != null);
 }
 
 async function apply(event: SentEvent): Promise<void> {
@@ -51,6 +61,7 @@ async function apply(event: SentEvent): Promise<void> {
     return isBeginning ? undefined : readEverything();
   }
   const change = JSON.parse(event.data) as { kind: 'put' | 'gone'; id: string | number; value?: unknown };
+  if (concernsPools(event.type, change.id, change.value ?? null)) readPoolsSoon();
   if (store.isKept(event.type)) {
     store.change(event.type, change.id, change.kind === 'put' ? change.value : null);
   } else if (event.type === 'finding') {

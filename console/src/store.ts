@@ -3,7 +3,7 @@
 
 import { batch, computed, signal } from '@preact/signals';
 import { naturally } from './order.ts';
-import type { Finding, Gpu, Happening, Job, Partition, Version, Vm } from './types.ts';
+import type { Finding, Gpu, Happening, Job, Partition, Pool, Version, Vm } from './types.ts';
 
 /** Most happenings that are kept; older ones are read when they are asked for. */
 const KEPT_HAPPENINGS = 1000;
@@ -12,6 +12,8 @@ export const version = signal<Version | null>(null);
 export const gpus = signal<ReadonlyMap<string, Gpu>>(new Map());
 export const partitions = signal<ReadonlyMap<string, Partition>>(new Map());
 export const vms = signal<ReadonlyMap<string, Vm>>(new Map());
+/** By name. */
+export const pools = signal<readonly Pool[]>([]);
 export const jobs = signal<ReadonlyMap<number, Job>>(new Map());
 export const findings = signal<readonly Finding[]>([]);
 /** The newest first. */
@@ -27,6 +29,7 @@ export interface Everything {
   gpus: Gpu[];
   partitions: Partition[];
   vms: Vm[];
+  pools: Pool[];
   jobs: Job[];
   findings: Finding[];
   happenings: Happening[];
@@ -43,6 +46,7 @@ export function takeEverything(all: Everything): void {
     gpus.value = byId(all.gpus);
     partitions.value = byId(all.partitions);
     vms.value = byId(all.vms);
+    pools.value = all.pools;
     jobs.value = byId(all.jobs);
     findings.value = all.findings;
     takeHappenings(all.happenings);
@@ -58,6 +62,7 @@ export function forgetEverything(): void {
     gpus.value = new Map();
     partitions.value = new Map();
     vms.value = new Map();
+    pools.value = [];
     jobs.value = new Map();
     findings.value = [];
     happenings.value = [];
@@ -142,6 +147,18 @@ export const gpusOfServer = computed(() => {
 });
 
 export const vmsOfServer = computed(() => grouped(vms.value.values(), (one) => one.server));
+
+/** Which VM has a GPU whole, by Divvy's hand. */
+export const ownerOfWhole = computed(() => {
+  const owners = new Map<string, Vm>();
+  for (const vm of vms.value.values()) {
+    if (vm.assignment?.kind === 'dda') for (const gpu of vm.assignment.gpus) owners.set(gpu, vm);
+  }
+  return owners;
+});
+
+/** GPUs that are in a pool, as their pool has them. */
+export const pooled = computed(() => new Map(pools.value.flatMap((pool) => pool.gpus.map((gpu) => [gpu.id, gpu] as const))));
 
 const vmsOfName = computed(() => grouped(vms.value.values(), (vm) => vm.name));
 

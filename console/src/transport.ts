@@ -2,7 +2,7 @@
 // is asked for and what an answer means is not known here.
 
 export interface Ask {
-  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   path: string;
   body?: unknown;
   headers?: Record<string, string>;

@@ -28,6 +28,8 @@ export interface Gpu {
   max_partitions: number | null;
   free_partitions: number | null;
   memory_per_partition_bytes: number | null;
+  /** The pool whose GPUs are given whole, if it is in one. */
+  pool: string | null;
   findings: number;
 }
 
@@ -46,6 +48,8 @@ export interface Partition {
 export interface Assignment {
   kind: string;
   gpu: string;
+  /** More than one only where the VM has them whole. */
+  gpus: string[];
   partition: string | null;
 }
 
@@ -58,6 +62,24 @@ export interface Vm {
   assignment: Assignment | null;
   guest_os: string | null;
   findings: number;
+}
+
+export interface PoolGpu {
+  id: string;
+  server: string;
+  model: string | null;
+  /** Null while the GPU is not in its server. */
+  pci_address: string | null;
+  /** Can be given to a VM now. */
+  free: boolean;
+  vm: string | null;
+  vm_name: string | null;
+}
+
+/** GPUs of any servers that are given whole. */
+export interface Pool {
+  name: string;
+  gpus: PoolGpu[];
 }
 
 export interface Subject {
@@ -94,6 +116,8 @@ export interface JobStep {
 export interface JobTarget {
   server: string;
   gpu: string | null;
+  /** GPUs that a VM gets or gives back whole. */
+  gpus: string[];
   vm: string | null;
   vm_name: string | null;
   partition: string | null;
@@ -112,6 +136,11 @@ export interface Job {
   finished_ms: number | null;
   progress: Progress;
   targets: JobTarget[];
+}
+
+/** Something that goes wrong in a simulated room. */
+export interface Fault {
+  fault: string;
 }
 
 export interface Version {

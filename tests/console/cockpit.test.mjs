@@ -52,6 +52,30 @@ test('partitions are made and assigned', async () => {
   assert.equal((await room.json('partition', 'list')).filter((one) => one.vm !== null).length, 1);
 });
 
+test('a whole GPU of a pool goes to a VM and comes back', async () => {
+  const [gpu] = await room.json('gpu', 'list');
+  await inCockpit(cockpit, {}, async (frame) => {
+    await visit(frame, '/pools', 'Pools');
+    const making = await openDialog(frame, 'Make a pool …');
+    await making.getByLabel('Name of the new pool').fill('ml');
+    await making.getByRole('group', { name: `Server ${gpu.server}` }).getByRole('checkbox', { name: new RegExp(gpu.pci_address) }).check();
+    await making.getByRole('button', { name: 'Make a pool of 1 GPU' }).click();
+    await frame.getByRole('link', { name: 'ml', exact: true }).click();
+    const giving = await openDialog(frame, 'Assign to a VM …');
+    await giving.getByRole('radio', { name: new RegExp(`vm-001.*${gpu.server}`) }).check();
+    await giving.getByRole('button', { name: 'Assign 1 whole GPU to vm-001' }).click();
+    await frame.getByText(/^Done: give 1 GPU whole/).waitFor();
+    const staying = await openDialog(frame, 'Remove …');
+    await staying.getByRole('button', { name: 'Unassign 1 VM …' }).click();
+    await frame.getByRole('button', { name: 'Unassign 1 VM', exact: true }).click();
+    await frame.getByText(/^Done: take 1 GPU back/).waitFor();
+    const ending = await openDialog(frame, 'Remove …');
+    await ending.getByRole('button', { name: 'Remove pool ml' }).click();
+    await frame.getByText('There is no pool.').waitFor();
+  });
+  assert.deepEqual(await room.json('pool', 'list'), []);
+});
+
 test('a change is recorded as of the user who is signed in to Cockpit', async () => {
   await inCockpit(cockpit, {}, setFour);
   const told = await room.json('events');
@@ -152,7 +176,7 @@ for (const theme of ['light', 'dark']) {
       await colours(frame, theme);
       await setFour(frame);
       await assertClean(frame, 'overview');
-      for (const [address, heading] of [['/settings', 'Settings'], ['/checks', 'Checks'], ['/events', 'Events']]) {
+      for (const [address, heading] of [['/settings', 'Settings'], ['/pools', 'Pools'], ['/checks', 'Checks'], ['/events', 'Events']]) {
         await visit(frame, address, heading);
         await assertClean(frame, address);
       }

@@ -208,7 +208,7 @@ describe('assignments', () => {
     await inConsole(room, {}, async (page) => {
       await visit(page, `/vms/${vm.id}`, `VM ${vm.name}`);
       const dialog = await openDialog(page, 'Unassign …');
-      await dialog.getByText('the partition is taken out while it runs').waitFor();
+      await dialog.getByText('what is unassigned is taken out while it runs').waitFor();
     });
   });
 });
@@ -256,6 +256,37 @@ describe('refusals', () => {
   });
 });
 
+describe('what goes wrong in a room', () => {
+  onRoom('a2-edge');
+
+  test('is caused, told of and ended on the page of settings', async () => {
+    const [gpu] = await gpus();
+    await inConsole(room, {}, async (page) => {
+      await visit(page, '/settings', 'Settings');
+      await page.getByLabel('What goes wrong', { exact: true }).selectOption('gpu GPU partial N');
+      assert.ok(await page.getByRole('button', { name: 'Let it go wrong' }).isDisabled());
+      await page.getByLabel('How many').fill('2');
+      await page.getByText(`divvy sim fault gpu ${gpu.id} partial 2`).waitFor();
+      await page.getByRole('button', { name: 'Let it go wrong' }).click();
+      await page.getByRole('list', { name: 'What goes wrong' }).getByText(`gpu ${gpu.id} partial 2`).waitFor();
+      assert.equal((await room.json('sim', 'fault', 'list')).length, 1);
+      await page.getByRole('button', { name: 'End all of it' }).click();
+      await page.getByText('Nothing that was caused.').waitFor();
+    });
+    assert.deepEqual(await room.json('sim', 'fault', 'list'), []);
+  });
+
+  test('that cannot be is refused with the words of the server', async () => {
+    await inConsole(room, {}, async (page) => {
+      await visit(page, '/settings', 'Settings');
+      await page.getByLabel('What goes wrong', { exact: true }).selectOption('gpu GPU fail ERRNO');
+      await page.getByLabel(/^Error/).fill('ENOTHING');
+      await page.getByRole('button', { name: 'Let it go wrong' }).click();
+      await page.getByRole('alert').getByText(/ENOTHING/).waitFor();
+    });
+  });
+});
+
 describe('command line', () => {
   onRoom('a2-edge');
 
@@ -274,7 +305,7 @@ describe('command line', () => {
   test('every page says its command', async () => {
     await inConsole(room, {}, async (page) => {
       for (const [address, heading, command] of [
-        ['/gpus', 'GPUs', 'divvy gpu list'], ['/partitions', 'Partitions', 'divvy partition list'], ['/vms', 'VMs', 'divvy vm list'],
+        ['/gpus', 'GPUs', 'divvy gpu list'], ['/partitions', 'Partitions', 'divvy partition list'], ['/pools', 'Pools', 'divvy pool list'], ['/vms', 'VMs', 'divvy vm list'],
         ['/checks', 'Checks', 'divvy check'], ['/jobs', 'Jobs', 'divvy job list'], ['/events', 'Events', 'divvy events --follow'],
       ]) {
         await visit(page, address, heading);

@@ -75,6 +75,44 @@ test('the whole flow needs no mouse', async () => {
   assert.equal((await room.json('vm', 'show', 'vm-007')).assignment, null);
 });
 
+test('whole GPUs, pools and their end need no mouse', async () => {
+  await inConsole(room, {}, async (page) => {
+    const press = async (name, key = 'Enter') => {
+      await tabTo(page, name);
+      await page.keyboard.press(key);
+    };
+    await press(/^ +Pools$/);
+    await page.getByRole('heading', { level: 1, name: 'Pools' }).waitFor();
+    await press(/Make a pool …/);
+    await page.getByRole('dialog').waitFor();
+    await tabTo(page, /Name of the new pool/);
+    await page.keyboard.type('ml');
+    await press(/0000:41:00.0/, 'Space');
+    await press(/Make a pool of 1 GPU/);
+    await page.getByText('Pool ml is there').waitFor();
+
+    await press(/^ +ml$/);
+    await page.getByRole('heading', { level: 1, name: 'Pool ml' }).waitFor();
+    await press(/Assign to a VM …/);
+    await page.getByRole('dialog').waitFor();
+    await tabTo(page, /Find a VM/);
+    await page.keyboard.type('vm-003');
+    await press(/vm-003/, 'Space');
+    await page.getByText(/steps on 1 server/).waitFor();
+    await press(/Assign 1 whole GPU to vm-003/);
+    await page.getByText(/^Done: give 1 GPU whole/).waitFor();
+
+    await press(/^ +VMs$/);
+    await page.getByRole('heading', { level: 1, name: 'VMs' }).waitFor();
+    await press(/^VM vm-003 on/, 'Space');
+    await press(/Unassign 1 VM/);
+    await page.getByRole('dialog').waitFor();
+    await press(/^ +Unassign 1 VM$/);
+    await page.getByText(/^Done: take 1 GPU back from vm-003/).waitFor();
+  });
+  assert.equal((await room.json('vm', 'show', 'vm-003')).assignment, null);
+});
+
 test('a dialog keeps the focus inside and gives it back', async () => {
   await inConsole(room, {}, async (page) => {
     const opener = page.getByRole('button', { name: 'Set partition count …' });

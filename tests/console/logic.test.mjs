@@ -5,12 +5,16 @@ import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { loadSources } from './sources.mjs';
 
+let whole;
+let cures;
+let format;
 let counts;
 let assigning;
 let cli;
 let order;
 let sse;
 before(async () => {
+  [whole, cures, format] = await loadSources('changes/whole-rules.ts', 'changes/cure-rules.ts', 'format.ts');
   [counts, assigning, cli, order, sse] = await loadSources('changes/count-rules.ts', 'changes/assign-rules.ts', 'cli.ts', 'order.ts', 'sse.ts');
 });
 
@@ -81,6 +85,69 @@ test('a GPU that is chosen counts its own free partitions only', () => {
   const capacity = { freeOfServer: new Map([['s1', 9]]), gpu: gpu('a', { free_partitions: 1 }) };
   assert.equal(assigning.freeFor('s1', capacity), 1);
   assert.equal(assigning.freeFor('s2', capacity), 0);
+});
+
+test('a GPU in a pool is in no set to be split, and names the pool', () => {
+  const kept = gpu('b', { pool: 'ml', mode: 'dda' });
+  assert.equal(counts.homogeneousSet([gpu('a'), kept])?.length, 1);
+  assert.match(counts.whyNot(kept), /in pool ml/);
+});
+
+test('each reason against giving a GPU whole is said', () => {
+  const inPool = { free: false };
+  for (const [more, owner, pooled, why] of [
+    [{}, { name: 'vm-1' }, undefined, /VM vm-1 has it whole/],
+    [{ partition_count: 4, mode: 'partitioned' }, undefined, undefined, /split into 4 partitions/],
+    [{ mode: 'unknown', reason: 'it hangs' }, undefined, undefined, /it hangs/],
+    [{ mode: 'not_assignable', reason: 'no IOMMU group' }, undefined, undefined, /no IOMMU group/],
+    [{ mode: 'dda', driver: 'vfio-pci', reason: 'used whole by driver vfio-pci' }, undefined, undefined, /used whole/],
+    [{ mode: 'dda', pool: 'ml', reason: 'used whole by VM x until it is back' }, undefined, inPool, /until it is back/],
+  ]) {
+    assert.match(whole.whyNotWhole(gpu('a', more), owner, pooled) ?? '', why);
+  }
+});
+
+test('a GPU that nobody has and that is not split can be given whole, in a pool or not', () => {
+  for (const [more, pooled] of [[{}, undefined], [{ mode: 'host' }, undefined], [{ mode: 'dda', driver: null }, undefined], [{ mode: 'dda', pool: 'ml' }, { free: true }]]) {
+    assert.equal(whole.whyNotWhole(gpu('a', more), undefined, pooled), null, JSON.stringify(more));
+  }
+});
+
+test('a count is a whole number of 1 and more', () => {
+  assert.deepEqual(['1', ' 12 ', '65535', '0', '-1', '1.5', '', '0x2', '65536'].map(whole.countOf), [1, 12, 65535, null, null, null, null, null, null]);
+});
+
+test('of a pool only the free GPUs of the VM’s server count', () => {
+  const pool = { name: 'ml', gpus: [{ server: 's1', free: true }, { server: 's1', free: false }, { server: 's2', free: true }] };
+  assert.equal(whole.tooFew(pool, vm('1'), 1), null);
+  assert.match(whole.tooFew(pool, vm('1'), 2), /1 free GPU on server s1.*It has 1 free GPU on s2/);
+});
+
+test('VMs that have GPUs of a pool are named once each', () => {
+  const taken = [{ vm: 'v1', vm_name: 'one' }, { vm: 'v1', vm_name: 'one' }, { vm: null, vm_name: null }];
+  assert.deepEqual(whole.havingOf(taken), [{ id: 'v1', name: 'one' }]);
+});
+
+test('an open partition is in the way of every cure, an assigned one of making all again only', () => {
+  const siblings = ['quarantined', 'free', 'assigned', 'in_use'].map((state, index) => ({ id: `g.${index}`, state }));
+  const ids = (remake) => cures.inTheWay(siblings, 'g.0', remake).map(({ partition, isOpen }) => [partition.id, isOpen]);
+  assert.deepEqual(ids(false), [['g.3', true]]);
+  assert.deepEqual(ids(true), [['g.2', false], ['g.3', true]]);
+});
+
+test('whole GPUs and partitions are taken back by a command each', () => {
+  assert.equal(cli.unassign(['a', 'b'], ['c']), 'divvy unassign a b && divvy dda unassign c');
+  assert.equal(cli.unassign([], ['c', 'd']), 'divvy dda unassign c && divvy dda unassign d');
+});
+
+test('one of a pool is asked for without a count', () => {
+  assert.equal(cli.assignWhole({ vm: 'a', wish: { pool: 'ml', count: 1 }, accept: [] }), 'divvy dda assign a --pool ml');
+  assert.equal(cli.assignWhole({ vm: 'a', wish: { pool: 'ml', count: 2 }, accept: ['x'] }), 'divvy dda assign a --pool ml --count 2 --accept x');
+  assert.equal(cli.assignWhole({ vm: 'a', wish: { gpus: ['g', 'h'] }, accept: [] }), 'divvy dda assign a --gpu g --gpu h');
+});
+
+test('numbers in a row are told as the first and the last', () => {
+  assert.deepEqual([[1, 2, 3, 4, 8], [1, 2, 4], [], [7]].map(format.numbers), ['1–4, 8', '1, 2, 4', '', '7']);
 });
 
 test('words that a shell would take apart are quoted', () => {

@@ -79,7 +79,7 @@ test('lists of thousands are drawn page by page and can be searched', async () =
 test('choosing among thousands of VMs lists a few and says how many more', async () => {
   const { page } = opened;
   await visit(page, '/vms', 'VMs');
-  const dialog = await openDialog(page, /^Assign/);
+  const dialog = await openDialog(page, /^Assign …/);
   await dialog.getByText('25,500 more; search to see them.').waitFor();
   await page.keyboard.press('Escape');
 });

@@ -2,7 +2,7 @@
 // beside each VM that is greyed out. Pure. The server decides.
 
 import { count } from '../format.ts';
-import type { Gpu, Vm } from '../types.ts';
+import type { Assignment, Gpu, Vm } from '../types.ts';
 
 export interface Capacity {
   freeOfServer: ReadonlyMap<string, number>;
@@ -15,8 +15,13 @@ export function freeFor(server: string, { freeOfServer, gpu }: Capacity): number
   return gpu.server === server ? (gpu.free_partitions ?? 0) : 0;
 }
 
+/** A VM has one partition, or whole GPUs. */
+export function hasAlready({ partition, gpus }: Assignment): string {
+  return partition === null ? `has ${gpus.length === 1 ? `${gpus[0]} whole` : `${count(gpus.length, 'whole GPU')}`} already` : `has ${partition} already`;
+}
+
 export function whyNotVm(vm: Vm, capacity: Capacity): string | null {
-  if (vm.assignment !== null) return `has ${vm.assignment.partition ?? vm.assignment.gpu} already`;
+  if (vm.assignment !== null) return hasAlready(vm.assignment);
   const { gpu } = capacity;
   if (gpu !== null && gpu.server !== vm.server) return `is on another server than the GPU`;
   if (freeFor(vm.server, capacity) === 0) {

@@ -4,14 +4,14 @@
 import { useComputed, useSignal, type Signal } from '@preact/signals';
 import * as api from '../api.ts';
 import * as cli from '../cli.ts';
-import { bytes, count, number, words } from '../format.ts';
-import { gpus, gpusOfServer, partitionsOfGpu, servers } from '../store.ts';
+import { bytes, count } from '../format.ts';
+import { gpus, partitionsOfGpu } from '../store.ts';
 import type { Gpu } from '../types.ts';
 import { PreviewBar } from '../ui/bar.tsx';
 import { Dialog, openDialog } from '../ui/dialog.tsx';
-import { Empty } from '../ui/empty.tsx';
 import { Select } from '../ui/filter.tsx';
 import { Notice } from '../ui/problem.tsx';
+import { GpuChoices } from './choose-gpus.tsx';
 import { homogeneousSet, judge, sets, whyNot, type Judgement } from './count-rules.ts';
 import { ChangeActions, PlanBox, usePlan, useSending } from './plan.tsx';
 import { openUnassign } from './unassign-dialog.tsx';
@@ -19,17 +19,17 @@ import { openUnassign } from './unassign-dialog.tsx';
 type Chosen = Signal<ReadonlySet<string>>;
 
 /** Opens with these GPUs chosen; with none named, with the homogeneous set if there is one. */
-export function openCount(ids?: readonly string[]): void {
+export function openCount(ids?: readonly string[], wish: '' | 'off' = ''): void {
   const start = ids ?? (homogeneousSet([...gpus.value.values()]) ?? []).map((gpu) => gpu.id);
-  openDialog(() => <CountDialog start={start} />);
+  openDialog(() => <CountDialog start={start} startWish={wish} />);
 }
 
 const wishOf = (text: string): api.Wish | null =>
   text === '' ? null : text === 'off' ? { off: true } : { count: Number(text) };
 
-function CountDialog({ start }: { start: readonly string[] }) {
+function CountDialog({ start, startWish }: { start: readonly string[]; startWish: string }) {
   const chosen = useSignal<ReadonlySet<string>>(new Set(start));
-  const text = useSignal('');
+  const text = useSignal(startWish);
   const list = useComputed(() => [...gpus.value.values()].filter((gpu) => chosen.value.has(gpu.id)));
   const judged = useComputed(() => judge(list.value, [...gpus.value.values()], (gpu) => partitionsOfGpu.value.get(gpu) ?? []));
   const wish = wishOf(text.value);
@@ -48,7 +48,7 @@ function CountDialog({ start }: { start: readonly string[] }) {
       actions={<ChangeActions sending={sending} text={what} command={isReady ? cli.setCount(request, isAll) : null} isReady={isReady && planned.problem === null} />}
     >
       <div class="two-columns">
-        <Choose chosen={chosen} />
+        <GpuChoices chosen={chosen} whyNot={whyNot} />
         <fieldset class="panel">
           <legend>Into how many partitions</legend>
           <Select label="Number of partitions" value={text} choices={countChoices(list.value, judged.value)} />
@@ -104,54 +104,6 @@ function Judged({ judged, chosen }: { judged: Judgement; chosen: Chosen }) {
           ))}
         </div>
       )}
-    </div>
-  );
-}
-
-function Choose({ chosen }: { chosen: Chosen }) {
-  const withGpus = servers.value.filter((server) => gpusOfServer.value.has(server));
-  return (
-    <fieldset class="panel">
-      <legend>GPUs <span class="hint">{number(chosen.value.size)} chosen</span></legend>
-      {withGpus.length === 0 && <Empty title="No GPU was found."><p>The checks say what to look at.</p></Empty>}
-      <div class="choose-list">
-        {withGpus.map((server) => <OfServer key={server} server={server} chosen={chosen} />)}
-      </div>
-    </fieldset>
-  );
-}
-
-function OfServer({ server, chosen }: { server: string; chosen: Chosen }) {
-  const list = gpusOfServer.value.get(server) ?? [];
-  const can = list.filter((gpu) => whyNot(gpu) === null);
-  const some = can.filter((gpu) => chosen.value.has(gpu.id)).length;
-  const set = (ids: string[], isOn: boolean) => {
-    const next = new Set(chosen.value);
-    for (const id of ids) isOn ? next.add(id) : next.delete(id);
-    chosen.value = next;
-  };
-  return (
-    <div class="choose-group" role="group" aria-label={`Server ${server}`}>
-      <label class="choose-line strong">
-        <input
-          type="checkbox" checked={some > 0 && some === can.length} disabled={can.length === 0}
-          ref={(box) => { if (box) box.indeterminate = some > 0 && some < can.length; }}
-          onChange={(event) => set(can.map((gpu) => gpu.id), event.currentTarget.checked)}
-        />
-        <span>{server}</span>
-      </label>
-      {list.map((gpu) => {
-        const why = whyNot(gpu);
-        return (
-          <label key={gpu.id} class={why === null ? 'choose-line inner' : 'choose-line inner barred'}>
-            <input type="checkbox" checked={chosen.value.has(gpu.id)} disabled={why !== null} onChange={(event) => set([gpu.id], event.currentTarget.checked)} />
-            <span>
-              {gpu.model} <span class="hint">{gpu.pci_address} · {bytes(gpu.memory_bytes)} · {gpu.partition_count ? `split into ${number(gpu.partition_count)}` : gpu.mode === 'partitionable' ? 'not split' : words(gpu.mode)}</span>
-              {why !== null && <span class="why">{why}</span>}
-            </span>
-          </label>
-        );
-      })}
     </div>
   );
 }

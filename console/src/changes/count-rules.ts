@@ -23,6 +23,7 @@ export interface Judgement {
 
 /** Why a GPU cannot be chosen at all. */
 export function whyNot(gpu: Gpu): string | null {
+  if (gpu.pool != null) return `it is in pool ${gpu.pool}, whose GPUs are given whole`;
   if (gpu.mode === 'partitioned' || gpu.mode === 'partitionable') {
     return gpu.valid_partition_counts.length > 0 ? null : 'it has no valid partition count';
   }

@@ -53,13 +53,16 @@ export function PlanBox({ planned, children }: { planned: Planned; children?: Co
   const { isAsking, plan, problem } = planned;
   return (
     <div class={isAsking ? 'plan asking' : 'plan'} aria-busy={isAsking}>
-      {problem && <ProblemBox problem={problem} title="Would be refused" />}
+      {problem && <ProblemBox problem={toTell(problem)} title="Would be refused" />}
       {children}
       {plan && plan.warnings.length > 0 && <Notice tone="warning"><FindingLines findings={plan.warnings} /></Notice>}
       {plan && <Steps plan={plan} />}
     </div>
   );
 }
+
+/** What can be accepted, and the mend instead, is told beside the boxes for it. */
+const toTell = (problem: Problem): Problem => (problem.code === 'not_accepted' ? { ...problem, hint: null, findings: [] } : problem);
 
 function Steps({ plan }: { plan: Plan }) {
   if (plan.steps.length === 0) return <p>It is so already; there is nothing to do.</p>;
@@ -78,8 +81,8 @@ export interface Sending {
   send: () => void;
 }
 
-/** Sends a change once, closes the dialog when it is accepted, and follows its job. */
-export function useSending(ask: () => Promise<Accepted>): Sending {
+/** Sends a change once, closes the dialog when it is accepted, and follows its job or tells what else `then` is. */
+export function useSending(ask: () => Promise<Accepted>, then: (accepted: Accepted) => void = follow): Sending {
   const isSending = useSignal(false);
   const problem = useSignal<Problem | null>(null);
   const send = () => {
@@ -87,7 +90,7 @@ export function useSending(ask: () => Promise<Accepted>): Sending {
     isSending.value = true;
     problem.value = null;
     ask().then(
-      (accepted) => { closeDialog(); follow(accepted); },
+      (accepted) => { closeDialog(); then(accepted); },
       (error: unknown) => { problem.value = problemOf(error); isSending.value = false; },
     );
   };

@@ -3,10 +3,12 @@
 import { useComputed, useSignal } from '@preact/signals';
 import * as cli from '../cli.ts';
 import { openCount } from '../changes/count-dialog.tsx';
-import { bytes, count, number } from '../format.ts';
+import { openPutIntoPool } from '../changes/pool-dialogs.tsx';
+import { openWhole } from '../changes/whole-dialog.tsx';
+import { bytes, count, number, numbers } from '../format.ts';
 import { inOrder } from '../order.ts';
 import { to } from '../router.ts';
-import { gpus } from '../store.ts';
+import { gpus, ownerOfWhole } from '../store.ts';
 import type { Gpu } from '../types.ts';
 import { Badge } from '../ui/badge.tsx';
 import { SameOnCli } from '../ui/copy.tsx';
@@ -19,28 +21,39 @@ import { NoGpu } from '../overview/page.tsx';
 const COLUMNS: Column<Gpu>[] = [
   { head: 'GPU', cell: (gpu) => <a class="mono" href={to('gpus', gpu.id)}>{gpu.pci_address}</a>, by: (gpu) => gpu.name },
   { head: 'Server', cell: (gpu) => gpu.server, by: (gpu) => gpu.server },
-  { head: 'Model', cell: (gpu) => gpu.model, by: (gpu) => gpu.model, room: 'medium' },
-  { head: 'Mode', cell: (gpu) => <Badge word={gpu.mode} />, by: (gpu) => gpu.mode },
+  { head: 'Model', cell: (gpu) => gpu.model, by: (gpu) => gpu.model, isProse: true, room: 'medium' },
+  { head: 'Mode', cell: (gpu) => <ModeOf gpu={gpu} />, by: (gpu) => gpu.mode },
   { head: 'Partitions', cell: (gpu) => number(gpu.partition_count), by: (gpu) => gpu.partition_count ?? -1, isNumber: true },
   { head: 'Free', cell: (gpu) => number(gpu.free_partitions), by: (gpu) => gpu.free_partitions ?? -1, isNumber: true },
   { head: 'Memory', cell: (gpu) => bytes(gpu.memory_bytes), by: (gpu) => gpu.memory_bytes ?? -1, isNumber: true, room: 'medium' },
   { head: 'Each partition', cell: (gpu) => bytes(gpu.memory_per_partition_bytes), by: (gpu) => gpu.memory_per_partition_bytes ?? -1, isNumber: true, room: 'wide' },
-  { head: 'Valid counts', cell: (gpu) => gpu.valid_partition_counts.map((one) => number(one)).join(', '), room: 'wide' },
+  { head: 'Valid counts', cell: (gpu) => numbers(gpu.valid_partition_counts), room: 'wide' },
+  { head: 'Pool', cell: (gpu) => gpu.pool && <a href={to('pools', gpu.pool)}>{gpu.pool}</a>, by: (gpu) => gpu.pool ?? '', room: 'wide' },
   { head: 'Findings', cell: (gpu) => number(gpu.findings), by: (gpu) => gpu.findings, isNumber: true, room: 'medium' },
 ];
+
+/** With the VM that has it whole, if one has. */
+export function ModeOf({ gpu }: { gpu: Gpu }) {
+  const owner = ownerOfWhole.value.get(gpu.id);
+  return <span class="together"><Badge word={gpu.mode} />{owner && <> <a href={to('vms', owner.id)}>{owner.name}</a></>}</span>;
+}
 
 export function GpuList() {
   const typed = useSignal('');
   const chosen = useSignal<ReadonlySet<string>>(new Set());
   const all = useComputed(() => inOrder(gpus.value.values(), (gpu) => gpu.name));
-  const fitting = all.value.filter((gpu) => fits(typed.value, gpu.name, gpu.id, gpu.model, gpu.mode, gpu.serial));
+  const fitting = all.value.filter((gpu) => fits(typed.value, gpu.name, gpu.id, gpu.model, gpu.mode, gpu.serial, gpu.pool));
   const many = chosen.value.size;
-  const open = () => openCount(many > 0 ? [...chosen.value] : undefined);
+  const isEmpty = all.value.length === 0;
+  const actions = (
+    <>
+      <button type="button" class="button primary" disabled={isEmpty} onClick={() => openCount(many > 0 ? [...chosen.value] : undefined)}>{many > 0 ? `Set count of ${count(many, 'GPU')} …` : 'Set partition count …'}</button>
+      <button type="button" class="button" disabled={isEmpty} onClick={() => openWhole({ gpus: [...chosen.value] })}>{many > 0 ? `Assign ${count(many, 'GPU')} whole …` : 'Assign whole …'}</button>
+      <button type="button" class="button" disabled={isEmpty} onClick={() => openPutIntoPool([...chosen.value])}>{many > 0 ? `Put ${count(many, 'GPU')} into a pool …` : 'Put into a pool …'}</button>
+    </>
+  );
   return (
-    <Page
-      title="GPUs"
-      actions={<button type="button" class="button primary" disabled={all.value.length === 0} onClick={open}>{many > 0 ? `Set count of ${count(many, 'GPU')} …` : 'Set partition count …'}</button>}
-    >
+    <Page title="GPUs" actions={actions}>
       {all.value.length > 0 && <Filter label="Find a GPU" text={typed} fitting={fitting.length} all={all.value.length} />}
       <Table
         caption="GPUs" columns={COLUMNS} rows={fitting} keyOf={(gpu) => gpu.id}

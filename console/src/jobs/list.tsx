@@ -39,7 +39,7 @@ export function JobList() {
       )}
       <Table
         caption="Jobs" columns={COLUMNS} rows={fitting} keyOf={(job) => String(job.id)}
-        empty={<Empty title={all.length === 0 ? 'Nothing was asked for yet.' : 'No job fits.'}><p>Every change of partition counts and assignments is a job, and stays in this list.</p></Empty>}
+        empty={<Empty title={all.length === 0 ? 'Nothing was asked for yet.' : 'No job fits.'}><p>Every change of partition counts, assignments and partitions in quarantine is a job, and stays in this list.</p></Empty>}
       />
       <SameOnCli command={cli.list('job')} />
     </Page>

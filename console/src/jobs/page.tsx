@@ -39,6 +39,7 @@ export function JobPage({ id }: { id: string }) {
       />
       {job.targets.map((target, nth) => <Target key={nth} target={target} />)}
       <SameOnCli command={cli.showJob(job.id)} />
+      {job.progress === 'running' && <SameOnCli command={cli.cancelJob(job.id)} />}
     </Page>
   );
 }
@@ -62,12 +63,13 @@ function CancelButton({ id }: { id: number }) {
 function Target({ target }: { target: JobTarget }) {
   const address = target.vm ? to('vms', target.vm) : target.gpu ? to('gpus', target.gpu) : null;
   const name = target.vm ? targetName(target) : gpus.value.get(target.gpu ?? '')?.name ?? targetName(target);
-  const wish = target.partition ?? (target.partition_count === null ? '' : `${number(target.partition_count)} partitions`);
+  const whole = target.gpus.map((id) => gpus.value.get(id)?.name ?? id).join(', ');
+  const wish = whole !== '' ? `whole ${whole}` : target.partition ?? (target.partition_count === null ? '' : `${number(target.partition_count)} partitions`);
   return (
     <Section title={name} aside={<Badge word={target.progress} running={target.progress === 'running'} />}>
       <p>{address && <a href={address}>{target.vm ? 'VM' : 'GPU'}</a>} on server {target.server}{wish && <>: <span class="mono">{wish}</span></>}</p>
       {target.detail && <p>{target.detail}</p>}
-      {target.hint && <p><Advice text={target.hint} label="the hint" /></p>}
+      {target.hint && <p class="mend"><span class="label">What to do</span> <Advice text={target.hint} label="the hint" /></p>}
       {target.steps.length > 0 && (
         <ol class="step-list">
           {target.steps.map((step, nth) => (

@@ -12,11 +12,16 @@ function named(names: string[]): string {
   return list.format(more > 0 ? [...names.slice(0, NAMED), `${more} more`] : names);
 }
 
+const wholeOf = (job: Job): string => count(job.targets.reduce((sum, one) => sum + one.gpus.length, 0), 'GPU');
+
 /** Begins in lower case, for the middle of a sentence. */
 export function jobTitle(job: Job): string {
   const vms = job.targets.map((one) => one.vm_name ?? one.vm).filter((name) => name !== null);
   if (job.kind === 'assign') return `assign a partition to ${named(vms)}`;
   if (job.kind === 'unassign') return `unassign ${named(vms)}`;
+  if (job.kind === 'assign_dda') return `give ${wholeOf(job)} whole to ${named(vms)}`;
+  if (job.kind === 'unassign_dda') return `take ${wholeOf(job)} back from ${named(vms)}`;
+  if (job.kind === 'cure') return `cure ${named(job.targets.map((one) => (one.partition === null ? `GPU ${one.gpu}` : `partition ${one.partition}`)))}`;
   if (job.kind === 'set_partition_count') {
     const wish = job.targets[0]?.partition_count;
     const what = wish ? count(wish, 'partition') : 'no partitions';

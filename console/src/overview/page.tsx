@@ -4,9 +4,10 @@ import { useSignal } from '@preact/signals';
 import * as cli from '../cli.ts';
 import { openAssign } from '../changes/assign-dialog.tsx';
 import { openCount } from '../changes/count-dialog.tsx';
+import { openWhole } from '../changes/whole-dialog.tsx';
 import { count, number, share } from '../format.ts';
 import { to } from '../router.ts';
-import { attention, gpus, gpusOfServer, runningJobs, servers, tallyOfAll } from '../store.ts';
+import { attention, gpus, gpusOfServer, ownerOfWhole, runningJobs, servers, tallyOfAll } from '../store.ts';
 import { Legend } from '../ui/bar.tsx';
 import { SameOnCli } from '../ui/copy.tsx';
 import { Empty } from '../ui/empty.tsx';
@@ -30,6 +31,7 @@ export function Overview() {
     <>
       <button type="button" class={look(hasPartitions)} disabled={!hasGpus} onClick={() => openAssign()}>Assign partitions …</button>
       <button type="button" class={look(!hasPartitions)} disabled={!hasGpus} onClick={() => openCount()}>Set partition count …</button>
+      <button type="button" class="button" disabled={!hasGpus} onClick={() => openWhole()}>Assign whole GPUs …</button>
     </>
   );
   return (
@@ -50,10 +52,12 @@ export function Overview() {
 function Kpis() {
   const sum = tallyOfAll.value;
   const split = [...gpus.value.values()].filter((gpu) => gpu.mode === 'partitioned').length;
+  const whole = [...ownerOfWhole.value.keys()].filter((id) => gpus.value.has(id)).length;
+  const used = whole === 0 ? `${number(split)} split` : `${number(split)} split · ${number(whole)} whole`;
   const needs = attention.value.length;
   return (
     <ul class="kpis" aria-label="In numbers">
-      <Kpi name="GPUs" value={gpus.value.size} more={`${number(split)} split · ${count(servers.value.length, 'server')}`} to={to('gpus')} />
+      <Kpi name="GPUs" value={gpus.value.size} more={`${used} · ${count(servers.value.length, 'server')}`} to={to('gpus')} />
       <Kpi name="Partitions" value={sum.total} more={sum.other > 0 ? `${number(sum.other)} neither free nor assigned` : 'on all servers'} to={to('partitions')} />
       <Kpi name="Assigned" value={sum.assigned} more={`${share(sum.assigned, sum.total)} of all`} to={`${to('partitions')}?state=taken`} meter={[sum.assigned, sum.total]} />
       <Kpi name="Free" value={sum.free} more="ready for a VM" to={`${to('partitions')}?state=free`} />

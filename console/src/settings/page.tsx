@@ -7,6 +7,7 @@ import { direction, surrounding, theme, type Direction, type Theme } from '../pr
 import { version } from '../store.ts';
 import { Select } from '../ui/filter.tsx';
 import { Facts, Page, Section } from '../ui/page.tsx';
+import { Faults } from './faults.tsx';
 import { signOutAndTell } from '../shell/sign-out.ts';
 
 const THEMES: [Theme, string][] = [['system', 'as the system'], ['light', 'light'], ['dark', 'dark']];
@@ -39,6 +40,7 @@ export function Settings() {
           ]}
         />
       </Section>
+      {about?.room != null && <Section title="What goes wrong in the simulated room"><Faults /></Section>}
       <Section title="Server">
         <Facts
           facts={[

@@ -15,7 +15,7 @@ import { Logo } from './logo.tsx';
 import { signOutAndTell } from './sign-out.ts';
 
 const PLACES: [string, string][] = [
-  ['', 'Overview'], ['gpus', 'GPUs'], ['partitions', 'Partitions'], ['vms', 'VMs'], ['checks', 'Checks'],
+  ['', 'Overview'], ['gpus', 'GPUs'], ['partitions', 'Partitions'], ['pools', 'Pools'], ['vms', 'VMs'], ['checks', 'Checks'],
   ['jobs', 'Jobs'], ['events', 'Events'], ['settings', 'Settings'],
 ];
 

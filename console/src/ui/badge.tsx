@@ -34,6 +34,7 @@ const LOOKS: Record<string, [Tone, IconName, string?]> = {
   changed: ['good', 'check'],
   already: ['muted', 'check', 'was so already'],
   // everything
+  not_free: ['warning', 'barred'],
   unknown: ['warning', 'question'],
 };
 

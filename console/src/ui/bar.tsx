@@ -3,7 +3,8 @@
 
 import { count, number, words } from '../format.ts';
 import { go, to } from '../router.ts';
-import type { Gpu, Partition, PartitionState } from '../types.ts';
+import { ownerOfWhole } from '../store.ts';
+import type { Gpu, Partition, PartitionState, Vm } from '../types.ts';
 
 export const STATES: PartitionState[] = ['in_use', 'assigned', 'free', 'releasing', 'quarantined', 'unknown'];
 
@@ -27,6 +28,8 @@ interface BarProps {
 }
 
 export function PartitionBar({ gpu, list, current }: BarProps) {
+  const owner = ownerOfWhole.value.get(gpu.id);
+  if (owner !== undefined) return <WholeBar gpu={gpu} owner={owner} />;
   if (list.length === 0) {
     const text = gpu.partition_count === 0 && gpu.mode === 'partitionable' ? 'not split' : gpu.reason ?? words(gpu.mode);
     return <div class={`bar whole mode-${gpu.mode}`}>{text}</div>;
@@ -49,6 +52,16 @@ export function PartitionBar({ gpu, list, current }: BarProps) {
         </div>
       ))}
     </div></div>
+  );
+}
+
+/** Not divided: all of it is one VM's. */
+function WholeBar({ gpu, owner }: { gpu: Gpu; owner: Vm }) {
+  const state = owner.power === 'off' ? 'assigned' : 'in_use';
+  return (
+    <div class="bar" role="img" aria-label={`GPU ${gpu.name}: whole, of VM ${owner.name}`} onClick={() => go(to('vms', owner.id))}>
+      <div class={`segment state-${state}`} data-whole={gpu.id} title={`whole: ${words(state)} · ${owner.name}`}><span>{owner.name} · whole</span></div>
+    </div>
   );
 }
 

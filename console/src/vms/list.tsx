@@ -4,6 +4,7 @@ import { useComputed, useSignal } from '@preact/signals';
 import * as cli from '../cli.ts';
 import { openAssign } from '../changes/assign-dialog.tsx';
 import { openUnassign } from '../changes/unassign-dialog.tsx';
+import { openWhole } from '../changes/whole-dialog.tsx';
 import { count, number, system } from '../format.ts';
 import { inOrder } from '../order.ts';
 import { to } from '../router.ts';
@@ -20,7 +21,7 @@ const COLUMNS: Column<Vm>[] = [
   { head: 'VM', cell: (vm) => <a href={to('vms', vm.id)}>{vm.name}</a>, by: (vm) => vm.name },
   { head: 'Server', cell: (vm) => vm.server, by: (vm) => vm.server },
   { head: 'Power', cell: (vm) => <Badge word={vm.power} />, by: (vm) => vm.power },
-  { head: 'Has partition', cell: (vm) => <Has vm={vm} />, by: (vm) => vm.assignment?.partition ?? vm.assignment?.gpu ?? '' },
+  { head: 'Has', cell: (vm) => <Has vm={vm} />, by: (vm) => vm.assignment?.partition ?? vm.assignment?.gpu ?? '' },
   { head: 'Guest OS', cell: (vm) => system(vm.guest_os), by: (vm) => system(vm.guest_os), room: 'medium' },
   { head: 'Findings', cell: (vm) => number(vm.findings), by: (vm) => vm.findings, isNumber: true, room: 'medium' },
   { head: 'Id', cell: (vm) => <span class="mono">{vm.id}</span>, room: 'wide' },
@@ -30,11 +31,11 @@ function Has({ vm }: { vm: Vm }) {
   const { assignment } = vm;
   if (assignment === null) return <span class="hint">nothing</span>;
   return assignment.partition === null
-    ? <a class="mono" href={to('gpus', assignment.gpu)}>{assignment.gpu}</a>
+    ? <>{assignment.gpus.map((id, nth) => <span key={id}>{nth > 0 && ', '}<a class="mono" href={to('gpus', id)}>{gpus.value.get(id)?.pci_address ?? id}</a></span>)} <span class="hint">whole</span></>
     : <a href={to('partitions', assignment.partition)}><span class="mono">{gpus.value.get(assignment.gpu)?.pci_address ?? assignment.gpu}</span> / {assignment.partition.split('.').at(-1)}</a>;
 }
 
-const HAVING: [string, string][] = [['', 'all'], ['with', 'with a partition'], ['without', 'without one']];
+const HAVING: [string, string][] = [['', 'all'], ['partition', 'a partition'], ['dda', 'whole GPUs'], ['nothing', 'nothing']];
 
 export function VmList() {
   const typed = useSignal('');
@@ -44,8 +45,8 @@ export function VmList() {
   const all = useComputed(() => inOrder(vms.value.values(), (vm) => `${vm.server} ${vm.name}`));
   const fitting = all.value.filter((vm) => (
     (server.value === '' || vm.server === server.value)
-    && (having.value === '' || (vm.assignment !== null) === (having.value === 'with'))
-    && fits(typed.value, vm.name, vm.server, vm.id, vm.assignment?.partition ?? null)
+    && (having.value === '' || (vm.assignment?.kind ?? 'nothing') === having.value)
+    && fits(typed.value, vm.name, vm.server, vm.id, vm.assignment?.partition ?? null, ...(vm.assignment?.gpus ?? []))
   ));
   const known = [...chosen.value].map((id) => vms.value.get(id)).filter((vm) => vm !== undefined);
   const without = known.filter((vm) => vm.assignment === null).map((vm) => vm.id);
@@ -53,6 +54,7 @@ export function VmList() {
   const actions = (
     <>
       <button type="button" class="button primary" onClick={() => openAssign(without)}>Assign {without.length > 0 ? `to ${count(without.length, 'VM')}` : ''} …</button>
+      <button type="button" class="button" disabled={without.length > 1} onClick={() => openWhole(without[0] === undefined ? {} : { vm: without[0] })}>Assign whole GPUs …</button>
       <button type="button" class="button" disabled={withOne.length === 0} onClick={() => openUnassign(withOne)}>Unassign {withOne.length > 0 ? count(withOne.length, 'VM') : ''} …</button>
     </>
   );
@@ -61,7 +63,7 @@ export function VmList() {
       {all.value.length > 0 && (
         <Filter label="Find a VM" text={typed} fitting={fitting.length} all={all.value.length}>
           {servers.value.length > 1 && <Select label="Server" value={server} choices={[['', 'all'], ...servers.value.map((name): [string, string] => [name, name])]} />}
-          <Select label="Partition" value={having} choices={HAVING} />
+          <Select label="Has" value={having} choices={HAVING} />
         </Filter>
       )}
       <Table

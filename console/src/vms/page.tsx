@@ -5,6 +5,7 @@ import * as api from '../api.ts';
 import * as cli from '../cli.ts';
 import { openAssign } from '../changes/assign-dialog.tsx';
 import { openUnassign } from '../changes/unassign-dialog.tsx';
+import { openWhole } from '../changes/whole-dialog.tsx';
 import { system } from '../format.ts';
 import { to } from '../router.ts';
 import { findings, gpus, jobList, plainName, version, vms } from '../store.ts';
@@ -27,7 +28,12 @@ export function VmPage({ id }: { id: string }) {
   const actions = (
     <>
       {assignment === null
-        ? <button type="button" class="button primary" onClick={() => openAssign([id])}>Assign a partition …</button>
+        ? (
+          <>
+            <button type="button" class="button primary" onClick={() => openAssign([id])}>Assign a partition …</button>
+            <button type="button" class="button" onClick={() => openWhole({ vm: id })}>Assign whole GPUs …</button>
+          </>
+        )
         : <button type="button" class="button" onClick={() => openUnassign([id])}>Unassign …</button>}
       {version.value?.room != null && <PowerButton vm={vm} />}
     </>
@@ -42,7 +48,7 @@ export function VmPage({ id }: { id: string }) {
         <Facts
           facts={[
             ['Partition', assignment?.partition && <a class="mono" href={to('partitions', assignment.partition)}>{assignment.partition}</a>],
-            ['GPU', assignment && <a href={to('gpus', assignment.gpu)}>{gpus.value.get(assignment.gpu)?.name ?? assignment.gpu}</a>],
+            [assignment?.kind === 'dda' ? 'Whole GPUs' : 'GPU', assignment && <ul class="plain-list">{assignment.gpus.map((gpu) => <li key={gpu}><a href={to('gpus', gpu)}>{gpus.value.get(gpu)?.name ?? gpu}</a></li>)}</ul>],
             ['Server', vm.server],
             ['Guest OS', system(vm.guest_os)],
             ['Managed by Divvy', vm.managed ? 'yes' : 'no'],
@@ -50,7 +56,7 @@ export function VmPage({ id }: { id: string }) {
           ]}
         />
       </Section>
-      <Section title="Why it is so"><Explained name={vm.id} key={`${vm.power}${assignment?.partition}`} /></Section>
+      <Section title="Why it is so"><Explained name={vm.id} key={`${vm.power}${assignment?.partition}${assignment?.gpus.join()}`} /></Section>
       <SameOnCli command={cli.showVm(plainName(vm))} />
     </Page>
   );

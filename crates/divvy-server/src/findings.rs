@@ -110,9 +110,7 @@ fn quarantined(state: &State, server: &ServerId) -> Vec<Finding> {
                 severity: Severity::Warning,
                 subject: Subject::Partition(partition.clone()),
                 text: format!("partition {partition} is quarantined and goes to no VM: {reason}"),
-                mend: "set the GPU's partition count to none and anew when none of its partitions is in use, or \
-                       reboot the server"
-                    .to_owned(),
+                mend: format!("divvy partition cure {partition}"),
             })
         })
         .collect()
