@@ -159,6 +159,15 @@ fn vf() -> divvy_core::pci_address::PciAddress {
     partition_address(0, 1)
 }
 
+/// The file of the partition's group, or of itself, with this mode.
+fn mode(tree: &Tree, folder: &str, mode: u32) {
+    let name = if folder.is_empty() { partition_group(0, 1).to_string() } else { "vfio1".to_owned() };
+    let path = format!("dev/vfio/{folder}{name}");
+    tree.attribute(vf(), "vfio-dev/vfio1/dev", "511:1\n");
+    tree.file(&path, "");
+    tree.mode(&path, mode);
+}
+
 fn of_partition() -> Vec<Fixture> {
     vec![
         happened(codes::GPU_REPLACED, "serial number", |t| {
@@ -178,6 +187,8 @@ fn of_partition() -> Vec<Fixture> {
         happened(codes::COUNT_CONTRADICTION, "links", |t| {
             t.remove(&paths::virtual_function(gpu_at(0), PartitionIndex(0)));
         }),
+        happened(codes::VFIO_FILE_OPEN_TO_OTHERS, "group", |t| mode(t, "", 0o660)),
+        happened(codes::VFIO_FILE_OPEN_TO_OTHERS, "file of the device", |t| mode(t, "devices/", 0o606)),
         happened(codes::NO_IOMMU_GROUP, "since", |t| t.remove(&paths::iommu_group(vf()))),
         is(codes::NO_IOMMU_GROUP, "ever", |t| t.remove(&paths::iommu_group(vf()))),
         is(codes::NOT_ISOLATED, "with another partition", |t| share(t, "0000:41:00.6")),
