@@ -26,10 +26,22 @@ fn happened(code: FindingCode, what: &'static str, after: fn(&Tree)) -> Fixture 
     Fixture { code, what, before: |_| (), after }
 }
 
+fn denied(
+    driver: Option<&'static str>,
+    line: &'static str,
+    fixed: &'static str,
+    why: &'static str,
+) -> Denied {
+    Denied { driver: driver.map(Into::into), line: line.into(), fixed: fixed.into(), why: why.into() }
+}
+
 fn settings() -> Settings {
     Settings {
-        denied_kernels: vec!["5.4.0-".to_owned()],
-        denied_drivers: vec![DeniedDriver { driver: "simgpu".to_owned(), version: "0.9".to_owned() }],
+        denied: vec![
+            denied(None, "5.3.", "5.3.18", "a hole"),
+            denied(Some("simgpu"), "0.", "0.9.2", "another hole"),
+        ]
+        .into(),
         ..Settings::default()
     }
 }
@@ -89,8 +101,8 @@ fn of_server() -> Vec<Fixture> {
         is(codes::ACS_WEAKENED, "flags", |t| {
             command_line(t, "pci=config_acs=x1@0000:40:01.0;10x@0000:40:02.0")
         }),
-        is(codes::KERNEL_DENIED, "one", |t| t.file(paths::KERNEL_RELEASE, "5.4.0-190-generic\n")),
-        is(codes::KERNEL_DENIED, "another", |t| t.file(paths::KERNEL_RELEASE, "5.4.0-1-rt\n")),
+        is(codes::KERNEL_DENIED, "one", |t| t.file(paths::KERNEL_RELEASE, "5.3.17-190-generic\n")),
+        is(codes::KERNEL_DENIED, "another", |t| t.file(paths::KERNEL_RELEASE, "5.3.1-rt\n")),
         is(codes::KERNEL_TAINTED, "oops", |t| t.file(paths::TAINTED, "128\n")),
         is(codes::KERNEL_TAINTED, "machine check", |t| t.file(paths::TAINTED, "12304\n")),
         is(codes::OTHER_AGENT, "udev rule", |t| {
