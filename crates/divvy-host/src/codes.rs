@@ -55,6 +55,7 @@ codes! {
     PARTITION_MOVED = "partition_moved";
     PARTITION_UNREADABLE = "partition_unreadable";
     PARTITION_SILENT = "partition_silent";
+    PARTITION_SHARE_LOST = "partition_share_lost";
     NO_IOMMU_GROUP = "no_iommu_group";
     NOT_ISOLATED = "not_isolated";
     PARTITION_OPEN = "partition_open";

@@ -57,8 +57,9 @@ pub fn is_it<'a>() -> [Check<Context<'a>>; 4] {
     ]
 }
 
-pub fn resting<'a>() -> [Check<Context<'a>>; 6] {
+pub fn resting<'a>() -> [Check<Context<'a>>; 7] {
     [
+        check(codes::PARTITION_SHARE_LOST, Error, has_its_share),
         check(codes::NO_IOMMU_GROUP, Error, has_a_group),
         check(codes::NOT_ISOLATED, Error, is_alone_in_its_group),
         check(codes::VFIO_FILE_OPEN_TO_OTHERS, NeedsAccept, only_root_may_open_it),
@@ -125,6 +126,21 @@ fn is_one_of_as_many(context: &Context<'_>) -> Found {
         trouble(
             format!("GPU {} had {expected} partitions; it says {count} and shows {linked} now", gpu.id),
             "somebody else changes its partitions; stop that program",
+        )
+    }))
+}
+
+/// A GPU that was reset may come back with its partitions and without what they had of it.
+fn has_its_share(context: &Context<'_>) -> Found {
+    let lost = scheme::lost(context.sys, context.gpu, context.partition.index)?;
+    one(lost.map(|path| {
+        trouble(
+            format!("{} has lost its share of the GPU, as after a reset of the GPU: /{path} is 0", context.name()),
+            format!(
+                "when no VM has a partition of the GPU: divvy gpu partition {0} --off, then the count again; or \
+                 reboot the server",
+                context.gpu.id
+            ),
         )
     }))
 }

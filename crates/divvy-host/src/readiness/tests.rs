@@ -180,8 +180,21 @@ fn mode(tree: &Tree, folder: &str, mode: u32) {
     tree.mode(&path, mode);
 }
 
+/// The GPU is one of Intel's xe, and its second partition has this of its memory.
+fn share_of_memory(tree: &Tree, text: &str) {
+    tree.driver(gpu_at(0), "xe");
+    tree.file(&format!("{}/vf2/profile/vram_quota", paths::sriov_admin(gpu_at(0))), text);
+}
+
 fn of_partition() -> Vec<Fixture> {
     vec![
+        is(codes::PARTITION_SHARE_LOST, "ever", |t| share_of_memory(t, "0\n")),
+        Fixture {
+            code: codes::PARTITION_SHARE_LOST,
+            what: "since",
+            before: |t| share_of_memory(t, "2147483648\n"),
+            after: |t| share_of_memory(t, "0\n"),
+        },
         happened(codes::GPU_REPLACED, "serial number", |t| {
             t.bytes(&paths::config(gpu_at(0)), &config_with_serial(Some(7)));
         }),
