@@ -122,7 +122,12 @@ impl Mechanism for NvidiaMdev {
         let devices: Vec<DeviceHandle> = made.values().map(|(_, uuid)| (*uuid).into()).collect();
         kernel.refuse_if_open(verb, &devices)?;
         for (_, uuid) in made.values().rev() {
-            remove_one(kernel, verb, *uuid)?;
+            match remove_one(kernel, verb, *uuid) {
+                Err(error) if *self == Self::OnFunctions && enable::is_wedged(&error) => {
+                    return enable::off_with_all(kernel, verb, gpu.address);
+                }
+                result => result?,
+            }
         }
         Ok(Outcome::Changed)
     }

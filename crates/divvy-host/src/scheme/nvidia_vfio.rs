@@ -64,9 +64,12 @@ impl Mechanism for NvidiaVfio {
         }
         refuse_another_count(verb, &paths::device(gpu.address), expected, made.len())?;
         kernel.refuse_if_any_open(verb, gpu.address)?;
-        for index in made.keys().rev() {
-            if let Some(function) = functions.get(index) {
-                set(kernel, verb, *function, NONE)?;
+        for function in made.keys().rev().filter_map(|index| functions.get(index)) {
+            match set(kernel, verb, *function, NONE) {
+                Err(error) if enable::is_wedged(&error) => {
+                    return enable::off_with_all(kernel, verb, gpu.address);
+                }
+                result => result?,
             }
         }
         Ok(Outcome::Changed)
