@@ -20,6 +20,7 @@ use divvy_sim::room::{Room, RoomError};
 use divvy_sim::spec::Delays;
 
 use crate::agent::AfterSteps;
+use crate::gate::OwedStarts;
 use crate::host_side::HostSide;
 use crate::hub::Hub;
 use crate::notices::Notices;
@@ -115,6 +116,7 @@ pub fn real(settings: &Settings, hub: &Hub, notices: &Notices) -> Result<Parts, 
         sysfs,
         server: server.clone(),
         notices: notices.clone(),
+        owed: OwedStarts::default(),
     });
     let hypervisor = Box::new(LibvirtHypervisor::new(&settings.libvirt_uri, Timeouts::default()));
     let parts = ServerParts { host, hypervisor, after_steps: Box::new(|| ()), watches };
@@ -229,6 +231,7 @@ pub fn simulated(
             sysfs,
             server: id,
             notices: notices.take().unwrap_or_default(),
+            owed: OwedStarts::default(),
         });
         let (keeper, own) = (Arc::clone(&kept), server.id().clone());
         ServerParts {
