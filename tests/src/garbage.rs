@@ -9,7 +9,7 @@ use std::time::Duration;
 use divvy_core::id::ServerId;
 use divvy_host::observe::{Observer, Settings};
 use divvy_host::readiness;
-use divvy_host::sysfs::{Ran, Sysfs};
+use divvy_host::sysfs::{Access, Ran, Sysfs};
 
 pub(crate) const TREES: &[&str] = &[
     "0x10de\n|0x030200\n|4\n|16\n|../../../bus/pci/drivers/simgpu|0000:41:00.4|Y\n|c0ffee00-0000-4000-8000-000000000001\n",
@@ -61,6 +61,11 @@ impl Sysfs for Garbage<'_> {
 
     fn link(&self, path: &str) -> io::Result<String> {
         self.text(path)
+    }
+
+    fn access(&self, path: &str) -> io::Result<Access> {
+        let number = |at: usize| u32::from(self.piece(path).get(at).copied().unwrap_or_default());
+        Ok(Access { owner: number(0), mode: number(1) })
     }
 
     fn exists(&self, path: &str) -> bool {

@@ -7,6 +7,7 @@
 mod arrows;
 mod codes;
 mod exceptions;
+mod faults;
 mod orphans;
 mod places;
 mod reasons;
@@ -53,6 +54,7 @@ const RULES: &[Rule] = &[
     places::findings,
     unsafe_code::findings,
     codes::findings,
+    faults::findings,
 ];
 
 pub fn main(arguments: &[String]) -> Result<ExitCode> {

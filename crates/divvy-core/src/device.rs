@@ -10,6 +10,7 @@ use core::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::as_text::as_text;
 use crate::id::PartitionId;
 use crate::pci_address::PciAddress;
 
@@ -60,18 +61,7 @@ impl FromStr for MdevUuid {
     }
 }
 
-impl TryFrom<String> for MdevUuid {
-    type Error = InvalidMdevUuid;
-    fn try_from(text: String) -> Result<Self, InvalidMdevUuid> {
-        text.parse()
-    }
-}
-
-impl From<MdevUuid> for String {
-    fn from(uuid: MdevUuid) -> String {
-        uuid.to_string()
-    }
-}
+as_text!(MdevUuid);
 
 /// What a VM is given. Written as its text: `0000:41:00.4`, or the UUID.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -112,18 +102,7 @@ impl FromStr for DeviceHandle {
     }
 }
 
-impl TryFrom<String> for DeviceHandle {
-    type Error = InvalidDeviceHandle;
-    fn try_from(text: String) -> Result<Self, InvalidDeviceHandle> {
-        text.parse()
-    }
-}
-
-impl From<DeviceHandle> for String {
-    fn from(handle: DeviceHandle) -> String {
-        handle.to_string()
-    }
-}
+as_text!(DeviceHandle);
 
 impl From<PciAddress> for DeviceHandle {
     fn from(address: PciAddress) -> Self {

@@ -8,6 +8,7 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::as_text::as_text;
 use crate::id::{GpuId, PartitionId, ServerId, VmId};
 
 /// How much a finding stops.
@@ -71,18 +72,7 @@ impl FromStr for FindingCode {
     }
 }
 
-impl TryFrom<String> for FindingCode {
-    type Error = InvalidFindingCode;
-    fn try_from(text: String) -> Result<Self, InvalidFindingCode> {
-        text.parse()
-    }
-}
-
-impl From<FindingCode> for String {
-    fn from(code: FindingCode) -> String {
-        code.0.into_owned()
-    }
-}
+as_text!(FindingCode);
 
 impl fmt::Display for FindingCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,10 +4,11 @@
 
 use alloc::borrow::ToOwned;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use core::fmt;
 use core::str::FromStr;
 
+use crate::as_text::as_text;
 use crate::id::{GpuId, PartitionId};
 
 /// How many functions a slot can have.
@@ -77,22 +78,12 @@ impl FromStr for Given {
     }
 }
 
-impl TryFrom<String> for Given {
-    type Error = InvalidGiven;
-    fn try_from(text: String) -> Result<Self, InvalidGiven> {
-        text.parse()
-    }
-}
-
-impl From<Given> for String {
-    fn from(given: Given) -> String {
-        given.to_string()
-    }
-}
+as_text!(Given);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
 
     #[test]
     fn what_is_given_reads_back_what_it_prints() {

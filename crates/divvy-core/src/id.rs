@@ -8,6 +8,8 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::as_text::as_text;
+
 /// Longest name accepted, in bytes.
 pub const MAX_NAME_BYTES: usize = 128;
 
@@ -151,18 +153,7 @@ impl FromStr for PartitionId {
     }
 }
 
-impl TryFrom<String> for PartitionId {
-    type Error = InvalidId;
-    fn try_from(text: String) -> Result<Self, InvalidId> {
-        text.parse()
-    }
-}
-
-impl From<PartitionId> for String {
-    fn from(id: PartitionId) -> String {
-        alloc::format!("{id}")
-    }
-}
+as_text!(PartitionId);
 
 #[cfg(test)]
 mod tests {

@@ -14,6 +14,8 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod as_text;
+
 pub mod device;
 pub mod given;
 pub mod id;

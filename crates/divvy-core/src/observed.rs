@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::desired::Generation;
 use crate::device::DeviceHandle;
-use crate::finding::Finding;
+use crate::finding::{Finding, Subject};
 use crate::gpu::{GpuModel, PartitionCount, Scheme, ValidPartitionCounts};
 use crate::id::{BootId, GpuId, PartitionIndex, ServerId, VmId};
 use crate::pci_address::PciAddress;
@@ -164,6 +164,17 @@ pub struct Failure {
     /// What went wrong, the whole chain of causes in one text.
     pub error: String,
     pub hint: String,
+}
+
+impl Failure {
+    /// What it is about.
+    pub fn subject(&self, server: &ServerId) -> Subject {
+        match (&self.vm, &self.gpu) {
+            (Some(vm), _) => Subject::Vm(vm.clone()),
+            (None, Some(gpu)) => Subject::Gpu(gpu.clone()),
+            (None, None) => Subject::Server(server.clone()),
+        }
+    }
 }
 
 /// One server's report.

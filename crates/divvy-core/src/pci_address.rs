@@ -11,6 +11,8 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::as_text::as_text;
+
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PciAddress {
@@ -80,18 +82,7 @@ impl FromStr for PciAddress {
     }
 }
 
-impl TryFrom<String> for PciAddress {
-    type Error = InvalidPciAddress;
-    fn try_from(text: String) -> Result<Self, InvalidPciAddress> {
-        text.parse()
-    }
-}
-
-impl From<PciAddress> for String {
-    fn from(address: PciAddress) -> String {
-        alloc::format!("{address}")
-    }
-}
+as_text!(PciAddress);
 
 #[cfg(test)]
 mod tests {

@@ -8,6 +8,7 @@ use alloc::string::{String, ToString};
 use crate::assignment::{Hold, Holding};
 use crate::desired::DesiredServer;
 use crate::device::DeviceHandle;
+use crate::finding::{Finding, Severity, Subject};
 use crate::id::{PartitionId, ServerId, VmId};
 use crate::observed::{GpuHealth, Observed, ObservedGpu, ObservedPartition};
 use crate::plan::is_prepared;
@@ -84,6 +85,12 @@ fn has_its_partition(
             gpu.partitions.len()
         ));
     };
+    let wrong = |finding: &&Finding| {
+        finding.severity == Severity::Error && finding.subject == Subject::Partition(id.clone())
+    };
+    if let Some(finding) = observed.findings.iter().find(wrong) {
+        return Err(refused(vm, &format!("its {}", finding.text), &finding.mend));
+    }
     if !vm.devices.contains(&partition.device) {
         return refuse(format!("its partition {id} at {} is not in its definition yet", partition.device));
     }
@@ -191,6 +198,31 @@ mod tests {
         world.desired_mut().settings.insert(id, asked);
         let refusal = start(&world, "vm-001", &[world.partition_device(1)]).expect_err("is another");
         assert!(refusal.to_string().contains("scheme"), "{refusal}");
+    }
+
+    #[test]
+    fn a_vm_does_not_start_with_a_partition_that_lost_its_share_of_the_gpu() {
+        let mut world = prepared(World::one_a2(4).assigned("vm-001", 1));
+        let of = |world: &World, index| PartitionId::new(&world.gpu().id, PartitionIndex(index));
+        let finding = |partition, severity| Finding {
+            code: crate::finding::FindingCode::of("partition_share_lost"),
+            severity,
+            subject: Subject::Partition(partition),
+            text: "partition has lost its share".into(),
+            mend: "make it again".into(),
+        };
+        let harmless =
+            [finding(of(&world, 0), Severity::Error), finding(of(&world, 1), Severity::NeedsAccept)];
+        world.observed_mut().findings.extend(harmless);
+        assert_eq!(
+            start(&world, "vm-001", &[world.partition_device(1)]),
+            Ok(()),
+            "it is another's, or accepted"
+        );
+        let own = finding(of(&world, 1), Severity::Error);
+        world.observed_mut().findings.push(own);
+        let refusal = start(&world, "vm-001", &[world.partition_device(1)]).expect_err("it has no share");
+        assert!(refusal.to_string().contains("lost its share"), "{refusal}");
     }
 
     #[test]

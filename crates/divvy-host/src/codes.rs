@@ -55,9 +55,11 @@ codes! {
     PARTITION_MOVED = "partition_moved";
     PARTITION_UNREADABLE = "partition_unreadable";
     PARTITION_SILENT = "partition_silent";
+    PARTITION_SHARE_LOST = "partition_share_lost";
     NO_IOMMU_GROUP = "no_iommu_group";
     NOT_ISOLATED = "not_isolated";
     PARTITION_OPEN = "partition_open";
+    VFIO_FILE_OPEN_TO_OTHERS = "vfio_file_open_to_others";
     NO_RESET = "no_reset";
     RESET_UNPROVEN = "reset_unproven";
     DRIVER_NOT_VFIO = "driver_not_vfio";

@@ -15,6 +15,8 @@ mod open_groups;
 mod program;
 pub mod real;
 pub mod uevent;
+pub mod vfio_watch;
+pub mod watch;
 pub mod worker;
 
 pub mod attribute;

@@ -6,6 +6,7 @@
 //! out; [`resting_partition_findings`] are those that hold at any time, for reports. Nothing is decided
 //! here: `divvy_core::readiness` turns findings into a permission.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use divvy_core::finding::{Finding, FindingCode, Severity, Subject};
@@ -17,7 +18,9 @@ use crate::codes;
 use crate::paths;
 use crate::sysfs::Sysfs;
 use crate::users;
+use denied::Denied;
 
+pub mod denied;
 mod gpu;
 mod partition;
 mod server;
@@ -27,21 +30,13 @@ mod server;
 pub struct Settings {
     /// For reads that can wait behind a write in the kernel.
     pub read_deadline: Duration,
-    /// Kernel releases known to be unsafe, by the beginning of `uname -r`.
-    pub denied_kernels: Vec<String>,
-    pub denied_drivers: Vec<DeniedDriver>,
-}
-
-/// A driver's versions known to be unsafe, by the beginning of the version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeniedDriver {
-    pub driver: String,
-    pub version: String,
+    /// Kernels and drivers known to be unsafe.
+    pub denied: Cow<'static, [Denied]>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { read_deadline: Duration::from_secs(2), denied_kernels: Vec::new(), denied_drivers: Vec::new() }
+        Self { read_deadline: Duration::from_secs(2), denied: Cow::Borrowed(denied::KNOWN) }
     }
 }
 

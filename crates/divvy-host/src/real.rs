@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use crate::in_flight::InFlight;
 use crate::nvml::{NvmlGate, Passage};
 use crate::open_groups;
 use crate::program;
-use crate::sysfs::{Ran, Sysfs};
+use crate::sysfs::{Access, Ran, Sysfs};
 use crate::worker::Worker;
 
 /// The kernel's tree under a root folder: `/` for the kernel that this runs on.
@@ -98,6 +99,11 @@ impl Sysfs for RealSysfs {
             .into_os_string()
             .into_string()
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the link's target is not a text"))
+    }
+
+    fn access(&self, path: &str) -> io::Result<Access> {
+        let found = fs::metadata(self.resolve(path)?)?;
+        Ok(Access { owner: found.uid(), mode: found.mode() & 0o777 })
     }
 
     fn exists(&self, path: &str) -> bool {

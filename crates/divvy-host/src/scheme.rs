@@ -102,6 +102,17 @@ pub(crate) trait Mechanism: Sync {
     /// Counts, sizes and partitions as the driver shows them. Nothing is written.
     fn look(&self, sys: &dyn Sysfs, gpu: &Gpu) -> Result<Split, AttributeError>;
 
+    /// What the driver has lost of a partition that is there, as after a reset of its GPU: the file that
+    /// shows it.
+    fn lost(
+        &self,
+        _sys: &dyn Sysfs,
+        _gpu: PciAddress,
+        _index: PartitionIndex,
+    ) -> Result<Option<String>, AttributeError> {
+        Ok(None)
+    }
+
     /// Gives partitions the indexes that only the name of their GPU tells.
     fn name(&self, _gpu: &GpuId, _partitions: &mut Vec<ObservedPartition>) {}
 
@@ -154,6 +165,15 @@ pub(crate) fn of(scheme: Scheme) -> &'static dyn Mechanism {
         Scheme::AmdGim => &amd_gim::AmdGim,
         Scheme::Sriov => &sriov::Sriov,
     }
+}
+
+/// What the driver of a GPU has lost of one of its partitions.
+pub(crate) fn lost(
+    sys: &dyn Sysfs,
+    gpu: &ObservedGpu,
+    index: PartitionIndex,
+) -> Result<Option<String>, AttributeError> {
+    gpu.scheme.map_or(Ok(None), |scheme| of(scheme).lost(sys, gpu.address, index))
 }
 
 /// How many partitions a GPU says that it has, and how many it shows.

@@ -20,6 +20,9 @@ pub trait Sysfs: Send + Sync {
     /// The target of a symbolic link, as it is stored.
     fn link(&self, path: &str) -> io::Result<String>;
 
+    /// Who may open a file.
+    fn access(&self, path: &str) -> io::Result<Access>;
+
     /// Whether there is a file, a folder or a link (a dangling one counts).
     fn exists(&self, path: &str) -> bool;
 
@@ -38,6 +41,26 @@ pub trait Sysfs: Send + Sync {
     fn run(&self, program: &str, args: &[&str], deadline: Duration) -> io::Result<Ran>;
 }
 
+/// Who may open a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    pub owner: u32,
+    /// The lowest nine bits of its mode.
+    pub mode: u32,
+}
+
+impl Access {
+    /// Who beside root may open it. The owner of one that is in use is the hypervisor's business.
+    pub fn beyond_root(self, in_use: bool) -> Option<String> {
+        let owner = self.owner != 0 && !in_use;
+        let owner = owner.then(|| format!("user {}", self.owner));
+        let group = (self.mode & 0o060 != 0).then(|| "a group".to_owned());
+        let all = (self.mode & 0o006 != 0).then(|| "everybody".to_owned());
+        let others: Vec<String> = [owner, group, all].into_iter().flatten().collect();
+        (!others.is_empty()).then(|| others.join(" and "))
+    }
+}
+
 /// What a program said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ran {
@@ -45,4 +68,30 @@ pub struct Ran {
     pub code: Option<i32>,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn beyond_root(owner: u32, mode: u32, in_use: bool) -> Option<String> {
+        Access { owner, mode }.beyond_root(in_use)
+    }
+
+    #[test]
+    fn a_file_of_roots_alone_is_open_to_nobody_else() {
+        assert_eq!(beyond_root(0, 0o600, false), None);
+    }
+
+    #[test]
+    fn whoever_else_may_open_a_file_is_named() {
+        assert_eq!(beyond_root(107, 0o600, false).as_deref(), Some("user 107"));
+        assert_eq!(beyond_root(0, 0o660, false).as_deref(), Some("a group"));
+        assert_eq!(beyond_root(0, 0o666, true).as_deref(), Some("a group and everybody"));
+    }
+
+    #[test]
+    fn the_hypervisor_owns_what_it_uses() {
+        assert_eq!(beyond_root(107, 0o600, true), None);
+    }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +16,7 @@ use nix::errno::Errno;
 
 use crate::paths;
 use crate::real::RealSysfs;
-use crate::sysfs::{Ran, Sysfs};
+use crate::sysfs::{Access, Ran, Sysfs};
 
 pub mod gim;
 pub mod nvidia;
@@ -107,6 +107,11 @@ impl Tree {
 
     pub fn bytes(&self, path: &str, bytes: &[u8]) {
         fs::write(self.full(path), bytes).expect("a file");
+    }
+
+    pub fn mode(&self, path: &str, mode: u32) {
+        let permissions = fs::Permissions::from_mode(mode);
+        fs::set_permissions(self.folder.path().join(path), permissions).expect("is set");
     }
 
     pub fn dir(&self, path: &str) {
@@ -408,6 +413,10 @@ impl Sysfs for Reacting {
 
     fn link(&self, path: &str) -> io::Result<String> {
         self.tree.sys().link(path)
+    }
+
+    fn access(&self, path: &str) -> io::Result<Access> {
+        self.tree.sys().access(path)
     }
 
     fn exists(&self, path: &str) -> bool {

@@ -3,13 +3,13 @@
 //! at the tree again, so a lost message (ENOBUFS) wakes too, and a forged one does no harm. What the
 //! woken one does is not known here.
 
-use std::io::{self, PipeReader, PipeWriter};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::thread::JoinHandle;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{self, AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType};
+
+use crate::watch::{Source, Watch};
 
 /// The kernel's own messages; group 2 is udev's.
 const KERNEL_GROUP: u32 = 1;
@@ -18,68 +18,36 @@ const MESSAGE_BYTES: usize = 8192;
 const SUBSYSTEMS: &[&[u8]] = &[b"pci", b"vfio", b"vfio-dev", b"mdev", b"drm"];
 
 /// Calls a closure when PCI, VFIO, mdev or DRM devices change, until it is dropped.
-#[derive(Debug)]
-pub struct UeventWatch {
-    /// Closing it ends the thread.
-    stop: Option<PipeWriter>,
-    thread: Option<JoinHandle<()>>,
+pub fn start(wake: impl FnMut() + Send + 'static) -> io::Result<Watch> {
+    let socket = socket::socket(
+        AddressFamily::Netlink,
+        SockType::Datagram,
+        SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+        SockProtocol::NetlinkKObjectUEvent,
+    )?;
+    socket::bind(socket.as_raw_fd(), &NetlinkAddr::new(0, KERNEL_GROUP))?;
+    listen(socket, wake)
 }
 
-impl UeventWatch {
-    /// Listens to the kernel.
-    pub fn start(wake: impl FnMut() + Send + 'static) -> io::Result<Self> {
-        let socket = socket::socket(
-            AddressFamily::Netlink,
-            SockType::Datagram,
-            SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
-            SockProtocol::NetlinkKObjectUEvent,
-        )?;
-        socket::bind(socket.as_raw_fd(), &NetlinkAddr::new(0, KERNEL_GROUP))?;
-        Self::listen(socket, wake)
-    }
+/// Listens to a datagram socket that does not block.
+fn listen(socket: OwnedFd, wake: impl FnMut() + Send + 'static) -> io::Result<Watch> {
+    Watch::start("divvy-uevent", Messages(socket), wake)
+}
 
-    /// Listens to a datagram socket that does not block.
-    fn listen(socket: OwnedFd, mut wake: impl FnMut() + Send + 'static) -> io::Result<Self> {
-        let (stopped, stop) = io::pipe()?;
-        let thread = std::thread::Builder::new().name("divvy-uevent".to_owned()).spawn(move || {
-            while wait(&socket, &stopped) {
-                match drain(&socket) {
-                    Ok(false) => {}
-                    Ok(true) => wake(),
-                    // Nothing more can be heard; the reader's own regular look is what is left.
-                    Err(_) => return wake(),
-                }
-            }
-        })?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+struct Messages(OwnedFd);
+
+impl AsFd for Messages {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 
-impl Drop for UeventWatch {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // A wake closure that panicked has ended the thread already.
-            let _ = thread.join();
-        }
+impl Source for Messages {
+    fn drain(&mut self) -> Result<bool, Errno> {
+        drain(&self.0)
     }
 }
 
-/// Waits until the socket has something; false: it is time to end.
-fn wait(socket: &OwnedFd, stopped: &PipeReader) -> bool {
-    loop {
-        let mut files =
-            [PollFd::new(socket.as_fd(), PollFlags::POLLIN), PollFd::new(stopped.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut files, PollTimeout::NONE) {
-            Err(Errno::EINTR) => {}
-            Err(_) => return false,
-            Ok(_) => return !files[1].any().unwrap_or(true),
-        }
-    }
-}
-
-/// Takes everything that has come, so that the burst of one change wakes once. True: something that
-/// matters was in it, or something was lost.
 fn drain(socket: &OwnedFd) -> Result<bool, Errno> {
     let mut message = [0; MESSAGE_BYTES];
     let mut matters = false;
@@ -125,8 +93,7 @@ mod tests {
     fn a_message_about_a_pci_device_wakes() {
         let (kernel, listener) = pair();
         let (woken, wakes) = mpsc::channel();
-        let _watch =
-            UeventWatch::listen(listener, move || woken.send(()).unwrap_or_default()).expect("listens");
+        let _watch = listen(listener, move || woken.send(()).unwrap_or_default()).expect("listens");
         send(&kernel, PCI);
         wakes.recv_timeout(LONG).expect("was woken");
     }
@@ -152,8 +119,7 @@ mod tests {
     fn dropping_the_watch_ends_its_thread() {
         let (_kernel, listener) = pair();
         let (woken, wakes) = mpsc::channel::<()>();
-        let watch =
-            UeventWatch::listen(listener, move || woken.send(()).unwrap_or_default()).expect("listens");
+        let watch = listen(listener, move || woken.send(()).unwrap_or_default()).expect("listens");
         drop(watch);
         assert_eq!(wakes.recv_timeout(LONG), Err(mpsc::RecvTimeoutError::Disconnected));
     }

@@ -9,10 +9,10 @@
 //!
 //! `cargo bench -p divvy-server --bench durable_assign [-- ROUNDS]`, five rounds by default.
 
+#[path = "../../divvy-store/benches/bare/mod.rs"]
+mod bare;
 mod room;
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -22,11 +22,11 @@ use divvy_api::requests::{AssignOne, GpuSelection, SetPartitionCounts, Unassign}
 use rusqlite::{Connection, OpenFlags};
 use tokio::task::JoinSet;
 
+use bare::{Bare, time};
 use room::{Running, finish, median, ratio, rounds, runtime};
 
 const ROOM: &str = "a40-rack";
 const COUNT: u16 = 16;
-const LOG_BYTES: u64 = 16 << 20;
 /// Assignments of one asker in a round, and of all askers.
 const ALONE: usize = 32;
 const ASKERS: usize = 64;
@@ -42,9 +42,10 @@ fn main() {
     let rounds = rounds(5);
     for round in 0..rounds {
         let bytes = if round == 0 { 700 } else { bytes_of_an_assignment(running.folder()) };
+        let bytes = vec![1_u8; bytes];
         for _ in 0..ALONE {
-            times.log.push(time(|| bare.log_write(bytes)));
-            times.sqlite.push(time(|| bare.sqlite_commit(bytes)));
+            times.log.push(time(|| bare.log_write(&bytes)));
+            times.sqlite.push(time(|| bare.sqlite_commit(&bytes)));
         }
         let alone = runtime.block_on(assign_alone(&client, &vms[..ALONE]));
         times.alone.extend(alone);
@@ -128,47 +129,6 @@ fn bytes_of_an_assignment(folder: &Path) -> usize {
     let size = |query: &&str| reader.query_row(query, [], |row| row.get::<_, usize>(0)).expect("is there");
     // The assignment's own record, taken back by now, is about as long as its event.
     sizes.iter().map(size).sum::<usize>() + size(&sizes[2])
-}
-
-struct Bare {
-    sqlite: Connection,
-    log: File,
-    log_at: u64,
-}
-
-impl Bare {
-    fn new(folder: &Path) -> Self {
-        let sqlite = Connection::open(folder.join("bare.db")).expect("opens");
-        sqlite.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).expect("is set");
-        sqlite.pragma_update(None, "synchronous", "FULL").expect("is set");
-        sqlite.execute_batch("CREATE TABLE kept (id INTEGER PRIMARY KEY, value BLOB)").expect("is made");
-        let log = OpenOptions::new().create_new(true).write(true).open(folder.join("log")).expect("opens");
-        for megabyte in 0..LOG_BYTES >> 20 {
-            log.write_all_at(&[0; 1 << 20], megabyte << 20).expect("writes");
-        }
-        log.sync_all().expect("syncs");
-        Self { sqlite, log, log_at: 0 }
-    }
-
-    fn sqlite_commit(&mut self, bytes: usize) {
-        let mut insert = self.sqlite.prepare_cached("INSERT INTO kept (value) VALUES (?1)").expect("is SQL");
-        insert.execute([vec![1_u8; bytes]]).expect("writes");
-    }
-
-    fn log_write(&mut self, bytes: usize) {
-        if self.log_at + bytes as u64 > LOG_BYTES {
-            self.log_at = 0;
-        }
-        self.log.write_all_at(&vec![1; bytes], self.log_at).expect("writes");
-        self.log.sync_data().expect("syncs");
-        self.log_at += bytes as u64;
-    }
-}
-
-fn time(run: impl FnOnce()) -> Duration {
-    let start = Instant::now();
-    run();
-    start.elapsed()
 }
 
 #[derive(Default)]

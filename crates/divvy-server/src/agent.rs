@@ -137,7 +137,11 @@ impl Agent {
         for _round in 0..ROUNDS {
             let desired = self.desired();
             let observed = self.look(desired.generation);
-            let Plan { steps, waiting } = plan(&desired, &observed);
+            let Plan { mut steps, waiting } = plan(&desired, &observed);
+            if steps.is_empty() {
+                let due = self.host.owed.due(&self.hub.state(), &observed);
+                steps.extend(due.into_iter().map(Step::Vm));
+            }
             self.note_restarts(&desired, &observed);
             if steps.is_empty() {
                 self.report(observed, std::mem::take(&mut notes), waiting);

@@ -88,7 +88,7 @@ struct Threads {
     hub: Hub,
     agents: Vec<(ServerId, JoinHandle<()>)>,
     admission: JoinHandle<()>,
-    watches: Vec<divvy_host::uevent::UeventWatch>,
+    watches: Vec<divvy_host::watch::Watch>,
 }
 
 impl Threads {
@@ -193,7 +193,7 @@ fn start(
     for parts in servers {
         let server = parts.host.server.clone();
         let agent = Agent::new(parts.host, parts.hypervisor, hub.clone(), parts.after_steps);
-        watches.extend(parts.watch);
+        watches.extend(parts.watches);
         let (stop, ready) = (Arc::clone(&stop), ready.clone());
         let run = move || {
             give_way();

@@ -68,11 +68,7 @@ fn failures(observed: &Observed) -> Vec<Finding> {
     let finding = |failure: &Failure| Finding {
         code: FindingCode::of("step_failed"),
         severity: Severity::Error,
-        subject: match (&failure.vm, &failure.gpu) {
-            (Some(vm), _) => Subject::Vm(vm.clone()),
-            (None, Some(gpu)) => Subject::Gpu(gpu.clone()),
-            (None, None) => Subject::Server(observed.server.clone()),
-        },
+        subject: failure.subject(&observed.server),
         text: format!("{}: {}", failure.step, failure.error),
         mend: failure.hint.clone(),
     };

@@ -10,6 +10,7 @@ use divvy_core::id::{PartitionId, ServerId, VmId};
 use divvy_core::job::{Job, JobId, Progress};
 use divvy_core::observed::{HypervisorHealth, Observed, ObservedGpu};
 use divvy_core::progress;
+use divvy_core::step::{Outcome, Step, VmStep};
 
 use crate::jobs::StepNote;
 
@@ -138,6 +139,12 @@ pub fn of_observation(before: Option<&Observed>, after: &Observed, now_ms: u64) 
         }
         _ => {}
     }
+    if let (Some(was), Some(is)) = (&before.boot_id, &after.boot_id)
+        && was != is
+    {
+        let text = format!("server {} was started anew; its partitions are made again", after.server);
+        told.push(("server_booted", server.clone(), text));
+    }
     gpu_events(before, after, &mut told);
     vm_events(before, after, &mut told);
     for finding in &after.findings {
@@ -239,24 +246,29 @@ fn vm_events(before: &Observed, after: &Observed, told: &mut Vec<(&'static str, 
     }
 }
 
-/// Steps that failed.
+/// Steps that failed, and VMs that Divvy started: nobody else did.
 pub fn of_notes(server: &ServerId, notes: &[StepNote], now_ms: u64) -> Vec<Event> {
-    let failed = notes.iter().filter_map(|note| note.result.as_ref().err());
-    failed
-        .map(|failure| Event {
-            at_ms: now_ms,
-            code: "step_failed".to_owned(),
-            server: Some(server.clone()),
-            subject: match (&failure.vm, &failure.gpu) {
-                (Some(vm), _) => Subject::Vm(vm.clone()),
-                (None, Some(gpu)) => Subject::Gpu(gpu.clone()),
-                (None, None) => Subject::Server(server.clone()),
-            },
-            text: format!("{}: {}", failure.step, failure.error),
-            principal: None,
-            job: None,
-        })
-        .collect()
+    let told = notes.iter().filter_map(|note| match (&note.result, &note.step) {
+        (Err(failure), _) => {
+            let text = format!("{}: {}", failure.step, failure.error);
+            Some(("step_failed", failure.subject(server), text))
+        }
+        (Ok(Outcome::Changed), Step::Vm(VmStep::Start { vm, vm_name })) => {
+            let text = format!("VM {vm_name} is started by Divvy, now that it has what it was given");
+            Some(("vm_started", Subject::Vm(vm.clone()), text))
+        }
+        (Ok(_), _) => None,
+    });
+    let event = |(code, subject, text): (&str, Subject, String)| Event {
+        at_ms: now_ms,
+        code: code.to_owned(),
+        server: Some(server.clone()),
+        subject,
+        text,
+        principal: None,
+        job: None,
+    };
+    told.map(event).collect()
 }
 
 /// The end of a job by somebody's order.

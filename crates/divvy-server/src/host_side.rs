@@ -12,6 +12,7 @@ use divvy_host::readiness::{self, Settings as ReadinessSettings};
 use divvy_host::sysfs::Sysfs;
 use divvy_host::telemetry::Asked;
 
+use crate::gate::OwedStarts;
 use crate::notices::Notices;
 
 /// One server's kernel and how to look at it; the agent and the start gate share it.
@@ -25,6 +26,8 @@ pub struct HostSide {
     pub gate: NvmlGate,
     /// What the daemon on this server has to tell of itself.
     pub notices: Notices,
+    /// VMs whose own start came too early.
+    pub owed: OwedStarts,
 }
 
 impl HostSide {

@@ -23,6 +23,7 @@ pub mod terms;
 
 pub mod agent;
 pub mod executor;
+pub mod gate;
 pub mod host_side;
 pub mod usage;
 

@@ -11,7 +11,8 @@ use divvy_host::observe::{Observer, Settings as ObserverSettings};
 use divvy_host::readiness::Settings as ReadinessSettings;
 use divvy_host::real::RealSysfs;
 use divvy_host::sysfs::Sysfs;
-use divvy_host::uevent::UeventWatch;
+use divvy_host::watch::Watch;
+use divvy_host::{uevent, vfio_watch};
 use divvy_hypervisor::Hypervisor;
 use divvy_hypervisor::libvirt::{LibvirtHypervisor, Timeouts};
 use divvy_sim::fault::{Fault, FaultError};
@@ -19,6 +20,7 @@ use divvy_sim::room::{Room, RoomError};
 use divvy_sim::spec::Delays;
 
 use crate::agent::AfterSteps;
+use crate::gate::OwedStarts;
 use crate::host_side::HostSide;
 use crate::hub::Hub;
 use crate::notices::Notices;
@@ -43,7 +45,7 @@ pub struct ServerParts {
     pub hypervisor: Box<dyn Hypervisor>,
     pub after_steps: AfterSteps,
     /// Rings the agent's bell when the kernel says that something changed.
-    pub watch: Option<UeventWatch>,
+    pub watches: Vec<Watch>,
 }
 
 pub struct Parts {
@@ -99,7 +101,13 @@ pub fn real(settings: &Settings, hub: &Hub, notices: &Notices) -> Result<Parts, 
     let sysfs: Arc<dyn Sysfs> = Arc::new(sysfs);
     let bell = hub.bell(&server);
     notices.ring(hub.bell(&server));
-    let watch = UeventWatch::start(move || bell.ring()).map_err(PartsError::Uevent)?;
+    let opened = bell.clone();
+    let mut watches = vec![uevent::start(move || bell.ring()).map_err(PartsError::Uevent)?];
+    match vfio_watch::start(Path::new("/"), move || opened.ring()) {
+        Ok(watch) => watches.push(watch),
+        // Who opens a partition without libvirt is seen at the next regular look.
+        Err(error) => tracing::warn!(%error, "the files of VFIO cannot be watched"),
+    }
     let host = Arc::new(HostSide {
         observer: observer(&server, settings).with_telemetry(Arc::new(Nvml::new(gate.clone()))),
         gate,
@@ -108,9 +116,10 @@ pub fn real(settings: &Settings, hub: &Hub, notices: &Notices) -> Result<Parts, 
         sysfs,
         server: server.clone(),
         notices: notices.clone(),
+        owed: OwedStarts::default(),
     });
     let hypervisor = Box::new(LibvirtHypervisor::new(&settings.libvirt_uri, Timeouts::default()));
-    let parts = ServerParts { host, hypervisor, after_steps: Box::new(|| ()), watch: Some(watch) };
+    let parts = ServerParts { host, hypervisor, after_steps: Box::new(|| ()), watches };
     Ok(Parts { name: server.to_string(), servers: vec![parts], room: None })
 }
 
@@ -222,13 +231,14 @@ pub fn simulated(
             sysfs,
             server: id,
             notices: notices.take().unwrap_or_default(),
+            owed: OwedStarts::default(),
         });
         let (keeper, own) = (Arc::clone(&kept), server.id().clone());
         ServerParts {
             host,
             hypervisor: Box::new(server.hypervisor()),
             after_steps: Box::new(move || keeper.keep_server(&own)),
-            watch: None,
+            watches: Vec::new(),
         }
     });
     let servers = servers.collect();

@@ -20,6 +20,8 @@ use divvy_store::Store;
 use crate::admit::Admission;
 use crate::agent::Agent;
 use crate::door::{Answer, AskError, Message};
+use crate::gate::{self, NoStart};
+use crate::hook::Gate;
 use crate::host_side::HostSide;
 use crate::hub::Hub;
 
@@ -27,6 +29,7 @@ pub struct Daemon {
     pub room: Room,
     pub hub: Hub,
     pub store: Arc<Store>,
+    pub hosts: Vec<Arc<HostSide>>,
     agents: Vec<Agent>,
     admission: Option<JoinHandle<()>>,
 }
@@ -44,8 +47,8 @@ impl Daemon {
         let hub = Hub::new(door);
         let admission = Admission::new(Arc::clone(&store), hub.clone());
         let admission = Some(std::thread::spawn(move || admission.run(&messages)));
-        let agents = room.servers.iter().map(|server| agent(server, &hub)).collect();
-        let mut daemon = Self { room, hub, store, agents, admission };
+        let (hosts, agents) = room.servers.iter().map(|server| agent(server, &hub)).unzip();
+        let mut daemon = Self { room, hub, store, hosts, agents, admission };
         // The first turn does not ask the hypervisor.
         daemon.turn();
         daemon.turn();
@@ -102,6 +105,15 @@ impl Daemon {
         panic!("the job did not end: {:?}", self.hub.published().running_jobs);
     }
 
+    /// Asks, as libvirt's hook does, whether the VM may start with what is in its definition.
+    pub fn knock(&self, name: &str) -> Result<(), NoStart> {
+        let vms = self.server().vms();
+        let vm = vms.iter().find(|vm| vm.name == name).expect("the room has it");
+        let devices = vm.devices.iter().filter(|device| device.defined).map(|device| device.device).collect();
+        let gate = Gate { vm: vm.id.clone(), name: vm.name.clone(), devices, migration: false };
+        gate::may_start(&self.hub, &self.hosts[0], &gate)
+    }
+
     pub fn state(&self) -> Arc<State> {
         self.hub.state()
     }
@@ -125,7 +137,7 @@ impl Drop for Daemon {
     }
 }
 
-fn agent(server: &SimServer, hub: &Hub) -> Agent {
+fn agent(server: &SimServer, hub: &Hub) -> (Arc<HostSide>, Agent) {
     let sysfs: Arc<dyn Sysfs> = server.sysfs();
     let limits = Limits { settle: Duration::ZERO, ..Limits::default() };
     let observer = Observer::new(server.id().clone(), ObserverSettings::default());
@@ -137,8 +149,11 @@ fn agent(server: &SimServer, hub: &Hub) -> Agent {
         readiness: ReadinessSettings::default(),
         limits,
         notices: Default::default(),
+        owed: Default::default(),
     };
-    Agent::new(Arc::new(host), Box::new(server.hypervisor()), hub.clone(), Box::new(|| ()))
+    let host = Arc::new(host);
+    let agent = Agent::new(Arc::clone(&host), Box::new(server.hypervisor()), hub.clone(), Box::new(|| ()));
+    (host, agent)
 }
 
 /// Splits every GPU that is named.

@@ -12,6 +12,7 @@ use divvy_sim::vms::DefinedDevice;
 use crate::testing::{Daemon, assign, count, unassign};
 use crate::{findings, views};
 
+mod faults;
 mod schemes;
 mod whole;
 

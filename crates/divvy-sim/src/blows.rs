@@ -168,7 +168,7 @@ fn clear(server: &SimServer) {
 fn reload_drivers(state: &mut State) -> Result<(), PciAddress> {
     let kernel = &mut state.kernel;
     let is_split = |function: &&Function| {
-        let own = function.gpu.map(|gpu| gpu.scheme.driver());
+        let own = function.gpu.map(|gpu| gpu.driver());
         function.pf().is_none() && own.is_some() && function.driver.as_deref() == own
     };
     let gpus: Vec<PciAddress> =

@@ -25,12 +25,13 @@ pub(crate) use vgpu::{Creatable, Vgpu, creatable, set_mixed, supported};
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use divvy_core::gpu::Scheme;
 use divvy_core::pci_address::PciAddress;
 use serde::{Deserialize, Serialize};
 
 use crate::errno::{EINVAL, EIO, Errno};
 use crate::kernel::{Function, Kernel};
-use crate::spec::Scheme;
+use crate::spec::driver_of;
 use crate::tree::Attr;
 
 /// One driver of GPUs.
@@ -127,7 +128,7 @@ fn of(scheme: Scheme) -> &'static dyn Driver {
 /// The driver by this name, if it is the one that splits this GPU.
 fn named(function: &Function, name: &str) -> Option<&'static dyn Driver> {
     let scheme = function.gpu?.scheme;
-    (scheme.driver() == name).then(|| of(scheme))
+    (driver_of(scheme) == name).then(|| of(scheme))
 }
 
 /// The driver that splits this GPU, or whose VF it is, if it is there.
@@ -157,7 +158,7 @@ pub(crate) fn vfs_changed(kernel: &mut Kernel, pf: PciAddress) {
 /// Beyond the kernel's own refusals. A VF of a GPU that NVIDIA's driver splits is not a plain VF: what is
 /// not that driver does not get it.
 pub(crate) fn may_take(kernel: &Kernel, driver: &str, function: &Function) -> Result<(), Errno> {
-    let own = function.gpu.map(|gpu| gpu.scheme.driver());
+    let own = function.gpu.map(|gpu| gpu.driver());
     if function.pf().is_some() && own == Some("nvidia") && driver != "nvidia" {
         return Err(EINVAL);
     }

@@ -8,10 +8,12 @@
 //! c0:01.0 ─ c1:00.0 GPU                                         ├ …
 //! ```
 
+use divvy_core::gpu::Scheme;
+
 use crate::models::Vfs;
 use crate::rng::Rng;
 use crate::room::{GpuPlan, Group};
-use crate::spec::{DriverSpec, FunctionSpec, GpuSpec, Numbers, Scheme, SriovSpec, SriovSupport};
+use crate::spec::{DriverSpec, FunctionSpec, GpuSpec, Numbers, SriovSpec, SriovSupport, driver_of};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -76,7 +78,7 @@ pub(crate) fn drivers(group: &Group) -> Vec<DriverSpec> {
     let mut drivers: Vec<DriverSpec> = Vec::new();
     for gpu in group.gpus {
         let (vendor, device, ..) = gpu.model.numbers;
-        let name = gpu.scheme.driver();
+        let name = driver_of(gpu.scheme);
         match drivers.iter_mut().find(|driver| driver.name == name) {
             Some(known) if known.ids.contains(&(vendor, device)) => {}
             Some(known) => known.ids.push((vendor, device)),
@@ -93,13 +95,13 @@ pub(crate) fn drivers(group: &Group) -> Vec<DriverSpec> {
 }
 
 fn of_scheme(scheme: Scheme, numbers: Numbers) -> DriverSpec {
-    let (version, sriov) = match scheme.driver() {
+    let (version, sriov) = match driver_of(scheme) {
         GPU_DRIVER => (Some(GPU_DRIVER_VERSION), SriovSupport::RemovesOnUnbind),
         "nvidia" => (Some(NVIDIA_VERSION), SriovSupport::OnlyRemoves),
         "gim" => (Some(GIM_VERSION), SriovSupport::OnlyRemoves),
         _ => (None, SriovSupport::RemovesOnUnbind),
     };
-    let name = scheme.driver();
+    let name = driver_of(scheme);
     DriverSpec { version: version.map(str::to_owned), ..driver(name, name, &[numbers], sriov) }
 }
 

@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use divvy_core::gpu::Scheme;
 use divvy_core::pci_address::PciAddress;
 
 use crate::drivers::{Memory, MigMode};
 use crate::rng::Rng;
-use crate::spec::{DriverSpec, FunctionSpec, GpuSpec, Numbers, Scheme, ServerSpec, SriovSpec};
+use crate::spec::{DriverSpec, FunctionSpec, GpuSpec, Numbers, ServerSpec, SriovSpec};
 use crate::tree::{Attr, DriverAttr, Entry, Tree};
 
 /// The part of a PF that makes VFs.

@@ -104,7 +104,7 @@ impl Process<'_> {
         self.with(|state| {
             let functions = state.kernel.functions.values();
             let own = functions.filter(|function| {
-                function.pf().is_none() && function.gpu.is_some_and(|gpu| gpu.scheme.driver() == driver)
+                function.pf().is_none() && function.gpu.is_some_and(|gpu| gpu.driver() == driver)
             });
             own.map(|function| function.address).collect()
         })

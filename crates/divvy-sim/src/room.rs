@@ -11,6 +11,7 @@
 //! | `h200-mig` | `h200-1` | 2 H200 with MIG on | 68 |
 //! | `a16-meets-a40` | `a16-1`, `a16-2`; `a40-1` | 1 board of 4 A16; 1 A40 | 68; 36 |
 
+use divvy_core::gpu::Scheme;
 use divvy_core::id::{ServerId, VmId};
 use divvy_core::vm::{Firmware, Machine, VmSettings};
 use serde::Deserialize;
@@ -20,7 +21,7 @@ use crate::models::{self, Model};
 use crate::rng::Rng;
 use crate::saved::SavedServer;
 use crate::server::SimServer;
-use crate::spec::{Delays, Scheme, ServerSpec, TypeText};
+use crate::spec::{Delays, ServerSpec, TypeText};
 use crate::vms::VmDefinition;
 
 pub const NAMES: [&str; 7] =

@@ -221,9 +221,12 @@ impl SimServer {
         self.machine.with(|state| state.awaited())
     }
 
-    /// A process that is no VM opens a group.
+    /// A process that is no VM opens a group; the kernel tells whoever watches the group's file.
     pub fn hold_group(&self, group: u32, pid: u32) {
-        self.machine.with(|state| state.kernel.open_group(group, pid));
+        self.machine.with(|state| {
+            state.kernel.open_group(group, pid);
+            state.wake = true;
+        });
     }
 
     /// A process of the server draws or computes on the GPU.
@@ -236,7 +239,10 @@ impl SimServer {
     }
 
     pub fn release_group(&self, group: u32, pid: u32) {
-        self.machine.with(|state| state.kernel.close_group(group, pid));
+        self.machine.with(|state| {
+            state.kernel.close_group(group, pid);
+            state.wake = true;
+        });
     }
 
     /// The VM whose data the memory of this partition holds: None when it is clean.

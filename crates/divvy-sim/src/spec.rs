@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use divvy_core::gpu::Scheme;
 use divvy_core::id::ServerId;
 
 use crate::vms::VmDefinition;
@@ -59,37 +60,6 @@ pub enum SriovSupport {
     OnlyRemoves,
 }
 
-/// How a GPU's driver splits it: which of [`crate::drivers`] it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Scheme {
-    /// A number written to `sriov_numvfs`, and nothing else.
-    Sriov,
-    IntelXe,
-    IntelI915,
-    /// Types written into files of each VF.
-    NvidiaVfio,
-    /// Mediated devices, one on each VF.
-    NvidiaMdev,
-    /// Mediated devices on the GPU itself.
-    NvidiaMdevPf,
-    /// As [`Scheme::NvidiaVfio`], on a GPU that is delivered with its MIG mode on.
-    NvidiaMig,
-    AmdGim,
-}
-
-impl Scheme {
-    /// The driver that splits by it.
-    pub fn driver(self) -> &'static str {
-        match self {
-            Self::Sriov => crate::hardware::GPU_DRIVER,
-            Self::IntelXe => "xe",
-            Self::IntelI915 => "i915",
-            Self::NvidiaVfio | Self::NvidiaMdev | Self::NvidiaMdevPf | Self::NvidiaMig => "nvidia",
-            Self::AmdGim => "gim",
-        }
-    }
-}
-
 /// How `creatable_vgpu_types` is written: real servers and the vendor's guide differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TypeText {
@@ -102,8 +72,27 @@ pub enum TypeText {
 /// What only a GPU has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GpuSpec {
+    /// One with [`Scheme::NvidiaMig`] is delivered with its MIG mode on.
     pub scheme: Scheme,
     pub type_text: TypeText,
+}
+
+impl GpuSpec {
+    /// The driver that splits it.
+    pub fn driver(self) -> &'static str {
+        driver_of(self.scheme)
+    }
+}
+
+/// The driver that splits GPUs so.
+pub fn driver_of(scheme: Scheme) -> &'static str {
+    match scheme {
+        Scheme::Sriov => crate::hardware::GPU_DRIVER,
+        Scheme::IntelXe => "xe",
+        Scheme::IntelI915 => "i915",
+        Scheme::NvidiaVfio | Scheme::NvidiaMdev | Scheme::NvidiaMdevPf | Scheme::NvidiaMig => "nvidia",
+        Scheme::AmdGim => "gim",
+    }
 }
 
 #[derive(Debug, Clone)]

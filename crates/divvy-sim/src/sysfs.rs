@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use divvy_core::pci_address::PciAddress;
-use divvy_host::sysfs::{Ran, Sysfs};
+use divvy_host::sysfs::{Access, Ran, Sysfs};
 
 use crate::attributes::Write;
 use crate::errno::{EACCES, EINVAL, EIO, EISDIR, ENOTDIR, Errno};
@@ -74,6 +74,14 @@ impl Sysfs for SimSysfs {
         self.machine.with(|state| match state.kernel.tree.resolve(path, false)? {
             Entry::Link(target) => Ok(target.clone()),
             _ => Err(EINVAL.into()),
+        })
+    }
+
+    /// Every file is root's.
+    fn access(&self, path: &str) -> io::Result<Access> {
+        self.machine.with(|state| match state.kernel.tree.resolve(path, true)? {
+            Entry::File(file) => Ok(Access { owner: 0, mode: file.mode.into() }),
+            _ => Err(EISDIR.into()),
         })
     }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use divvy_core::device::DeviceHandle;
+use divvy_core::gpu::Scheme;
 use divvy_core::id::{GpuId, PartitionId, PartitionIndex, VmId};
 use divvy_core::pci_address::PciAddress;
 use divvy_core::readiness::{Ready, prove};
@@ -14,7 +15,7 @@ use divvy_host::sysfs::Sysfs;
 use crate::hardware::GPU_DRIVER_VERSION;
 use crate::room;
 use crate::server::SimServer;
-use crate::spec::{Delays, DriverSpec, Scheme, ServerSpec, SriovSupport};
+use crate::spec::{Delays, DriverSpec, ServerSpec, SriovSupport, driver_of};
 use crate::sysfs::SimSysfs;
 
 pub(crate) const GPU: &str = "0000:41:00.0";
@@ -45,7 +46,7 @@ fn make_plain(spec: &mut ServerSpec) {
         gpu.scheme = Scheme::Sriov;
     }
     if let Some(driver) = spec.drivers.iter_mut().find(|driver| driver.name == "nvidia") {
-        let (name, sriov) = (Scheme::Sriov.driver().to_owned(), SriovSupport::RemovesOnUnbind);
+        let (name, sriov) = (driver_of(Scheme::Sriov).to_owned(), SriovSupport::RemovesOnUnbind);
         let version = Some(GPU_DRIVER_VERSION.to_owned());
         *driver = DriverSpec { module: name.clone(), name, version, sriov, ..driver.clone() };
     }

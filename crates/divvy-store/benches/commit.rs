@@ -4,10 +4,10 @@
 //!
 //! `cargo bench -p divvy-store [-- SECONDS]`, three seconds by default.
 
+mod bare;
+
 use std::collections::BTreeSet;
 use std::env;
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -19,13 +19,13 @@ use divvy_core::finding::Subject;
 use divvy_core::id::{GpuId, PartitionId, PartitionIndex, ServerId, VmId};
 use divvy_core::job::{Job, JobId, JobKind, JobTarget, Progress, Wanted};
 use divvy_store::{Commit, Store};
-use rusqlite::Connection;
 use tempfile::TempDir;
+
+use bare::{Bare, time};
 
 /// VMs that have a partition all the time, on so many servers.
 const VMS: u64 = 1_000;
 const SERVERS: u64 = 10;
-const LOG_BYTES: u64 = 16 << 20;
 const BATCH: usize = 64;
 const DEFAULT_SECONDS: u64 = 3;
 
@@ -37,8 +37,8 @@ fn main() {
     let deadline = Instant::now() + Duration::from_secs(seconds);
     let mut times = Times::default();
     while Instant::now() < deadline {
-        times.log.push(time(|| bench.log_write()));
-        times.sqlite.push(time(|| bench.sqlite_commit()));
+        times.log.push(time(|| bench.bare.log_write(&bench.bytes)));
+        times.sqlite.push(time(|| bench.bare.sqlite_commit(&bench.bytes)));
         let one = bench.batch(1);
         times.store.push(time(|| bench.store_commit(one)));
         let batch = bench.batch(BATCH);
@@ -49,9 +49,7 @@ fn main() {
 
 struct Bench {
     store: Store,
-    sqlite: Connection,
-    log: File,
-    log_at: u64,
+    bare: Bare,
     /// As many as one commit writes as records.
     bytes: Vec<u8>,
     turn: u64,
@@ -60,14 +58,7 @@ struct Bench {
 impl Bench {
     fn new(folder: &Path) -> Self {
         let store = Store::open_embedded(&folder.join("state")).expect("opens");
-        let mut bench = Self {
-            store,
-            sqlite: bare_sqlite(&folder.join("bare.db")),
-            log: preallocated_log(&folder.join("log")),
-            log_at: 0,
-            bytes: Vec::new(),
-            turn: 0,
-        };
+        let mut bench = Self { store, bare: Bare::new(folder), bytes: Vec::new(), turn: 0 };
         let assigned = bench.batch(VMS as usize);
         bench.store_commit(assigned);
         let Commit { change, events, jobs, .. } = commit(1, &Desired::default());
@@ -96,38 +87,6 @@ impl Bench {
         let outcomes = self.store.commit(batch).expect("writes");
         assert!(outcomes.iter().all(Result::is_ok));
     }
-
-    fn sqlite_commit(&mut self) {
-        let mut insert = self.sqlite.prepare_cached("INSERT INTO kept (value) VALUES (?1)").expect("is SQL");
-        insert.execute([&self.bytes]).expect("writes");
-    }
-
-    fn log_write(&mut self) {
-        if self.log_at + self.bytes.len() as u64 > LOG_BYTES {
-            self.log_at = 0;
-        }
-        self.log.write_all_at(&self.bytes, self.log_at).expect("writes");
-        self.log.sync_data().expect("syncs");
-        self.log_at += self.bytes.len() as u64;
-    }
-}
-
-fn bare_sqlite(path: &Path) -> Connection {
-    let connection = Connection::open(path).expect("opens");
-    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).expect("is set");
-    connection.pragma_update(None, "synchronous", "FULL").expect("is set");
-    connection.execute_batch("CREATE TABLE kept (id INTEGER PRIMARY KEY, value BLOB)").expect("is made");
-    connection
-}
-
-fn preallocated_log(path: &Path) -> File {
-    let log = OpenOptions::new().create_new(true).write(true).open(path).expect("opens");
-    let zeroes = vec![0; 1 << 20];
-    for megabyte in 0..LOG_BYTES >> 20 {
-        log.write_all_at(&zeroes, megabyte << 20).expect("writes");
-    }
-    log.sync_all().expect("syncs");
-    log
 }
 
 fn commit(turn: u64, desired: &Desired) -> Commit {
@@ -174,12 +133,6 @@ fn job(turn: u64, server: ServerId, wanted: Wanted) -> Job {
         progress,
         targets: vec![target],
     }
-}
-
-fn time(run: impl FnOnce()) -> Duration {
-    let start = Instant::now();
-    run();
-    start.elapsed()
 }
 
 #[derive(Default)]

@@ -14,6 +14,9 @@ pub struct Meaning {
     pub hint: &'static str,
 }
 
+const STAYS_IN_QUARANTINE: &str = "the partition stays in quarantine; divvy partition cure tries again, its GPU's driver loaded anew or a \
+     reboot makes it new";
+
 const fn means(text: &'static str, hint: &'static str) -> Option<Meaning> {
     Some(Meaning { text, hint })
 }
@@ -37,7 +40,8 @@ pub fn meaning(verb: Verb, cause: &io::Error) -> Option<Meaning> {
         Verb::Release | Verb::Unload => releasing(errno),
         Verb::Renew if errno == Errno::EIO => means(
             "its driver does nothing more with it, as after a QEMU was killed",
-            "the partition stays in quarantine; a reboot of the server makes it new",
+            "the partition stays in quarantine; divvy partition cure PARTITION --remake-siblings makes it new \
+             while no partition of its GPU is in use, and so does its driver loaded anew, or a reboot",
         ),
         Verb::Size | Verb::Renew => sizing(errno),
         Verb::Look
@@ -141,14 +145,8 @@ fn releasing(errno: Errno) -> Option<Meaning> {
 
 fn resetting(errno: Errno) -> Option<Meaning> {
     match errno {
-        Errno::ENOTTY => means(
-            "no way to reset it works now",
-            "the partition stays in quarantine; divvy partition cure tries again, a reboot makes it new",
-        ),
-        Errno::EAGAIN | Errno::EIO => means(
-            "it did not come back from the reset",
-            "the partition stays in quarantine; divvy partition cure tries again, a reboot makes it new",
-        ),
+        Errno::ENOTTY => means("no way to reset it works now", STAYS_IN_QUARANTINE),
+        Errno::EAGAIN | Errno::EIO => means("it did not come back from the reset", STAYS_IN_QUARANTINE),
         Errno::EINVAL => means("the kernel takes no reset here", "the server's kernel log says more (dmesg)"),
         _ => None,
     }

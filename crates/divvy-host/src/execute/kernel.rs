@@ -13,6 +13,8 @@ use super::Limits;
 use crate::attribute::{self, AttributeError};
 use crate::error::{HostError, Verb};
 use crate::identity;
+use crate::paths;
+use crate::pci::{self, Config};
 use crate::scheme::sriov;
 use crate::sysfs::{Ran, Sysfs};
 use crate::vfio;
@@ -40,6 +42,28 @@ impl Said {
 fn is_busy(cause: &std::io::Error) -> bool {
     let errno = cause.raw_os_error().map(Errno::from_raw);
     matches!(errno, Some(Errno::EPERM | Errno::EBUSY))
+}
+
+/// A value that was written is what is read afterwards.
+fn kept(verb: Verb, path: &str, wrote: &str, found: String) -> Result<(), HostError> {
+    if found == wrote {
+        return Ok(());
+    }
+    Err(HostError::ReadBack { verb, path: path.to_owned(), wrote: wrote.to_owned(), found })
+}
+
+/// Somebody else made partitions, or took some away, since the step was planned: they are not for it to
+/// go on with.
+pub fn refuse_another_count(verb: Verb, path: &str, expected: u16, found: usize) -> Result<(), HostError> {
+    if found == usize::from(expected) {
+        return Ok(());
+    }
+    Err(another_count(verb, path, expected, found))
+}
+
+pub fn another_count(verb: Verb, path: &str, expected: u16, found: usize) -> HostError {
+    let found = u16::try_from(found).unwrap_or(u16::MAX);
+    HostError::OtherCount { verb, path: path.to_owned(), expected, found }
 }
 
 pub struct Kernel<'a> {
@@ -102,11 +126,19 @@ impl Kernel<'_> {
     /// Writes a value that has to be there afterwards.
     pub fn write_and_read_back(&self, verb: Verb, path: &str, value: &str) -> Result<(), HostError> {
         self.write_patiently(verb, path, value)?;
-        let found = self.look(verb, self.text(path))?;
-        if found == value {
+        kept(verb, path, value, self.look(verb, self.text(path))?)
+    }
+
+    /// Keeps a device for one driver, so that the kernel gives it to no other; None: for whichever takes it.
+    pub fn keep_for(&self, device: PciAddress, driver: Option<&str>) -> Result<(), HostError> {
+        let verb = Verb::Override;
+        let read = || self.look(verb, vfio::driver_override(self.sys, device));
+        if read()?.as_deref() == driver {
             return Ok(());
         }
-        Err(HostError::ReadBack { verb, path: path.to_owned(), wrote: value.to_owned(), found })
+        let path = paths::driver_override(device);
+        self.write(verb, &path, driver.unwrap_or("\n"))?;
+        kept(verb, &path, driver.unwrap_or_default(), read()?.unwrap_or_default())
     }
 
     /// A file that a driver answers, which can take its time.
@@ -146,6 +178,32 @@ impl Kernel<'_> {
                 return Err(HostError::NotSettled { verb, what, waited_ms: waited.as_millis() });
             }
             std::thread::sleep(self.limits.look_again.max(Duration::from_millis(1)));
+        }
+    }
+
+    /// Until the kernel has given a device to this driver.
+    pub fn wait_for_driver(&self, verb: Verb, device: PciAddress, driver: &str) -> Result<(), HostError> {
+        self.wait_until(verb, || {
+            Ok(match self.look(verb, vfio::driver(self.sys, device))? {
+                Some(now) if now == driver => None,
+                Some(now) => Some(format!("{device} has the driver {now}")),
+                None => Some(format!("{device} has no driver")),
+            })
+        })
+    }
+
+    pub fn refuse_missing_driver(&self, verb: Verb, driver: &str) -> Result<(), HostError> {
+        if self.sys.exists(&paths::pci_driver(driver)) {
+            return Ok(());
+        }
+        Err(HostError::DriverMissing { verb, driver: driver.to_owned() })
+    }
+
+    /// A device that was reset or made anew may not have come back.
+    pub fn refuse_lost(&self, verb: Verb, address: PciAddress) -> Result<(), HostError> {
+        match self.look(verb, pci::config(self.sys, address, self.limits.read))? {
+            Config::Answers { .. } => Ok(()),
+            Config::Lost => Err(HostError::Lost { verb, address }),
         }
     }
 

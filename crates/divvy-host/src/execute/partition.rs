@@ -10,7 +10,6 @@ use super::kernel::Kernel;
 use crate::attribute::link_address;
 use crate::error::{HostError, Verb};
 use crate::paths;
-use crate::pci::{self, Config};
 use crate::vfio;
 
 /// Gives a partition the driver that hands it to a VM. The override comes first: with it the kernel
@@ -28,10 +27,8 @@ pub(crate) fn prepare(
     if kept_for.is_some() && kept_for == driver && driver.as_deref().is_some_and(vfio::is_vfio_driver) {
         return Ok(Outcome::Already);
     }
-    if !kernel.sys.exists(&paths::pci_driver(paths::VFIO_PCI)) {
-        return Err(HostError::DriverMissing { verb, driver: paths::VFIO_PCI.to_owned() });
-    }
-    keep_for_vfio(kernel, address)?;
+    kernel.refuse_missing_driver(verb, paths::VFIO_PCI)?;
+    kernel.keep_for(address, Some(paths::VFIO_PCI))?;
     let other = driver.as_deref().is_some_and(|driver| driver != paths::VFIO_PCI);
     if other {
         kernel.refuse_if_open(Verb::Release, &[address.into()])?;
@@ -40,27 +37,8 @@ pub(crate) fn prepare(
     if driver.as_deref() != Some(paths::VFIO_PCI) {
         kernel.write(verb, paths::DRIVERS_PROBE, &address.to_string())?;
     }
-    kernel.wait_until(verb, || {
-        let driver = kernel.look(verb, vfio::driver(kernel.sys, address))?;
-        Ok(match driver {
-            Some(driver) if driver == paths::VFIO_PCI => None,
-            Some(driver) => Some(format!("{address} has the driver {driver}")),
-            None => Some(format!("{address} has no driver")),
-        })
-    })?;
+    kernel.wait_for_driver(verb, address, paths::VFIO_PCI)?;
     Ok(Outcome::Changed)
-}
-
-fn keep_for_vfio(kernel: &Kernel<'_>, address: PciAddress) -> Result<(), HostError> {
-    let verb = Verb::Override;
-    let path = paths::driver_override(address);
-    kernel.write(verb, &path, paths::VFIO_PCI)?;
-    let found = kernel.look(verb, vfio::driver_override(kernel.sys, address))?;
-    if found.as_deref() == Some(paths::VFIO_PCI) {
-        return Ok(());
-    }
-    let found = found.unwrap_or_default();
-    Err(HostError::ReadBack { verb, path, wrote: paths::VFIO_PCI.to_owned(), found })
 }
 
 /// Resets a partition that a VM gave up, and proves that it survived. Any error means: not clean.
@@ -78,10 +56,8 @@ pub(crate) fn clean(
     kernel.refuse_if_open(verb, &[address.into()])?;
     kernel.write(verb, &path, "1")?;
     refuse_moved(kernel, verb, partition, address)?;
-    match kernel.look(verb, pci::config(kernel.sys, address, kernel.limits.read))? {
-        Config::Answers { .. } => Ok(Outcome::Changed),
-        Config::Lost => Err(HostError::Lost { verb, address }),
-    }
+    kernel.refuse_lost(verb, address)?;
+    Ok(Outcome::Changed)
 }
 
 /// The partition is still at this address: its GPU is that GPU, and that GPU's link leads back here.

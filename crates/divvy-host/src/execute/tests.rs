@@ -103,6 +103,7 @@ fn a_partition_that_another_driver_has_is_taken_from_it_after_the_override() {
     let kernel = with_partitions(1);
     kernel.tree.driver(at(0, 0), "simvf");
     kernel.tree.file("sys/bus/pci/drivers/simvf/unbind", "");
+    kernel.tree.file(&paths::driver_override(at(0, 0)), "(null)\n");
     run(&kernel, &prepare(0, at(0, 0))).expect("prepares");
     assert_eq!(
         kernel.writes(),

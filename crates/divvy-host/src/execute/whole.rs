@@ -15,11 +15,10 @@ use divvy_core::id::GpuId;
 use divvy_core::pci_address::PciAddress;
 use divvy_core::step::Outcome;
 
-use super::kernel::Kernel;
+use super::kernel::{Kernel, refuse_another_count};
 use crate::attribute;
 use crate::error::{HostError, Verb};
 use crate::paths;
-use crate::pci::{self, Config};
 use crate::slot;
 use crate::users;
 use crate::vfio;
@@ -49,9 +48,7 @@ pub fn give(
     if !strangers.is_empty() {
         return Err(HostError::GroupShared { verb, address, strangers });
     }
-    if !kernel.sys.exists(&paths::pci_driver(paths::VFIO_PCI)) {
-        return Err(HostError::DriverMissing { verb, driver: paths::VFIO_PCI.to_owned() });
-    }
+    kernel.refuse_missing_driver(verb, paths::VFIO_PCI)?;
     wait_until_idle(kernel, address)?;
     take_nvidias_lock(kernel, address)?;
     let given = addresses.iter().try_for_each(|function| give_function(kernel, address, *function));
@@ -71,7 +68,7 @@ fn give_function(kernel: &Kernel<'_>, gpu: PciAddress, function: PciAddress) -> 
         refuse_used(kernel, verb, gpu)?;
         kernel.write(Verb::Unload, &paths::unbind(function), &function.to_string())?;
     }
-    set_override(kernel, function, Some(paths::VFIO_PCI))?;
+    kernel.keep_for(function, Some(paths::VFIO_PCI))?;
     if !kept {
         give_driver(kernel, verb, function, paths::VFIO_PCI)?;
     }
@@ -117,10 +114,7 @@ fn reset(kernel: &Kernel<'_>, gpu: PciAddress, slot: &[PciAddress]) -> Result<()
         kernel.write(verb, &path, "1")?;
     }
     // Some GPUs do not come back from a reset under VFIO before the server is restarted.
-    match kernel.look(verb, pci::config(kernel.sys, gpu, kernel.limits.read))? {
-        Config::Answers { .. } => Ok(()),
-        Config::Lost => Err(HostError::Lost { verb, address: gpu }),
-    }
+    kernel.refuse_lost(verb, gpu)
 }
 
 fn return_function(kernel: &Kernel<'_>, function: PciAddress, had: &FormerDriver) -> Result<(), HostError> {
@@ -134,11 +128,11 @@ fn return_function(kernel: &Kernel<'_>, function: PciAddress, had: &FormerDriver
         }
         if let Some(wanted) = wanted {
             // By name first: without it VFIO, or another driver, could take the function in between.
-            set_override(kernel, function, Some(wanted))?;
+            kernel.keep_for(function, Some(wanted))?;
             give_driver(kernel, verb, function, wanted)?;
         }
     }
-    set_override(kernel, function, had.driver_override.as_deref())
+    kernel.keep_for(function, had.driver_override.as_deref())
 }
 
 fn is(
@@ -153,37 +147,10 @@ fn is(
     Ok(has.as_deref() == driver && override_now.as_deref() == kept_for)
 }
 
-/// Writes the override and reads it back; None clears it.
-fn set_override(kernel: &Kernel<'_>, function: PciAddress, name: Option<&str>) -> Result<(), HostError> {
-    let verb = Verb::Override;
-    let read = || kernel.look(verb, vfio::driver_override(kernel.sys, function));
-    if read()?.as_deref() == name {
-        return Ok(());
-    }
-    let path = paths::driver_override(function);
-    kernel.write(verb, &path, name.unwrap_or("\n"))?;
-    let found = read()?;
-    if found.as_deref() == name {
-        return Ok(());
-    }
-    let wrote = name.unwrap_or_default().to_owned();
-    Err(HostError::ReadBack { verb, path, wrote, found: found.unwrap_or_default() })
-}
-
 fn give_driver(kernel: &Kernel<'_>, verb: Verb, function: PciAddress, driver: &str) -> Result<(), HostError> {
-    let folder = paths::pci_driver(driver);
-    if !kernel.sys.exists(&folder) {
-        return Err(HostError::DriverMissing { verb, driver: driver.to_owned() });
-    }
-    kernel.write(verb, &format!("{folder}/bind"), &function.to_string())?;
-    kernel.wait_until(verb, || {
-        let now = kernel.look(verb, vfio::driver(kernel.sys, function))?;
-        Ok(match now {
-            Some(now) if now == driver => None,
-            Some(now) => Some(format!("{function} has the driver {now}")),
-            None => Some(format!("{function} has no driver")),
-        })
-    })
+    kernel.refuse_missing_driver(verb, driver)?;
+    kernel.write(verb, &paths::bind(driver), &function.to_string())?;
+    kernel.wait_for_driver(verb, function, driver)
 }
 
 /// The slot is as it was when the step was made; its addresses in that order.
@@ -208,10 +175,7 @@ fn refuse_partitions(kernel: &Kernel<'_>, verb: Verb, gpu: PciAddress) -> Result
     if !kernel.sys.exists(&path) {
         return Ok(());
     }
-    match kernel.count(verb, gpu)? {
-        0 => Ok(()),
-        found => Err(HostError::OtherCount { verb, path, expected: 0, found }),
-    }
+    refuse_another_count(verb, &path, 0, kernel.count(verb, gpu)?.into())
 }
 
 fn refuse_open(kernel: &Kernel<'_>, verb: Verb, functions: &[PciAddress]) -> Result<(), HostError> {

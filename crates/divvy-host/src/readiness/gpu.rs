@@ -7,6 +7,7 @@ use divvy_core::finding::Severity::{Error, NeedsAccept, Warning};
 use divvy_core::gpu::Scheme;
 use divvy_core::observed::ObservedGpu;
 
+use super::denied::Denied;
 use super::{Check, Found, Settings, check, one, trouble};
 use crate::attribute::{self, AttributeError, optional};
 use crate::codes;
@@ -81,15 +82,12 @@ fn driver_makes_partitions(context: &Context<'_>) -> Found {
 fn driver_is_not_denied(context: &Context<'_>) -> Found {
     let gpu = context.gpu;
     let (Some(driver), Some(version)) = (&gpu.driver, &gpu.driver_version) else { return Ok(Vec::new()) };
-    let mut denied = context.settings.denied_drivers.iter();
-    let denied = denied.find(|denied| denied.driver == *driver && version.starts_with(&denied.version));
-    one(denied.map(|denied| {
+    let mut denied = context.settings.denied.iter();
+    let is_it = |denied: &&Denied| denied.driver.as_deref() == Some(driver) && denied.covers(version);
+    one(denied.find(is_it).map(|denied| {
         trouble(
-            format!(
-                "the driver {driver} {version} of GPU {} is on the list of unsafe ones ({})",
-                gpu.id, denied.version
-            ),
-            "update the GPU's driver",
+            format!("the driver {driver} {version} of GPU {} is known to be unsafe: {}", gpu.id, denied.why),
+            denied.mend(),
         )
     }))
 }

@@ -9,7 +9,7 @@ use divvy_core::observed::{ObservedGpu, ObservedPartition};
 use divvy_core::pci_address::PciAddress;
 
 use super::{Check, Found, Settings, check, one, trouble};
-use crate::attribute::link_address;
+use crate::attribute::{AttributeError, link_address, optional};
 use crate::codes;
 use crate::identity;
 use crate::iommu;
@@ -57,10 +57,12 @@ pub fn is_it<'a>() -> [Check<Context<'a>>; 4] {
     ]
 }
 
-pub fn resting<'a>() -> [Check<Context<'a>>; 5] {
+pub fn resting<'a>() -> [Check<Context<'a>>; 7] {
     [
+        check(codes::PARTITION_SHARE_LOST, Error, has_its_share),
         check(codes::NO_IOMMU_GROUP, Error, has_a_group),
         check(codes::NOT_ISOLATED, Error, is_alone_in_its_group),
+        check(codes::VFIO_FILE_OPEN_TO_OTHERS, NeedsAccept, only_root_may_open_it),
         check(codes::NO_RESET, Error, can_be_reset),
         check(codes::RESET_UNPROVEN, NeedsAccept, is_reset_in_a_good_way),
         check(codes::PARTITION_SILENT, Error, answers),
@@ -126,6 +128,47 @@ fn is_one_of_as_many(context: &Context<'_>) -> Found {
             "somebody else changes its partitions; stop that program",
         )
     }))
+}
+
+/// A GPU that was reset may come back with its partitions and without what they had of it.
+fn has_its_share(context: &Context<'_>) -> Found {
+    let lost = scheme::lost(context.sys, context.gpu, context.partition.index)?;
+    one(lost.map(|path| {
+        trouble(
+            format!("{} has lost its share of the GPU, as after a reset of the GPU: /{path} is 0", context.name()),
+            format!(
+                "when no VM has a partition of the GPU: divvy gpu partition {0} --off, then the count again; or \
+                 reboot the server",
+                context.gpu.id
+            ),
+        )
+    }))
+}
+
+/// Who may open the file of its group gets the partition, whichever VM it belongs to. The kernel makes it
+/// for root alone; libvirt gives it to QEMU's user only while the VM runs.
+fn only_root_may_open_it(context: &Context<'_>) -> Found {
+    let Some(group) = iommu::group_of(context.sys, context.partition.device)? else { return Ok(Vec::new()) };
+    let mut files = vec![format!("{}/{group}", paths::DEV_VFIO)];
+    let own = paths::attribute(context.address(), "vfio-dev");
+    let names = context.sys.list(&own).map_err(|cause| AttributeError::unreadable(&own, cause));
+    let names = optional(names)?.unwrap_or_default();
+    files.extend(names.iter().map(|name| format!("{}/devices/{name}", paths::DEV_VFIO)));
+    let mut troubles = Vec::new();
+    for path in files {
+        let access = context.sys.access(&path).map_err(|cause| AttributeError::unreadable(&path, cause));
+        let others = optional(access)?.and_then(|access| access.beyond_root(context.partition.open));
+        troubles.extend(others.map(|others| {
+            trouble(
+                format!("{}: /{path} may be opened by {others}", context.name()),
+                format!(
+                    "take out the rule that opens it (grep -r vfio /etc/udev/rules.d), then: chown root:root /{path}; \
+                     chmod 600 /{path}"
+                ),
+            )
+        }));
+    }
+    Ok(troubles)
 }
 
 fn has_a_group(context: &Context<'_>) -> Found {

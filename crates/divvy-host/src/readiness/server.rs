@@ -176,16 +176,12 @@ fn weakens_acs(word: &str) -> bool {
 }
 
 fn kernel_is_not_denied(context: &Context<'_>) -> Found {
-    if context.settings.denied_kernels.is_empty() {
-        return Ok(Vec::new());
-    }
     let release = attribute::text(context.sys, paths::KERNEL_RELEASE)?;
-    let denied = context.settings.denied_kernels.iter().find(|denied| release.starts_with(denied.as_str()));
+    let mut denied = context.settings.denied.iter();
+    let denied = denied.find(|denied| denied.driver.is_none() && denied.covers(&release));
     one(denied.map(|denied| {
-        trouble(
-            format!("the kernel {release} is on the list of unsafe ones ({denied})"),
-            "update the kernel and reboot",
-        )
+        let mend = format!("{}, and reboot", denied.mend());
+        trouble(format!("the kernel {release} is known to be unsafe: {}", denied.why), mend)
     }))
 }
 

@@ -26,10 +26,22 @@ fn happened(code: FindingCode, what: &'static str, after: fn(&Tree)) -> Fixture 
     Fixture { code, what, before: |_| (), after }
 }
 
+fn denied(
+    driver: Option<&'static str>,
+    line: &'static str,
+    fixed: &'static str,
+    why: &'static str,
+) -> Denied {
+    Denied { driver: driver.map(Into::into), line: line.into(), fixed: fixed.into(), why: why.into() }
+}
+
 fn settings() -> Settings {
     Settings {
-        denied_kernels: vec!["5.4.0-".to_owned()],
-        denied_drivers: vec![DeniedDriver { driver: "simgpu".to_owned(), version: "0.9".to_owned() }],
+        denied: vec![
+            denied(None, "5.3.", "5.3.18", "a hole"),
+            denied(Some("simgpu"), "0.", "0.9.2", "another hole"),
+        ]
+        .into(),
         ..Settings::default()
     }
 }
@@ -89,8 +101,8 @@ fn of_server() -> Vec<Fixture> {
         is(codes::ACS_WEAKENED, "flags", |t| {
             command_line(t, "pci=config_acs=x1@0000:40:01.0;10x@0000:40:02.0")
         }),
-        is(codes::KERNEL_DENIED, "one", |t| t.file(paths::KERNEL_RELEASE, "5.4.0-190-generic\n")),
-        is(codes::KERNEL_DENIED, "another", |t| t.file(paths::KERNEL_RELEASE, "5.4.0-1-rt\n")),
+        is(codes::KERNEL_DENIED, "one", |t| t.file(paths::KERNEL_RELEASE, "5.3.17-190-generic\n")),
+        is(codes::KERNEL_DENIED, "another", |t| t.file(paths::KERNEL_RELEASE, "5.3.1-rt\n")),
         is(codes::KERNEL_TAINTED, "oops", |t| t.file(paths::TAINTED, "128\n")),
         is(codes::KERNEL_TAINTED, "machine check", |t| t.file(paths::TAINTED, "12304\n")),
         is(codes::OTHER_AGENT, "udev rule", |t| {
@@ -159,8 +171,30 @@ fn vf() -> divvy_core::pci_address::PciAddress {
     partition_address(0, 1)
 }
 
+/// The file of the partition's group, or of itself, with this mode.
+fn mode(tree: &Tree, folder: &str, mode: u32) {
+    let name = if folder.is_empty() { partition_group(0, 1).to_string() } else { "vfio1".to_owned() };
+    let path = format!("dev/vfio/{folder}{name}");
+    tree.attribute(vf(), "vfio-dev/vfio1/dev", "511:1\n");
+    tree.file(&path, "");
+    tree.mode(&path, mode);
+}
+
+/// The GPU is one of Intel's xe, and its second partition has this of its memory.
+fn share_of_memory(tree: &Tree, text: &str) {
+    tree.driver(gpu_at(0), "xe");
+    tree.file(&format!("{}/vf2/profile/vram_quota", paths::sriov_admin(gpu_at(0))), text);
+}
+
 fn of_partition() -> Vec<Fixture> {
     vec![
+        is(codes::PARTITION_SHARE_LOST, "ever", |t| share_of_memory(t, "0\n")),
+        Fixture {
+            code: codes::PARTITION_SHARE_LOST,
+            what: "since",
+            before: |t| share_of_memory(t, "2147483648\n"),
+            after: |t| share_of_memory(t, "0\n"),
+        },
         happened(codes::GPU_REPLACED, "serial number", |t| {
             t.bytes(&paths::config(gpu_at(0)), &config_with_serial(Some(7)));
         }),
@@ -178,6 +212,8 @@ fn of_partition() -> Vec<Fixture> {
         happened(codes::COUNT_CONTRADICTION, "links", |t| {
             t.remove(&paths::virtual_function(gpu_at(0), PartitionIndex(0)));
         }),
+        happened(codes::VFIO_FILE_OPEN_TO_OTHERS, "group", |t| mode(t, "", 0o660)),
+        happened(codes::VFIO_FILE_OPEN_TO_OTHERS, "file of the device", |t| mode(t, "devices/", 0o606)),
         happened(codes::NO_IOMMU_GROUP, "since", |t| t.remove(&paths::iommu_group(vf()))),
         is(codes::NO_IOMMU_GROUP, "ever", |t| t.remove(&paths::iommu_group(vf()))),
         is(codes::NOT_ISOLATED, "with another partition", |t| share(t, "0000:41:00.6")),

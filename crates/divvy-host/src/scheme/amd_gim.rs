@@ -19,7 +19,7 @@ use divvy_core::step::Outcome;
 use super::{Gpu, Mechanism, Split, Target, sriov};
 use crate::attribute::{AttributeError, optional, text};
 use crate::error::{HostError, Verb};
-use crate::execute::kernel::Kernel;
+use crate::execute::kernel::{Kernel, refuse_another_count};
 use crate::paths;
 use crate::pci;
 use crate::sysfs::Sysfs;
@@ -77,10 +77,7 @@ impl Mechanism for AmdGim {
         if found == 0 {
             return Ok(Outcome::Already);
         }
-        if found != expected {
-            let path = paths::num_vfs(gpu.address);
-            return Err(HostError::OtherCount { verb, path, expected, found });
-        }
+        refuse_another_count(verb, &paths::num_vfs(gpu.address), expected, found.into())?;
         let counts = counts(kernel, verb)?;
         let others: Vec<String> = counts
             .iter()

@@ -8,6 +8,7 @@
 
 use divvy_core::catalogue;
 use divvy_core::gpu::PartitionCount;
+use divvy_core::id::PartitionIndex;
 use divvy_core::pci_address::PciAddress;
 use divvy_core::step::Outcome;
 
@@ -51,6 +52,27 @@ impl Mechanism for IntelI915 {
             part.memory_bytes = Some(bytes).filter(|bytes| *bytes > 0);
         }
         Ok(split)
+    }
+
+    fn lost(
+        &self,
+        sys: &dyn Sysfs,
+        gpu: PciAddress,
+        index: PartitionIndex,
+    ) -> Result<Option<String>, AttributeError> {
+        let Some(iov) = iov(sys, gpu) else { return Ok(None) };
+        let folder = format!("{iov}/{}", intel::folder(index.0));
+        // A partition may be on one of several tiles only.
+        let mut empty = None;
+        for tile in tiles(sys, &folder)? {
+            let path = format!("{folder}/{tile}/{MEMORY}");
+            match intel::share(sys, &path)? {
+                Some(0) => empty = Some(path),
+                Some(_) => return Ok(None),
+                None => {}
+            }
+        }
+        Ok(empty)
     }
 
     fn create(

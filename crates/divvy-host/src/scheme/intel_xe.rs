@@ -5,6 +5,7 @@
 //! The priority of a partition is the driver's to say: a write of it is refused (EOPNOTSUPP).
 
 use divvy_core::gpu::PartitionCount;
+use divvy_core::id::PartitionIndex;
 use divvy_core::pci_address::PciAddress;
 use divvy_core::step::Outcome;
 
@@ -35,6 +36,16 @@ impl Mechanism for IntelXe {
             part.memory_bytes = share.filter(|bytes| *bytes > 0);
         }
         Ok(split)
+    }
+
+    fn lost(
+        &self,
+        sys: &dyn Sysfs,
+        gpu: PciAddress,
+        index: PartitionIndex,
+    ) -> Result<Option<String>, AttributeError> {
+        let path = memory(gpu, &intel::folder(index.0));
+        Ok((intel::share(sys, &path)? == Some(0)).then_some(path))
     }
 
     fn create(

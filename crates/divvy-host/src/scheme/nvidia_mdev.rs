@@ -23,10 +23,9 @@ use super::nvidia::{self, enable};
 use super::{Gpu, Mechanism, Part, Split, Target, catalogue_counts};
 use crate::attribute::{AttributeError, link_name, optional, parse_decimal, text};
 use crate::error::{HostError, Verb};
-use crate::execute::kernel::Kernel;
+use crate::execute::kernel::{Kernel, another_count, refuse_another_count};
 use crate::execute::partition::refuse_moved;
 use crate::paths;
-use crate::pci::{self, Config};
 use crate::sysfs::Sysfs;
 use crate::vfio;
 
@@ -119,14 +118,16 @@ impl Mechanism for NvidiaMdev {
         if made.is_empty() {
             return Ok(Outcome::Already);
         }
-        let found = u16::try_from(made.len()).unwrap_or(u16::MAX);
-        if found != expected {
-            return Err(HostError::OtherCount { verb, path: paths::device(gpu.address), expected, found });
-        }
+        refuse_another_count(verb, &paths::device(gpu.address), expected, made.len())?;
         let devices: Vec<DeviceHandle> = made.values().map(|(_, uuid)| (*uuid).into()).collect();
         kernel.refuse_if_open(verb, &devices)?;
         for (_, uuid) in made.values().rev() {
-            remove_one(kernel, verb, *uuid)?;
+            match remove_one(kernel, verb, *uuid) {
+                Err(error) if *self == Self::OnFunctions && enable::is_wedged(&error) => {
+                    return enable::off_with_all(kernel, verb, gpu.address);
+                }
+                result => result?,
+            }
         }
         Ok(Outcome::Changed)
     }
@@ -161,10 +162,8 @@ impl Mechanism for NvidiaMdev {
         kernel.refuse_if_open(verb, &[uuid.into()])?;
         remove_one(kernel, verb, uuid)?;
         create_one(kernel, verb, address, &folder, uuid)?;
-        match kernel.look(verb, pci::config(kernel.sys, address, kernel.limits.read))? {
-            Config::Answers { .. } => Ok(Outcome::Changed),
-            Config::Lost => Err(HostError::Lost { verb, address }),
-        }
+        kernel.refuse_lost(verb, address)?;
+        Ok(Outcome::Changed)
     }
 }
 
@@ -225,13 +224,7 @@ impl NvidiaMdev {
         }
         let made = kernel.look(verb, self.made(kernel.sys, &parents, Some(gpu.id)))?;
         if made.keys().any(|index| index.0 >= asked) {
-            let found = u16::try_from(made.len()).unwrap_or(u16::MAX);
-            return Err(HostError::OtherCount {
-                verb,
-                path: paths::device(gpu.address),
-                expected: asked,
-                found,
-            });
+            return Err(another_count(verb, &paths::device(gpu.address), asked, made.len()));
         }
         let missing: Vec<PartitionIndex> =
             (0..asked).map(PartitionIndex).filter(|index| !made.contains_key(index)).collect();

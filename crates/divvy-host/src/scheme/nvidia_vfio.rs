@@ -22,10 +22,9 @@ use super::nvidia_mdev::NvidiaMdev;
 use super::{Gpu, Mechanism, Part, Split, Target, catalogue_counts};
 use crate::attribute::{self, AttributeError, optional};
 use crate::error::{HostError, Verb};
-use crate::execute::kernel::Kernel;
+use crate::execute::kernel::{Kernel, another_count, refuse_another_count};
 use crate::execute::partition::refuse_moved;
 use crate::paths;
-use crate::pci::{self, Config};
 use crate::sysfs::Sysfs;
 use crate::vfio;
 
@@ -63,15 +62,14 @@ impl Mechanism for NvidiaVfio {
         if made.is_empty() {
             return Ok(Outcome::Already);
         }
-        let found = u16::try_from(made.len()).unwrap_or(u16::MAX);
-        if found != expected {
-            let path = paths::device(gpu.address);
-            return Err(HostError::OtherCount { verb, path, expected, found });
-        }
+        refuse_another_count(verb, &paths::device(gpu.address), expected, made.len())?;
         kernel.refuse_if_any_open(verb, gpu.address)?;
-        for index in made.keys().rev() {
-            if let Some(function) = functions.get(index) {
-                set(kernel, verb, *function, NONE)?;
+        for function in made.keys().rev().filter_map(|index| functions.get(index)) {
+            match set(kernel, verb, *function, NONE) {
+                Err(error) if enable::is_wedged(&error) => {
+                    return enable::off_with_all(kernel, verb, gpu.address);
+                }
+                result => result?,
             }
         }
         Ok(Outcome::Changed)
@@ -126,10 +124,8 @@ impl Mechanism for NvidiaVfio {
         kernel.refuse_if_open(verb, &[address.into()])?;
         set(kernel, verb, address, NONE)?;
         set(kernel, verb, address, id)?;
-        match kernel.look(verb, pci::config(kernel.sys, address, kernel.limits.read))? {
-            Config::Answers { .. } => Ok(Outcome::Changed),
-            Config::Lost => Err(HostError::Lost { verb, address }),
-        }
+        kernel.refuse_lost(verb, address)?;
+        Ok(Outcome::Changed)
     }
 }
 
@@ -203,8 +199,7 @@ pub(crate) fn create(
     }
     let made = made(kernel, verb, functions)?;
     if made.keys().any(|index| index.0 >= asked) {
-        let found = u16::try_from(made.len()).unwrap_or(u16::MAX);
-        return Err(HostError::OtherCount { verb, path: paths::device(gpu), expected: asked, found });
+        return Err(another_count(verb, &paths::device(gpu), asked, made.len()));
     }
     let missing: Vec<PciAddress> = functions
         .iter()

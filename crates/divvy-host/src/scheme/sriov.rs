@@ -18,7 +18,7 @@ use divvy_core::step::Outcome;
 use super::{Gpu, Mechanism, Part, Split, Target, catalogue_counts};
 use crate::attribute::{self, AttributeError, optional};
 use crate::error::{HostError, Verb};
-use crate::execute::kernel::Kernel;
+use crate::execute::kernel::{Kernel, refuse_another_count};
 use crate::iommu;
 use crate::paths;
 use crate::sysfs::Sysfs;
@@ -121,9 +121,9 @@ pub(crate) fn remove(kernel: &Kernel<'_>, gpu: PciAddress, expected: u16) -> Res
     if found == 0 && partitions.is_empty() {
         return Ok(Outcome::Already);
     }
-    // Somebody else made other partitions since the step was planned; they are not ours to remove.
-    if found != 0 && found != expected {
-        return Err(HostError::OtherCount { verb, path: paths::num_vfs(gpu), expected, found });
+    // Links without a count are what an earlier write left.
+    if found != 0 {
+        refuse_another_count(verb, &paths::num_vfs(gpu), expected, found.into())?;
     }
     kernel.refuse_if_any_open(verb, gpu)?;
     kernel.write(verb, &paths::num_vfs(gpu), "0")?;
@@ -155,9 +155,7 @@ pub(crate) fn create(
         wait_until_there(kernel, gpu, asked)?;
         return Ok(Outcome::Already);
     }
-    if found != 0 {
-        return Err(HostError::OtherCount { verb, path, expected: 0, found });
-    }
+    refuse_another_count(verb, &path, 0, found.into())?;
     kernel.refuse_if_any_open(verb, gpu)?;
     if let Err(cause) = kernel.sys.write_within(&path, &asked.to_string(), kernel.limits.count_write) {
         // What came is left as it is: the way back is a plan of its own.

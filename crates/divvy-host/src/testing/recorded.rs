@@ -13,7 +13,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use serde_json::Value;
 
-use crate::sysfs::{Ran, Sysfs};
+use crate::sysfs::{Access, Ran, Sysfs};
 
 /// Links that are followed for one path, as many as the kernel follows.
 const MOST_LINKS: usize = 40;
@@ -164,6 +164,11 @@ impl Sysfs for Recorded {
             Some(_) => Err(Errno::EINVAL.into()),
             None => Err(Errno::ENOENT.into()),
         }
+    }
+
+    /// What is recorded has no owners.
+    fn access(&self, _path: &str) -> io::Result<Access> {
+        Err(Errno::ENOENT.into())
     }
 
     fn exists(&self, path: &str) -> bool {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use divvy_api::paths;
 use divvy_api::queries::{JobListQuery, JobQuery, ListQuery};
 use divvy_api::views::{JobTargetView, JobView};
@@ -12,12 +12,10 @@ use divvy_core::job::JobId;
 use divvy_core::refusal::Refusal;
 
 use super::app::App;
+use super::asker::{Asker, answered};
 use super::body::{Asked, Name};
-use super::changes::answered;
 use super::error::Failed;
 use super::page::{Row, has, is, page};
-use super::stated::Stated;
-use crate::auth::Principal;
 use crate::door::{Answer, Wish};
 use crate::terms::Object;
 
@@ -94,15 +92,10 @@ pub async fn show(
     responses((status = 200, description = "The job, which has ended.", body = JobView),
         (status = 404, description = "`job_not_found`"),
         (status = 409, description = "`job_finished`, `job_not_cancellable`, `busy`")))]
-pub async fn cancel(
-    State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    Name(name): Name,
-    stated: Stated,
-) -> Result<Response, Failed> {
+pub async fn cancel(Name(name): Name, asker: Asker) -> Result<Response, Failed> {
     let id = number(&name)?;
-    let terms = stated.terms(&principal, &(), Some(Object::Job(id)))?;
-    let answer = app.hub.ask(Wish::Cancel(id), principal.as_str(), terms, false).await?;
+    let ask = asker.with(&(), Some(Object::Job(id)))?;
+    let answer = ask.put(Wish::Cancel(id), false).await?;
     let Answer::Accepted { job: Some(job), again, .. } = answer else {
         return Err(Refusal::JobNotFound { name }.into());
     };

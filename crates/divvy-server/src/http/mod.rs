@@ -2,6 +2,7 @@
 //! decides nothing. Every error is a problem document.
 
 mod app;
+mod asker;
 mod body;
 mod changes;
 mod error;
@@ -18,7 +19,6 @@ mod peer;
 mod reads;
 mod session;
 mod sim;
-mod stated;
 mod stream;
 mod until;
 mod usage;

@@ -1,8 +1,6 @@
 //! Whole GPUs, their pools, and partitions that have to be cured: read, checked for shape, and put before
 //! `admit`.
 
-use axum::Extension;
-use axum::extract::State;
 use axum::response::Response;
 use divvy_api::paths;
 use divvy_api::queries::DryRunQuery;
@@ -10,13 +8,11 @@ use divvy_api::requests::{AssignDda, ChangePool, CreatePool, Cure};
 use divvy_api::views::{Accepted, PlanView};
 use divvy_core::request::{PoolWish, Request, WholeWish};
 
-use super::app::App;
+use super::asker::Asker;
 use super::body::{Asked, Body, Name};
-use super::changes::{ask, codes};
+use super::changes::codes;
 use super::error::Failed;
 use super::openapi::Done;
-use super::stated::Stated;
-use crate::auth::Principal;
 use crate::terms::Object;
 
 /// Give a VM whole GPUs
@@ -32,20 +28,18 @@ use crate::terms::Object;
             `gpu_used_whole`, `gpu_unknown`, `no_free_gpu`, `not_ready`, `not_accepted`, `other_server`, \
             `vm_ambiguous`, `gpu_ambiguous`, `hypervisor_unavailable`, `busy`")))]
 pub async fn assign_dda(
-    State(app): State<App>,
-    Extension(principal): Extension<Principal>,
     Name(vm): Name,
-    stated: Stated,
+    asker: Asker,
     Body(body): Body<AssignDda>,
 ) -> Result<Response, Failed> {
     body.validate()?;
     let accept = codes(&body.accept)?;
-    let terms = stated.terms(&principal, &body, Some(Object::Vm(vm.clone())))?;
+    let ask = asker.with(&body, Some(Object::Vm(vm.clone())))?;
     let wish = match body.pool {
         Some(pool) => WholeWish::Pool { pool, count: body.count.unwrap_or(1) },
         None => WholeWish::Gpus(body.gpus),
     };
-    ask(&app, &principal, Request::AssignDda { vm, wish, accept }, terms, body.dry_run).await
+    ask.change(Request::AssignDda { vm, wish, accept }, body.dry_run).await
 }
 
 /// Take a VM's whole GPUs back
@@ -57,14 +51,12 @@ pub async fn assign_dda(
         (status = 409, description = "`vm_has_no_whole_gpu`, `vm_ambiguous`, `hypervisor_unavailable`, \
             `busy`")))]
 pub async fn unassign_dda(
-    State(app): State<App>,
-    Extension(principal): Extension<Principal>,
     Name(vm): Name,
     Asked(query): Asked<DryRunQuery>,
-    stated: Stated,
+    asker: Asker,
 ) -> Result<Response, Failed> {
-    let terms = stated.terms(&principal, &(), Some(Object::Vm(vm.clone())))?;
-    ask(&app, &principal, Request::UnassignDda { vm }, terms, query.dry_run).await
+    let ask = asker.with(&(), Some(Object::Vm(vm.clone())))?;
+    ask.change(Request::UnassignDda { vm }, query.dry_run).await
 }
 
 /// Make a pool of whole GPUs
@@ -74,16 +66,11 @@ pub async fn unassign_dda(
         (status = 404, description = "`gpu_not_found`"),
         (status = 409, description = "`pool_exists`, `gpu_in_pool`, `gpu_partitioned`, `gpu_unknown`, \
             `gpu_ambiguous`, `busy`")))]
-pub async fn create_pool(
-    State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    stated: Stated,
-    Body(body): Body<CreatePool>,
-) -> Result<Response, Failed> {
+pub async fn create_pool(asker: Asker, Body(body): Body<CreatePool>) -> Result<Response, Failed> {
     body.validate()?;
-    let terms = stated.terms(&principal, &body, None)?;
+    let ask = asker.with(&body, None)?;
     let wish = PoolWish::Create { gpus: body.gpus };
-    ask(&app, &principal, Request::Pool { pool: body.name, wish }, terms, false).await
+    ask.change(Request::Pool { pool: body.name, wish }, false).await
 }
 
 /// Change a pool
@@ -97,20 +84,18 @@ pub async fn create_pool(
         (status = 409, description = "`pool_exists`, `pool_in_use`, `gpu_in_pool`, `gpu_not_in_pool`, \
             `gpu_partitioned`, `gpu_unknown`, `gpu_ambiguous`, `busy`")))]
 pub async fn change_pool(
-    State(app): State<App>,
-    Extension(principal): Extension<Principal>,
     Name(pool): Name,
-    stated: Stated,
+    asker: Asker,
     Body(body): Body<ChangePool>,
 ) -> Result<Response, Failed> {
     body.validate()?;
-    let terms = stated.terms(&principal, &body, None)?;
+    let ask = asker.with(&body, None)?;
     let wish = match (body.name, body.add.is_empty()) {
         (Some(to), _) => PoolWish::Rename { to },
         (None, false) => PoolWish::Add { gpus: body.add },
         (None, true) => PoolWish::Take { gpus: body.take },
     };
-    ask(&app, &principal, Request::Pool { pool, wish }, terms, false).await
+    ask.change(Request::Pool { pool, wish }, false).await
 }
 
 /// Remove a pool
@@ -121,14 +106,9 @@ pub async fn change_pool(
     responses((status = 200, description = "It is gone.", body = Done),
         (status = 404, description = "`pool_not_found`"),
         (status = 409, description = "`pool_in_use`, `busy`")))]
-pub async fn remove_pool(
-    State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    Name(pool): Name,
-    stated: Stated,
-) -> Result<Response, Failed> {
-    let terms = stated.terms(&principal, &(), None)?;
-    ask(&app, &principal, Request::Pool { pool, wish: PoolWish::Remove }, terms, false).await
+pub async fn remove_pool(Name(pool): Name, asker: Asker) -> Result<Response, Failed> {
+    let ask = asker.with(&(), None)?;
+    ask.change(Request::Pool { pool, wish: PoolWish::Remove }, false).await
 }
 
 /// Try to get a quarantined partition clean again
@@ -142,14 +122,8 @@ pub async fn remove_pool(
         (status = 404, description = "`partition_not_found`"),
         (status = 409, description = "`partition_not_quarantined`, `siblings_in_the_way`, `gpu_unknown`, \
             `gpu_ambiguous`, `hypervisor_unavailable`, `busy`")))]
-pub async fn cure(
-    State(app): State<App>,
-    Extension(principal): Extension<Principal>,
-    Name(partition): Name,
-    stated: Stated,
-    Body(body): Body<Cure>,
-) -> Result<Response, Failed> {
-    let terms = stated.terms(&principal, &body, None)?;
+pub async fn cure(Name(partition): Name, asker: Asker, Body(body): Body<Cure>) -> Result<Response, Failed> {
+    let ask = asker.with(&body, None)?;
     let request = Request::Cure { partition, remake: body.remake_siblings };
-    ask(&app, &principal, request, terms, body.dry_run).await
+    ask.change(request, body.dry_run).await
 }

@@ -374,6 +374,9 @@ fn every_change_wakes_whoever_watches_and_reading_does_not() {
     assert_eq!(wakes(&mut || server.pause(&one).expect("paused")), 1);
     assert_eq!(wakes(&mut || server.set_connection(Connection::Down)), 1);
     assert_eq!(wakes(&mut || server.delete(&one).expect("deleted")), 1);
+    // Somebody opens, and closes, a partition without libvirt.
+    assert_eq!(wakes(&mut || server.hold_group(7, 4242)), 1);
+    assert_eq!(wakes(&mut || server.release_group(7, 4242)), 1);
 }
 
 #[test]

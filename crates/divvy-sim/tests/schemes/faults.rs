@@ -148,7 +148,7 @@ fn a_partition_that_its_driver_never_lets_go_is_not_clean() {
 }
 
 #[test]
-fn a_partition_whose_qemu_was_killed_is_not_clean_before_a_reboot() {
+fn a_partition_whose_qemu_was_killed_is_not_clean_before_it_is_made_anew() {
     let (bench, gpu) = split(4);
     let vm = in_use(&bench, &gpu);
     bench.fault(&format!("vm {vm} kill"));
@@ -158,6 +158,21 @@ fn a_partition_whose_qemu_was_killed_is_not_clean_before_a_reboot() {
     bench.fault("server lab-1 reboot");
     let after = bench.bring(&gpu.id, 4).expect("made anew");
     assert_eq!(bench.take(&clean(&after, 0)).expect("it works again"), Outcome::Changed);
+}
+
+/// The functions themselves are turned off and on for it.
+#[test]
+fn a_partition_whose_qemu_was_killed_is_new_once_all_of_its_gpu_are_made_again() {
+    for address in [A40, "0000:43:00.0"] {
+        let bench = Bench::in_room("mixed-lab");
+        let gpu = bench.bring(&bench.gpu_at(address).id, 4).expect("split");
+        let vm = in_use(&bench, &gpu);
+        bench.fault(&format!("vm {vm} kill"));
+        bench.take(&clean(&gpu, 0)).expect_err("it is wedged");
+        assert_eq!(bench.take(&remove(&gpu)).expect("nothing is in use"), Outcome::Changed, "{}", gpu.model);
+        let after = bench.bring(&gpu.id, 4).expect("made anew");
+        assert_eq!(bench.take(&clean(&after, 0)).expect("it works again"), Outcome::Changed, "{}", gpu.model);
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ use divvy_core::device::MdevUuid;
 use divvy_core::id::PartitionIndex;
 use divvy_core::pci_address::PciAddress;
 use divvy_core::step::Outcome;
+use nix::errno::Errno;
 
 use super::{DRIVER, interface};
 use crate::attribute::{self, AttributeError, optional};
@@ -65,6 +66,17 @@ pub(crate) fn off(kernel: &Kernel<'_>, verb: Verb, gpu: PciAddress) -> Result<Ou
     if let Some(path) = made_on(kernel, verb, gpu)? {
         return Err(HostError::OtherCount { verb, path, expected: 0, found: 1 });
     }
+    off_with_all(kernel, verb, gpu)
+}
+
+/// Whether the driver does nothing more with a partition, as after the QEMU that had it was killed. It is
+/// gone when its function goes, and not before.
+pub(crate) fn is_wedged(error: &HostError) -> bool {
+    matches!(error, HostError::Kernel { cause, .. } if cause.raw_os_error() == Some(Errno::EIO as i32))
+}
+
+/// The same with whatever is made on the functions, which goes with them.
+pub(crate) fn off_with_all(kernel: &Kernel<'_>, verb: Verb, gpu: PciAddress) -> Result<Outcome, HostError> {
     kernel.refuse_if_any_open(verb, gpu)?;
     give_back(kernel, verb, gpu)?;
     let said = run(kernel, verb, gpu, "-d", |left| left == 0)?;

@@ -1,11 +1,12 @@
 //! NVIDIA's own VFIO: facts 2.2 (VFs), 2.3 (types) and 2.11 (VMs).
 
+use divvy_core::gpu::Scheme;
 use divvy_core::step::DeviceScope;
 use divvy_host::sysfs::Sysfs;
 use divvy_hypervisor::Hypervisor;
 
 use crate::server::SimServer;
-use crate::spec::{Delays, Scheme, SriovSupport};
+use crate::spec::{Delays, SriovSupport};
 use crate::testing::lab::{Lab, PATIENCE};
 use crate::testing::{at, file, read, ready, vm};
 
