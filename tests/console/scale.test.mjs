@@ -3,32 +3,11 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { SERVERS, tellOfHall } from './hall.mjs';
 import { endBrowser, openConsole, openDialog, Room, signInWithToken, startBrowser, until, visit } from './harness.mjs';
 
-const SERVERS = 100;
-const GPUS = 8;
-const PARTITIONS = 32;
 /** Less than one in ten of the partitions alone. */
 const MOST_ELEMENTS = 6000;
-
-const serverNames = Array.from({ length: SERVERS }, (_, nth) => `server-${nth + 1}`);
-const gpus = serverNames.flatMap((server) => Array.from({ length: GPUS }, (_, nth) => ({
-  id: `gpu-${server}-${nth}`, name: `${server}/0000:4${nth}:00.0`, server, vendor: 'NVIDIA', model: 'A40', memory_bytes: 48 * 2 ** 30,
-  pci_address: `0000:4${nth}:00.0`, numa_node: 0, serial: `${server}${nth}`, driver: 'simgpu', driver_version: '1', mode: 'partitioned',
-  reason: 'split into 32 partitions', scheme: 'sriov', partition_count: PARTITIONS, valid_partition_counts: [1, 2, 4, 8, 16, 32],
-  max_partitions: PARTITIONS, free_partitions: PARTITIONS / 2, memory_per_partition_bytes: 1.5 * 2 ** 30, findings: 0,
-})));
-const partitions = gpus.flatMap((gpu) => Array.from({ length: PARTITIONS }, (_, index) => {
-  const isTaken = index % 2 === 0;
-  return {
-    id: `${gpu.id}.${index}`, gpu: gpu.id, server: gpu.server, index, memory_bytes: 1.5 * 2 ** 30, state: isTaken ? 'assigned' : 'free',
-    vm: isTaken ? `id-${gpu.id}-${index}` : null, vm_name: isTaken ? `vm-${index}` : null, reason: null,
-  };
-}));
-const vms = gpus.flatMap((gpu) => Array.from({ length: PARTITIONS }, (_, index) => ({
-  id: `id-${gpu.id}-${index}`, name: `vm-${gpu.id}-${index}`, server: gpu.server, power: 'off', managed: index % 2 === 0,
-  assignment: index % 2 === 0 ? { kind: 'partition', gpu: gpu.id, partition: `${gpu.id}.${index}` } : null, guest_os: null, findings: 0,
-})));
 
 let room;
 let opened;
@@ -36,10 +15,7 @@ before(async () => {
   room = await Room.start('a2-edge');
   await startBrowser();
   opened = await openConsole(room, { signIn: false });
-  for (const [path, list] of [['gpus', gpus], ['partitions', partitions], ['vms', vms]]) {
-    const body = JSON.stringify(list);
-    await opened.page.route(`**/v1/${path}`, (route) => route.fulfill({ contentType: 'application/json', body }));
-  }
+  await tellOfHall(opened.page);
   await signInWithToken(opened.page, room.token);
 });
 after(async () => {

@@ -19,7 +19,8 @@ const USAGE: &str = "usage: cargo xtask console COMMAND
   check                  check the types, and that both are what console/src makes
   test [FILE…]           check, then run the tests of tests/console in a browser
   screenshots [FOLDER]   pictures of the main pages, in target/console when no folder is named
-  pictures               the pictures of README, in docs/images";
+  pictures               the pictures of README, in docs/images
+  paint                  how long it takes to show what was done, with 25,600 partitions";
 
 /// This machine has no Node or no browser, and they cannot be installed here.
 const EXIT_UNSUITED: u8 = 3;
@@ -45,6 +46,7 @@ pub fn main(arguments: &[String]) -> Result<ExitCode> {
         ["test", ..] => (&[NODE, NPM, BROWSER], test),
         ["screenshots"] | ["screenshots", _] => (&[NODE, NPM, BROWSER], |folder| done(screenshots(folder))),
         ["pictures"] => (&[NODE, NPM, BROWSER], |_| pictures()),
+        ["paint"] => (&[NODE, NPM, BROWSER], |_| done(in_browser(&["node", "paint.mjs"], None))),
         _ => {
             eprintln!("{USAGE}");
             return Ok(ExitCode::from(2));

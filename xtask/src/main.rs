@@ -10,6 +10,7 @@ mod product;
 mod record;
 mod rig;
 mod run;
+mod schemathesis;
 mod test;
 mod tidy;
 mod transcript;
@@ -27,6 +28,7 @@ const COMMANDS: &[(&str, &str, Command)] = &[
     ("tidy", "check house style: arrows, sizes, words, codes", tidy::main),
     ("transcript", "write the session that README.md shows anew", transcript::main),
     ("console", "the web console: build, check, try in a browser", console::main),
+    ("schemathesis", "made-up requests, compared with the description of the API", schemathesis::main),
     ("units", "let systemd look at the unit", units::main),
     ("install", "put programs, unit and hook in place", install::main),
     ("record", "take a fixture of this server's GPUs as the kernel shows them, without names", record::main),
@@ -39,7 +41,7 @@ fn main() -> ExitCode {
     let Some((.., command)) = named else {
         eprintln!("usage: cargo xtask COMMAND");
         for (name, what, _) in COMMANDS {
-            eprintln!("  {name:<12}{what}");
+            eprintln!("  {name:<14}{what}");
         }
         return ExitCode::from(2);
     };

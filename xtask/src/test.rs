@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 
 use crate::{libvirt, product};
 
-/// What `cargo xtask rig` and `cargo xtask console` end with on a machine that they cannot run on.
+/// What commands end with on a machine that they cannot run on.
 const UNSUITED: i32 = 3;
 
 /// One stage: its name, and the words of the command, `cargo` first where it is ours.
@@ -41,6 +41,7 @@ const STAGES: &[Stage] = &[
     Stage { environment: libvirt::environment, ..stage("tests", &["cargo", "test", "--workspace"]) },
     stage("transcript", &["cargo", "xtask", "transcript", "--check"]),
     Stage { unsuited: Some(UNSUITED), ..stage("console", &["cargo", "xtask", "console", "test"]) },
+    Stage { unsuited: Some(UNSUITED), ..stage("schemathesis", &["cargo", "xtask", "schemathesis"]) },
     Stage { lacks: no_systemd_analyze, ..stage("units", &["cargo", "xtask", "units"]) },
     Stage { unsuited: Some(UNSUITED), ..stage("rig", &["cargo", "xtask", "rig", "selftest"]) },
     Stage { unsuited: Some(UNSUITED), ..stage("scenario", &["cargo", "xtask", "rig", "scenario"]) },

@@ -8,6 +8,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::requests::{
     AssignDda, ChangePool, GpuSelection, MAX_NAME_CHARS, MAX_NAMES, SetPartitionCount, SetPartitionCounts,
 };
+use crate::session::SignIn;
 
 /// An id, a name or an address.
 pub struct Name;
@@ -102,11 +103,25 @@ fn gpus_or_pool() -> Value {
     json!({ "oneOf": [object("These GPUs", named, &["gpus"]), object("Of a pool", pooled, &["pool"])] })
 }
 
+/// A local account and its password, or the token.
+fn account_or_token() -> Value {
+    let secret = || json!({ "type": "string", "format": "password" });
+    let absent = || json!({ "type": "null" });
+    let account = json!({ "user": { "type": "string" }, "password": secret(), "token": absent() });
+    let token = json!({ "token": secret(), "user": absent(), "password": absent() });
+    json!({ "oneOf": [
+        object("A local account", account, &["user", "password"]),
+        object("The token", token, &["token"])
+    ] })
+}
+
 /// A new name, GPUs that come, or GPUs that go: exactly one of them.
 fn change_of_pool() -> Value {
     let none = || json!({ "type": "array", "items": name(), "maxItems": 0 });
     let nameless = || json!({ "type": "null" });
-    let named = json!({ "name": name(), "add": none(), "take": none() });
+    let mut new_name = name();
+    new_name["pattern"] = json!("^[A-Za-z0-9._-]+$");
+    let named = json!({ "name": new_name, "add": none(), "take": none() });
     let add = json!({ "add": names(1, "GPUs that come into it."), "name": nameless(), "take": none() });
     let take = json!({ "take": names(1, "GPUs that leave it."), "name": nameless(), "add": none() });
     json!({ "oneOf": [
@@ -154,6 +169,7 @@ by_hand! {
     SetPartitionCounts => count_or_off(&[("gpus", selection())]);
     AssignDda => gpus_or_pool();
     ChangePool => change_of_pool();
+    SignIn => account_or_token();
 }
 
 #[cfg(test)]
@@ -162,7 +178,7 @@ mod tests {
 
     #[test]
     fn every_shape_that_is_written_by_hand_is_a_schema() {
-        assert_eq!(schemas().len(), 7);
+        assert_eq!(schemas().len(), 8);
         assert!(matches!(always_null(), Schema::Object(_)));
     }
 }

@@ -10,12 +10,9 @@ pub const CSRF_HEADER: &str = "x-csrf-token";
 /// Either a local account and its password, or the token.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SignIn {
     pub user: Option<String>,
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password))]
     pub password: Option<Zeroizing<String>>,
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = Password))]
     pub token: Option<Zeroizing<String>>,
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use divvy_api::client::Client;
 use divvy_api::requests::{Assign, GpuSelection, SetPartitionCounts};
 
+use room::usage::{mib, number, processor, pss_kib, read};
 use room::{Running, finish, rounds, runtime};
 
 const ROOM: &str = "a2-edge";
@@ -27,7 +28,6 @@ fn main() {
     std::thread::sleep(Duration::from_secs(seconds as u64));
     let after = Activity::of(running.pid());
     let per_second = |count: u64| count as f64 / seconds as f64;
-    let mib = |kib: u64| kib as f64 / 1024.0;
     println!("release divvyd, room {ROOM}, {seconds} s without a request");
     println!("PSS after the start              {:>10.1} MiB", mib(fresh_kib));
     println!(
@@ -36,7 +36,7 @@ fn main() {
     );
     println!(
         "processor time                   {:>10.2} ms each second",
-        10.0 * per_second(after.ticks - before.ticks)
+        (after.processor - before.processor).as_secs_f64() * 1000.0 / seconds as f64
     );
     for (thread, (name, count)) in &after.switches {
         let earlier = before.switches.get(thread).map_or(0, |(_, count)| *count);
@@ -59,33 +59,15 @@ async fn work(client: &Client) {
     }
 }
 
-fn read(path: &str) -> String {
-    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-/// The number after a word at the beginning of a line.
-fn number(text: &str, word: &str) -> u64 {
-    let line = text.lines().find_map(|line| line.strip_prefix(word)).expect("the kernel tells it");
-    line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("is a number")
-}
-
-fn pss_kib(pid: u32) -> u64 {
-    number(&read(&format!("/proc/{pid}/smaps_rollup")), "Pss:")
-}
-
 /// What the process has done so far.
 struct Activity {
-    /// Hundredths of a second of processor time.
-    ticks: u64,
+    processor: Duration,
     /// By thread: its name, and how often it went to sleep.
     switches: BTreeMap<String, (String, u64)>,
 }
 
 impl Activity {
     fn of(pid: u32) -> Self {
-        let stat = read(&format!("/proc/{pid}/stat"));
-        let fields: Vec<&str> = stat.rsplit(") ").next().expect("has a name").split(' ').collect();
-        let ticks = |nth: usize| fields[nth].parse::<u64>().expect("is a number");
         let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("is there");
         let switches = threads.map(|thread| {
             let id = thread.expect("is read").file_name().to_string_lossy().into_owned();
@@ -93,6 +75,6 @@ impl Activity {
             let name = status.lines().next().and_then(|line| line.strip_prefix("Name:")).expect("has a name");
             (id, (name.trim().to_owned(), number(&status, "voluntary_ctxt_switches:")))
         });
-        Self { ticks: ticks(11) + ticks(12), switches: switches.collect() }
+        Self { processor: processor(pid), switches: switches.collect() }
     }
 }

@@ -104,7 +104,7 @@ impl Feed {
 
     fn now(&self) -> Moment {
         let newest_event = *self.inner.newest_event.borrow();
-        Moment { published: self.inner.hub.published(), newest_event }
+        Moment::new(self.inner.hub.published(), newest_event)
     }
 
     /// Tells what changes until nobody has listened for a while.

@@ -269,7 +269,9 @@ fn a_gpu_that_hangs_is_unknown_and_the_others_go_on() {
     assert_eq!(job.progress, Progress::Failed);
     let done = job.targets.iter().filter(|target| target.progress == Progress::Succeeded).count();
     assert_eq!(done, 1, "{job:?}");
-    let modes: Vec<String> = views::gpus(&daemon.state()).iter().map(|gpu| gpu.mode.to_string()).collect();
+    let modes =
+        views::gpus_of(&daemon.state(), daemon.server().id()).into_iter().map(|gpu| gpu.mode.to_string());
+    let modes: Vec<String> = modes.collect();
     assert!(modes.contains(&"unknown".to_owned()), "{modes:?}");
 }
 

@@ -1,7 +1,7 @@
 //! What people are shown, made from one moment's state. Nothing is decided here; a view only joins what
 //! was asked for with what was observed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use divvy_api::views::{
     AssignmentView, ExplainView, FindingView, GpuView, PartitionView, PlanStepView, PoolGpuView, PoolView,
@@ -12,8 +12,8 @@ use divvy_core::assignment::{Assignment, Hold, Holding};
 use divvy_core::catalogue;
 use divvy_core::desired::DesiredServer;
 use divvy_core::explain::Explanation;
-use divvy_core::finding::Subject;
-use divvy_core::id::{PartitionId, PoolName, ServerId};
+use divvy_core::finding::{Finding, Subject};
+use divvy_core::id::{PartitionId, PoolName, ServerId, VmId};
 use divvy_core::observed::{Observed, ObservedGpu, ObservedPartition};
 use divvy_core::rules::whole_gpu;
 use divvy_core::state::State;
@@ -21,17 +21,30 @@ use divvy_core::status::{self, PartitionState as CorePartitionState, PartitionSt
 use divvy_core::step::Step;
 use divvy_core::vm::ObservedVm;
 
-pub fn gpus(state: &State) -> Vec<GpuView> {
-    state.gpus().filter_map(|(server, gpu)| gpu_view(state, server, gpu)).collect()
+/// The GPUs of one server.
+pub fn gpus_of(state: &State, server: &ServerId) -> Vec<GpuView> {
+    let Some(observed) = state.observed.get(server) else { return Vec::new() };
+    let desired = state.desired_of(server);
+    let partitions = status::Partitions::of(desired, observed);
+    observed.gpus.iter().map(|gpu| gpu_of(desired, observed, gpu, &partitions)).collect()
 }
 
 pub fn gpu_view(state: &State, server: &ServerId, gpu: &ObservedGpu) -> Option<GpuView> {
     let observed = state.observed.get(server)?;
     let desired = state.desired_of(server);
+    Some(gpu_of(desired, observed, gpu, &status::Partitions::of(desired, observed)))
+}
+
+fn gpu_of(
+    desired: Option<&DesiredServer>,
+    observed: &Observed,
+    gpu: &ObservedGpu,
+    partitions: &status::Partitions<'_>,
+) -> GpuView {
+    let server = &observed.server;
     let (mode, reason) = status::gpu_mode(desired, observed, gpu);
-    let partitions = status::Partitions::of(desired, observed);
     let free = gpu.partitions.iter().filter(|one| partitions.is_free(gpu, one)).count();
-    Some(GpuView {
+    GpuView {
         id: gpu.id.to_string(),
         name: format!("{server}/{}", gpu.address),
         server: server.to_string(),
@@ -52,12 +65,12 @@ pub fn gpu_view(state: &State, server: &ServerId, gpu: &ObservedGpu) -> Option<G
         max_partitions: gpu.scheme.map(|_| gpu.max_partitions),
         free_partitions: gpu.partition_count.map(|_| u16::try_from(free).unwrap_or(u16::MAX)),
         memory_per_partition_bytes: partition_memory(gpu),
-        findings: count_findings(observed, |subject| match subject {
+        findings: count_findings(&observed.findings, |subject| match subject {
             Subject::Gpu(id) => *id == gpu.id,
             Subject::Partition(id) => id.gpu == gpu.id,
             _ => false,
         }),
-    })
+    }
 }
 
 /// The size that the catalogue tells, or an equal share of what the driver tells.
@@ -69,34 +82,41 @@ pub fn partition_memory(gpu: &ObservedGpu) -> Option<u64> {
         .or_else(|| Some(gpu.memory_bytes? / u64::from(count)))
 }
 
-fn count_findings(observed: &Observed, about: impl Fn(&Subject) -> bool) -> u32 {
-    let count = observed.findings.iter().filter(|finding| about(&finding.subject)).count();
+fn count_findings(findings: &[Finding], about: impl Fn(&Subject) -> bool) -> u32 {
+    let count = findings.iter().filter(|finding| about(&finding.subject)).count();
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-pub fn partitions(state: &State) -> Vec<PartitionView> {
-    state.observed.keys().flat_map(|server| partitions_of(state, server)).collect()
-}
-
-/// The partitions of one server.
-pub fn partitions_of(state: &State, server: &ServerId) -> Vec<PartitionView> {
+/// The partitions of one server by their GPUs, of those GPUs that are meant.
+pub fn partitions_of<'s>(
+    state: &'s State,
+    server: &ServerId,
+    is_meant: impl Fn(&ObservedGpu) -> bool,
+) -> Vec<(&'s ObservedGpu, Vec<PartitionView>)> {
     let Some(observed) = state.observed.get(server) else { return Vec::new() };
+    let meant: Vec<&ObservedGpu> = observed.gpus.iter().filter(|gpu| is_meant(gpu)).collect();
+    if meant.is_empty() {
+        return Vec::new();
+    }
     let desired = state.desired_of(server);
-    let partitions = &status::Partitions::of(desired, observed);
-    let of_gpu = |gpu| move |one| partition_view(desired, observed, gpu, one, partitions.status(gpu, one));
-    observed.gpus.iter().flat_map(|gpu| gpu.partitions.iter().map(of_gpu(gpu))).collect()
+    let partitions = status::Partitions::of(desired, observed);
+    let names: BTreeMap<&VmId, &str> = observed.vms.iter().map(|vm| (&vm.id, vm.name.as_str())).collect();
+    let views = |gpu: &ObservedGpu| {
+        let view = |one| partition_view(desired, &names, (server, gpu, one), partitions.status(gpu, one));
+        gpu.partitions.iter().map(view).collect()
+    };
+    meant.into_iter().map(|gpu| (gpu, views(gpu))).collect()
 }
 
 fn partition_view(
     desired: Option<&DesiredServer>,
-    observed: &Observed,
-    gpu: &ObservedGpu,
-    partition: &ObservedPartition,
+    names: &BTreeMap<&VmId, &str>,
+    (server, gpu, partition): (&ServerId, &ObservedGpu, &ObservedPartition),
     status: PartitionStatus,
 ) -> PartitionView {
     let id = PartitionId::new(&gpu.id, partition.index);
     let vm_name = status.vm.as_ref().and_then(|vm| {
-        let seen = observed.vm(vm).map(|vm| vm.name.clone());
+        let seen = names.get(vm).map(|name| (*name).to_owned());
         seen.or_else(|| desired?.assignments.get(vm).map(|assignment| assignment.vm_name.clone()))
     });
     let reason = match desired.and_then(|desired| desired.holds.get(&id)) {
@@ -113,7 +133,7 @@ fn partition_view(
     PartitionView {
         id: id.to_string(),
         gpu: gpu.id.to_string(),
-        server: observed.server.to_string(),
+        server: server.to_string(),
         index: partition.index.0,
         memory_bytes: partition.memory_bytes.or_else(|| partition_memory(gpu)),
         state: state_word(status.state),
@@ -134,16 +154,34 @@ fn state_word(state: CorePartitionState) -> PartitionState {
     }
 }
 
-/// By server and name: ids say nothing to whoever reads the list.
-pub fn vms(state: &State) -> Vec<VmView> {
-    let mut views: Vec<VmView> = state.vms().map(|(server, vm)| vm_view(state, server, vm)).collect();
-    views.sort_by(|one, two| (&one.server, &one.name, &one.id).cmp(&(&two.server, &two.name, &two.id)));
-    views
+/// Which VM has what, on whatever server, looked up once for many VMs.
+pub struct Assignments<'s>(HashMap<&'s VmId, &'s Assignment>);
+
+impl<'s> Assignments<'s> {
+    pub fn of(state: &'s State) -> Self {
+        Self(state.desired.servers.values().flat_map(|server| &server.assignments).collect())
+    }
+}
+
+/// The VMs of one server.
+pub fn vms_of(state: &State, server: &ServerId, assignments: &Assignments<'_>) -> Vec<VmView> {
+    let Some(observed) = state.observed.get(server) else { return Vec::new() };
+    let view = |vm: &ObservedVm| vm_of(server, &observed.findings, vm, assignments.0.get(&vm.id).copied());
+    observed.vms.iter().map(view).collect()
 }
 
 pub fn vm_view(state: &State, server: &ServerId, vm: &ObservedVm) -> VmView {
-    let assignment = state.desired.assignment(&vm.id).map(|(_, assignment)| assignment_view(assignment));
-    let about = |subject: &Subject| *subject == Subject::Vm(vm.id.clone());
+    let findings = state.observed.get(server).map_or(&[][..], |observed| &observed.findings);
+    vm_of(server, findings, vm, state.desired.assignment(&vm.id).map(|(_, assignment)| assignment))
+}
+
+fn vm_of(
+    server: &ServerId,
+    findings: &[Finding],
+    vm: &ObservedVm,
+    assignment: Option<&Assignment>,
+) -> VmView {
+    let assignment = assignment.map(assignment_view);
     VmView {
         id: vm.id.to_string(),
         name: vm.name.clone(),
@@ -152,7 +190,7 @@ pub fn vm_view(state: &State, server: &ServerId, vm: &ObservedVm) -> VmView {
         managed: assignment.is_some(),
         assignment,
         guest_os: vm.settings.guest_os.clone(),
-        findings: state.observed.get(server).map_or(0, |observed| count_findings(observed, about)),
+        findings: count_findings(findings, |subject| matches!(subject, Subject::Vm(id) if *id == vm.id)),
     }
 }
 

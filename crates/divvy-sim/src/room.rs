@@ -90,6 +90,7 @@ const A16: GpuPlan = gpu(&models::A16, Scheme::NvidiaVfio);
 const A40: GpuPlan = gpu(&models::A40, Scheme::NvidiaVfio);
 /// For measuring beside bare writes of a number.
 const PLAIN_A16: GpuPlan = gpu(&models::A16, Scheme::Sriov);
+const PLAIN_A40: GpuPlan = gpu(&models::A40, Scheme::Sriov);
 const H200: GpuPlan = gpu(&models::H200, Scheme::NvidiaMig);
 
 /// One GPU for each scheme. The one of the newest generation is in another PCI domain, as on real servers.
@@ -114,8 +115,8 @@ const fn board(prefix: &'static str, servers: usize, gpus: &'static [GpuPlan]) -
     Group { prefix, servers, gpus, one_board: true }
 }
 
-/// The last one is for measuring, not for people: it is in no list.
-static PLANS: [Plan; 8] = [
+/// The last two are for measuring, not for people: they are in no list.
+static PLANS: [Plan; 9] = [
     Plan { name: "a2-edge", groups: &[group("edge", 1, &[A2])] },
     Plan { name: "a16-pair", groups: &[board("a16", 2, &[A16, A16, A16, A16])] },
     Plan { name: "a10-trio", groups: &[group("a10", 3, &[A10, A10])] },
@@ -127,6 +128,7 @@ static PLANS: [Plan; 8] = [
         groups: &[board("a16", 2, &[A16, A16, A16, A16]), group("a40", 1, &[A40])],
     },
     Plan { name: "a16-octet", groups: &[board("octet", 1, &[PLAIN_A16; 8])] },
+    Plan { name: "a40-hall", groups: &[group("hall", 100, &[PLAIN_A40; 8])] },
 ];
 
 /// A machine room.

@@ -89,6 +89,7 @@ const HOST: &[&str] = &[
     "tests/",
     "crates/divvy-api/src/client",
     "crates/divvy-api/src/endpoint.rs",
+    "crates/divvy-server/benches/room/asker.rs",
     "crates/divvy-server/src/hook.rs",
     "crates/divvy-server/src/http/session.rs",
     "crates/divvy-host/",

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{InvalidRequest, check_name, check_names};
+use super::{InvalidRequest, check_name, check_names, whole_number};
 
 /// `POST /v1/vms/{vm}/dda`: these GPUs, or so many of a pool.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,7 +15,7 @@ pub struct AssignDda {
     #[serde(default)]
     pub pool: Option<String>,
     /// How many of the pool; null: one.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_number")]
     pub count: Option<u16>,
     /// Codes of findings that shall not stop it.
     #[serde(default)]
@@ -41,7 +41,7 @@ impl AssignDda {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreatePool {
-    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 128))]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9._-]+$"))]
     pub name: String,
     /// Its first GPUs: a pool is there while a GPU is in it.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::openapi::Name>, min_items = 1, max_items = 4096))]

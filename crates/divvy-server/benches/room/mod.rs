@@ -3,6 +3,9 @@
 
 #![allow(dead_code, reason = "each benchmark needs a part of it")]
 
+pub mod asker;
+pub mod usage;
+
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -46,7 +49,7 @@ impl Running {
         self.child.id()
     }
 
-    fn socket(&self) -> PathBuf {
+    pub fn socket(&self) -> PathBuf {
         self.folder.path().join("s")
     }
 

@@ -2,6 +2,7 @@
 //! servers whose report or desired state was replaced are looked at; both moments are made into views and
 //! compared, so that a message is sent exactly if what a reader would see has changed.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -14,15 +15,30 @@ use divvy_store::Store;
 use serde::Serialize;
 
 use crate::hub::Published;
+use crate::views::Assignments;
 use crate::{findings, views};
 
 /// Most events that are told at once; who has more to hear reads the list.
 const MAX_EVENTS: usize = 10_000;
 
-#[derive(Clone)]
 pub struct Moment {
-    pub published: Published,
-    pub newest_event: u64,
+    published: Published,
+    newest_event: u64,
+    /// What comes of comparing all servers: found once, for the difference to this moment and the one from it.
+    cluster: OnceCell<Vec<FindingView>>,
+}
+
+impl Moment {
+    pub fn new(published: Published, newest_event: u64) -> Self {
+        Self { published, newest_event, cluster: OnceCell::new() }
+    }
+
+    fn cluster(&self) -> &[FindingView] {
+        self.cluster.get_or_init(|| {
+            let found = findings::of_cluster(&self.published.state).into_iter();
+            found.map(|(_, finding)| FindingView::from(&finding)).collect()
+        })
+    }
 }
 
 /// One message, written.
@@ -53,15 +69,17 @@ pub fn between(before: &Moment, now: &Moment, store: &Store) -> Vec<Message> {
     let (old, new) = (&before.published.state, &now.published.state);
     let mut messages = Vec::new();
     let changed = changed_servers(old, new);
+    let (had, has) = (Assignments::of(old), Assignments::of(new));
     for server in &changed {
         compare(Topic::Gpu, &gpus(old, server), &gpus(new, server), &mut messages);
         compare(Topic::Partition, &partitions(old, server), &partitions(new, server), &mut messages);
-        compare(Topic::Vm, &vms(old, server), &vms(new, server), &mut messages);
+        compare(Topic::Vm, &vms(old, server, &had), &vms(new, server, &has), &mut messages);
     }
     let elsewhere = assigned_elsewhere(old, new, &changed);
     compare(Topic::Vm, &named_vms(old, &elsewhere), &named_vms(new, &elsewhere), &mut messages);
     if !changed.is_empty() {
-        compare(Topic::Finding, &all_findings(old, &changed), &all_findings(new, &changed), &mut messages);
+        let (old, new) = (all_findings(before, &changed), all_findings(now, &changed));
+        compare(Topic::Finding, &old, &new, &mut messages);
     }
     history(before, now, store, &mut messages);
     messages
@@ -101,20 +119,20 @@ fn assigned_elsewhere(old: &State, new: &State, changed: &BTreeSet<ServerId>) ->
 type Views<V> = BTreeMap<String, V>;
 
 fn gpus(state: &State, server: &ServerId) -> Views<impl Serialize + PartialEq + use<>> {
-    let Some(observed) = state.observed.get(server) else { return BTreeMap::new() };
-    let views = observed.gpus.iter().filter_map(|gpu| views::gpu_view(state, server, gpu));
-    views.map(|view| (view.id.clone(), view)).collect()
+    views::gpus_of(state, server).into_iter().map(|view| (view.id.clone(), view)).collect()
 }
 
 fn partitions(state: &State, server: &ServerId) -> Views<impl Serialize + PartialEq + use<>> {
-    let views = views::partitions_of(state, server).into_iter();
+    let views = views::partitions_of(state, server, |_| true).into_iter().flat_map(|(_, views)| views);
     views.map(|view| (view.id.clone(), view)).collect()
 }
 
-fn vms(state: &State, server: &ServerId) -> Views<impl Serialize + PartialEq + use<>> {
-    let Some(observed) = state.observed.get(server) else { return BTreeMap::new() };
-    let views = observed.vms.iter().map(|vm| views::vm_view(state, server, vm));
-    views.map(|view| (view.id.clone(), view)).collect()
+fn vms(
+    state: &State,
+    server: &ServerId,
+    assignments: &Assignments<'_>,
+) -> Views<impl Serialize + PartialEq + use<>> {
+    views::vms_of(state, server, assignments).into_iter().map(|view| (view.id.clone(), view)).collect()
 }
 
 fn named_vms(state: &State, names: &BTreeSet<VmId>) -> Views<impl Serialize + PartialEq + use<>> {
@@ -124,10 +142,10 @@ fn named_vms(state: &State, names: &BTreeSet<VmId>) -> Views<impl Serialize + Pa
 }
 
 /// Those of the changed servers, and those that come of comparing all of them.
-fn all_findings(state: &State, changed: &BTreeSet<ServerId>) -> Views<FindingView> {
-    let own = changed.iter().flat_map(|server| findings::of_server(state, server));
-    let all = own.chain(findings::of_cluster(state).into_iter().map(|(_, finding)| finding));
-    all.map(|finding| FindingView::from(&finding)).map(|view| (view.id.clone(), view)).collect()
+fn all_findings(moment: &Moment, changed: &BTreeSet<ServerId>) -> Views<FindingView> {
+    let own = changed.iter().flat_map(|server| findings::of_server(&moment.published.state, server));
+    let all = own.map(|finding| FindingView::from(&finding)).chain(moment.cluster().iter().cloned());
+    all.map(|view| (view.id.clone(), view)).collect()
 }
 
 fn compare<V: Serialize + PartialEq>(

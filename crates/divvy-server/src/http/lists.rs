@@ -1,8 +1,6 @@
 //! The lists of what is now: GPUs, partitions, VMs, findings. Each is made from one published moment,
 //! narrowed by what was asked for, and answered in pages.
 
-use std::collections::BTreeMap;
-
 use axum::extract::State;
 use axum::response::Response;
 use divvy_api::paths;
@@ -10,11 +8,15 @@ use divvy_api::queries::{FindingQuery, GpuQuery, ListQuery, PartitionQuery, Pool
 use divvy_api::views::{FindingView, GpuView, PartitionView, PoolGpuView, PoolView, VmView};
 use divvy_core::finding::{Finding, Subject};
 use divvy_core::id::ServerId;
+use divvy_core::observed::ObservedGpu;
+use divvy_core::state::State as Moment;
+use serde::Serialize;
 
 use super::app::App;
 use super::body::Asked;
 use super::error::Failed;
-use super::page::{Row, has, is, page};
+use super::page::{Page, Row, has, is, page};
+use crate::views::Assignments;
 use crate::{findings, views};
 
 /// Every GPU of every server
@@ -26,15 +28,35 @@ pub async fn gpus(State(app): State<App>, Asked(query): Asked<GpuQuery>) -> Resu
     query.validate()?;
     let meant = |gpu: &GpuView| {
         let names = [&*gpu.id, &gpu.name, &gpu.model, gpu.serial.as_deref().unwrap_or_default()];
-        is(query.server.as_ref(), &gpu.server)
-            && is(query.vendor.as_ref(), &gpu.vendor)
+        is(query.vendor.as_ref(), &gpu.vendor)
             && is(query.model.as_ref(), &gpu.model)
             && is(query.mode.as_ref(), &gpu.mode)
             && has(query.q.as_deref(), &names)
     };
-    let views = views::gpus(&app.hub.state()).into_iter().filter(meant);
+    let state = app.hub.state();
     let row = |view: GpuView| Row { key: gpu_key(&view.server, &view.pci_address), view };
-    page(views.map(row).collect(), &query, paths::GPUS)
+    by_server(&state, &query, (query.server.as_deref(), paths::GPUS), |server| {
+        views::gpus_of(&state, server).into_iter().filter(meant).map(row).collect()
+    })
+}
+
+/// A list that is in the order of servers first: made server by server, and only those that the page needs.
+fn by_server<V: Serialize, Q: ListQuery + Serialize>(
+    state: &Moment,
+    query: &Q,
+    (asked, route): (Option<&str>, &str),
+    rows: impl Fn(&ServerId) -> Vec<Row<V>>,
+) -> Result<Response, Failed> {
+    let mut page = Page::begin(query)?;
+    for server in state.observed.keys().filter(|server| is(asked, server.as_str())) {
+        if !page.is_past(&format!("{server}\0")) {
+            page.add(rows(server));
+        }
+        if page.is_full() {
+            break;
+        }
+    }
+    Ok(page.end(query, route))
 }
 
 /// Addresses in the order of the bus, also where some have longer numbers than others.
@@ -54,24 +76,20 @@ pub async fn partitions(
     query.validate()?;
     let meant = |partition: &PartitionView| {
         let vm = [&partition.vm, &partition.vm_name];
-        is(query.server.as_ref(), &partition.server)
-            && is(query.gpu.as_ref(), &partition.gpu)
-            && is(query.state.as_ref(), &partition.state)
+        is(query.state.as_ref(), &partition.state)
             && (query.vm.is_none() || vm.contains(&&query.vm))
             && has(query.q.as_deref(), &[&partition.id, partition.vm_name.as_deref().unwrap_or_default()])
     };
     let state = app.hub.state();
-    let keys: BTreeMap<(&str, &str), String> = state
-        .gpus()
-        .map(|(server, gpu)| {
-            ((server.as_str(), gpu.id.as_str()), gpu_key(server.as_str(), &gpu.address.to_string()))
-        })
-        .collect();
-    let rows = views::partitions(&state).into_iter().filter(meant).map(|view| {
-        let gpu_key = keys.get(&(view.server.as_str(), view.gpu.as_str())).map_or("", String::as_str);
-        Row { key: format!("{gpu_key}\0{:05}", view.index), view }
-    });
-    page(rows.collect(), &query, paths::PARTITIONS)
+    let asked_gpu = |gpu: &ObservedGpu| is(query.gpu.as_deref(), gpu.id.as_str());
+    by_server(&state, &query, (query.server.as_deref(), paths::PARTITIONS), |server| {
+        let of_gpu = |(gpu, views): (&ObservedGpu, Vec<PartitionView>)| {
+            let gpu_key = gpu_key(server.as_str(), &gpu.address.to_string());
+            let row = move |view: PartitionView| Row { key: format!("{gpu_key}\0{:05}", view.index), view };
+            views.into_iter().filter(meant).map(row).collect::<Vec<_>>()
+        };
+        views::partitions_of(&state, server, asked_gpu).into_iter().flat_map(of_gpu).collect()
+    })
 }
 
 /// Every VM of every server
@@ -83,15 +101,18 @@ pub async fn vms(State(app): State<App>, Asked(query): Asked<VmQuery>) -> Result
     query.validate()?;
     let meant = |vm: &VmView| {
         let has_gpu = |id: &String| vm.assignment.as_ref().is_some_and(|one| one.gpus.contains(id));
-        is(query.server.as_ref(), &vm.server)
-            && query.gpu.as_ref().is_none_or(has_gpu)
+        query.gpu.as_ref().is_none_or(has_gpu)
             && is(query.power.as_ref(), &vm.power)
             && is(query.managed.as_ref(), &vm.managed)
             && has(query.q.as_deref(), &[&vm.id, &vm.name])
     };
-    let views = views::vms(&app.hub.state()).into_iter().filter(meant);
+    let state = app.hub.state();
+    let assignments = Assignments::of(&state);
+    // Ids say nothing to whoever reads the list.
     let row = |view: VmView| Row { key: format!("{}\0{}\0{}", view.server, view.name, view.id), view };
-    page(views.map(row).collect(), &query, paths::VMS)
+    by_server(&state, &query, (query.server.as_deref(), paths::VMS), |server| {
+        views::vms_of(&state, server, &assignments).into_iter().filter(meant).map(row).collect()
+    })
 }
 
 /// Every pool of whole GPUs

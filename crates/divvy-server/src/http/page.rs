@@ -17,31 +17,81 @@ pub struct Row<V> {
     pub view: V,
 }
 
+/// A page as it is put together. Rows become JSON as they come and are not kept, and who brings them can
+/// leave out what was on pages before and what comes after this one.
+pub struct Page {
+    after: Option<Vec<u8>>,
+    limit: usize,
+    json: Vec<u8>,
+    rows: usize,
+    /// The key of the last row.
+    last: String,
+    is_full: bool,
+}
+
+impl Page {
+    pub fn begin(query: &impl ListQuery) -> Result<Self, Failed> {
+        let after = query.cursor().map(read_cursor).transpose()?;
+        let limit = usize::try_from(query.limit().unwrap_or(MAX_LIMIT)).unwrap_or(usize::MAX);
+        Ok(Self { after, limit, json: vec![b'['], rows: 0, last: String::new(), is_full: false })
+    }
+
+    /// Whether every row whose key begins so was on a page before.
+    pub fn is_past(&self, prefix: &str) -> bool {
+        let prefix = prefix.as_bytes();
+        self.after.as_deref().is_some_and(|after| prefix < after && !after.starts_with(prefix))
+    }
+
+    /// Nothing more fits, and there is more.
+    pub fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// Takes rows in any order, all of them after those that it was brought before.
+    pub fn add<V: Serialize>(&mut self, mut rows: Vec<Row<V>>) {
+        rows.sort_by(|one, two| one.key.cmp(&two.key));
+        let is_before = |row: &Row<V>| self.after.as_deref().is_some_and(|after| row.key.as_bytes() <= after);
+        let start = rows.partition_point(is_before);
+        for row in rows.drain(start..) {
+            if self.rows == self.limit {
+                self.is_full = true;
+                return;
+            }
+            if self.rows > 0 {
+                self.json.push(b',');
+            }
+            let written = serde_json::to_writer(&mut self.json, &row.view);
+            written.expect("views are texts, numbers, flags and lists");
+            self.rows += 1;
+            self.last = row.key;
+        }
+    }
+
+    pub fn end<Q: ListQuery + Serialize>(mut self, query: &Q, route: &str) -> Response {
+        self.json.push(b']');
+        let next = self.is_full.then(|| paths::list(route, &query.at(cursor(&self.last))));
+        let json = HeaderValue::from_static("application/json");
+        linked(([(header::CONTENT_TYPE, json)], self.json).into_response(), next)
+    }
+}
+
 /// The part of a list that is asked for, with the way to the next part.
 pub fn page<V: Serialize, Q: ListQuery + Serialize>(
-    mut rows: Vec<Row<V>>,
+    rows: Vec<Row<V>>,
     query: &Q,
     route: &str,
 ) -> Result<Response, Failed> {
-    rows.sort_by(|one, two| one.key.cmp(&two.key));
-    let start = match query.cursor() {
-        Some(cursor) => {
-            let after = read_cursor(cursor)?;
-            rows.partition_point(|row| row.key.as_bytes() <= after.as_slice())
-        }
-        None => 0,
-    };
-    let limit = usize::try_from(query.limit().unwrap_or(MAX_LIMIT)).unwrap_or(usize::MAX);
-    let end = rows.len().min(start.saturating_add(limit));
-    let next =
-        (end < rows.len() && end > start).then(|| paths::list(route, &query.at(cursor(&rows[end - 1].key))));
-    let views: Vec<V> = rows.drain(start..end).map(|row| row.view).collect();
-    Ok(answer(&views, next))
+    let mut page = Page::begin(query)?;
+    page.add(rows);
+    Ok(page.end(query, route))
 }
 
 /// A list, and where it goes on.
 pub fn answer<V: Serialize>(views: &[V], next: Option<String>) -> Response {
-    let mut response = Json(views).into_response();
+    linked(Json(views).into_response(), next)
+}
+
+fn linked(mut response: Response, next: Option<String>) -> Response {
     let link = next.and_then(|next| HeaderValue::from_str(&format!("<{next}>; rel=\"next\"")).ok());
     response.headers_mut().extend(link.map(|link| (header::LINK, link)));
     response
@@ -83,6 +133,8 @@ pub fn has(asked: Option<&str>, texts: &[&str]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use divvy_api::queries::GpuQuery;
+
     use super::*;
 
     #[test]
@@ -97,6 +149,38 @@ mod tests {
         for text in ["", "6", "6g", "ü", "61 "] {
             assert!(read_cursor(text).is_err(), "{text:?} was read");
         }
+    }
+
+    fn asked(limit: u32, after: Option<&str>) -> GpuQuery {
+        GpuQuery { limit: Some(limit), cursor: after.map(cursor), ..GpuQuery::default() }
+    }
+
+    fn rows(keys: &[&str]) -> Vec<Row<String>> {
+        keys.iter().map(|key| Row { key: (*key).to_owned(), view: (*key).to_owned() }).collect()
+    }
+
+    #[test]
+    fn a_page_has_the_rows_after_its_cursor_in_order_and_no_more_than_its_limit() {
+        let mut page = Page::begin(&asked(2, Some("a\x001"))).expect("begins");
+        page.add(rows(&["a\x002", "a\x001"]));
+        page.add(rows(&["b\x002", "b\x001"]));
+        assert_eq!(page.json, br#"["a\u00002","b\u00001""#);
+        assert!(page.is_full());
+    }
+
+    #[test]
+    fn a_page_that_all_rows_fit_on_is_not_full() {
+        let mut page = Page::begin(&asked(2, None)).expect("begins");
+        page.add(rows(&["a", "b"]));
+        assert!(!page.is_full());
+    }
+
+    #[test]
+    fn only_what_begins_before_the_cursor_and_goes_no_further_is_past() {
+        let page = Page::begin(&asked(1, Some("b\x001"))).expect("begins");
+        let past = ["a\0", "b\0", "c\0", "ba\0"].map(|prefix| page.is_past(prefix));
+        assert_eq!(past, [true, false, false, false]);
+        assert!(!Page::begin(&asked(1, None)).expect("begins").is_past("a\0"));
     }
 
     #[test]

@@ -114,7 +114,8 @@ fn a_change_that_changes_nothing_is_answered_the_same_later_too() {
 #[test]
 fn a_change_of_what_is_not_as_it_was_read_is_refused_and_changes_nothing() {
     let mut daemon = Daemon::in_room("a2-edge");
-    let tag = |daemon: &Daemon| Fingerprint::of_json(&views::gpus(&daemon.state())[0]);
+    let tag =
+        |daemon: &Daemon| Fingerprint::of_json(&views::gpus_of(&daemon.state(), daemon.server().id())[0]);
     let terms = |tag: String| {
         let unchanged = Unchanged { object: Object::Gpu(GPU.to_owned()), tags: Tags::OneOf(vec![tag]) };
         Terms { once: None, unchanged: Some(unchanged) }
@@ -169,7 +170,8 @@ fn who_cancelled_is_in_the_record() {
 #[test]
 fn what_a_cancelled_job_has_reached_stays() {
     let daemon = Daemon::in_room("a16-pair");
-    let gpus: Vec<String> = views::gpus(&daemon.state()).into_iter().map(|gpu| gpu.id).collect();
+    let gpus = views::gpus_of(&daemon.state(), daemon.server().id());
+    let gpus: Vec<String> = gpus.into_iter().map(|gpu| gpu.id).collect();
     let mut job = job_of(daemon.ask(count(&[&gpus[0], &gpus[1]], 4))).0;
     job.targets[0].progress = Progress::Succeeded;
     let (cancelled, requests) = jobs::cancel(&job, "test", 1).expect("runs");

@@ -19,6 +19,9 @@ const LISTS: [&str; 8] = [
     paths::EVENTS,
 ];
 
+/// Changes that no one GPU, VM or job is the object of, so that there is no version to name.
+const WITHOUT_OBJECT: [&str; 2] = [paths::POOL, paths::CURE];
+
 /// A change that may not be asked for like this.
 const CHANGE_REFUSED: &str = "`unknown_server_name`, `other_site`, `csrf_token_missing`";
 
@@ -184,7 +187,7 @@ fn on_terms(path: &str, operation: &mut Value) {
             "schema": { "type": "string", "pattern": "^[!-~]{1,64}$" }
         }),
     );
-    if path.contains('{') {
+    if path.contains('{') && !WITHOUT_OBJECT.contains(&path) {
         parameter(
             operation,
             &json!({
