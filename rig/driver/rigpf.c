@@ -6,7 +6,7 @@
  * it badly, per GPU, by sysfs attributes beside sriov_numvfs:
  *
  *   fail      an errno, as a positive number: sriov_configure answers with it
- *   delay_ms  sleep so long before each change
+ *   delay_ms  sleep so long before each change, and before the GPU is let go
  *   partial   enable at most so many VFs, whatever was asked
  *   hang      1: the next change sleeps, unkillable, until 0 is written here
  *   vf_quota  write "VF MIB" to set the memory of a VF, read the list
@@ -179,6 +179,10 @@ static int rigpf_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 
 static void rigpf_remove(struct pci_dev *pdev)
 {
+	struct rigpf *rig = pci_get_drvdata(pdev);
+
+	if (READ_ONCE(rig->delay_ms))
+		msleep(READ_ONCE(rig->delay_ms));
 	pci_disable_sriov(pdev);
 }
 
