@@ -3,6 +3,7 @@
 //! mediated device that has nothing to do with GPUs.
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use super::assign::{give, sees_own};
 use super::boot::libvirt_waited;
@@ -32,8 +33,8 @@ pub fn checks(rig: &mut Rig) -> Result<()> {
     check("a GPU is split into mediated devices of one size", || split(rig))?;
     check("fewer mediated devices than asked for are a failure", || too_few(rig))?;
     check("a mediated device of something else is no partition", || foreign(rig))?;
+    check("a count is not changed while a mediated partition is open", || open(rig))?;
     check("two VMs have partitions of two kinds at the same time", || two_kinds(rig))?;
-    check("a mediated partition that is open is not given out", || open(rig))?;
     check("a VM does not start with a mediated partition of another", || stranger(rig))?;
     check("a running VM gives its mediated partition back, and it is made anew", || unplug(rig))?;
     check("a running VM gets a mediated partition", || plug(rig))?;
@@ -138,30 +139,31 @@ fn sees_its_mdev(rig: &Rig, vm: &Vm) -> Result<()> {
     vm.sees_registers(rig, &NVIDIA_GPU, &[&format!("rig 56504752 vf {}", &uuid[32..]), QUOTA])
 }
 
-/// One that no VM has is held by a process.
+/// One that no VM has is held by a process: the kernel would wait for it inside
+/// the write that removes it.
 fn open(rig: &Rig) -> Result<()> {
-    let own = uuid_of(rig, &ALPHA)?;
+    let id = id_of(&NVIDIA_GPU);
     let all = children(rig, NVIDIA_GPU.address)?;
-    let free = all.iter().find(|uuid| **uuid != own).context("all are taken")?;
-    let group = rig.expect(&format!("basename $(readlink {})", mdev(free, "iommu_group")))?;
+    let held = all.last().context("there is none")?;
+    let group = rig.expect(&format!("basename $(readlink {})", mdev(held, "iommu_group")))?;
     open_group(rig, group.trim())?;
     until(SOON, "one partition is in use by nobody that Divvy knows", || {
         let list = ask(rig, "partition list")?;
-        let id = id_of(&NVIDIA_GPU);
-        let is_held = |one: &&serde_json::Value| {
-            one["gpu"] == id.as_str() && one["state"] == "in_use" && one["vm"].is_null()
-        };
+        let is_held =
+            |one: &&Value| one["gpu"] == id.as_str() && one["state"] == "in_use" && one["vm"].is_null();
         ensure!(list.as_array().into_iter().flatten().filter(is_held).count() == 1, "{list}");
         Ok(())
     })?;
+    refused(rig, &format!("gpu partition {id} --count 2"), 1, &["partitions_open", &id])?;
     close_group(rig)?;
+    ensure!(children(rig, NVIDIA_GPU.address)? == all, "a refusal changed the GPU");
     // The kernel has a number for each answer that Divvy leans on.
     let create = path(NVIDIA_GPU.address, &format!("mdev_supported_types/{TYPE}/create"));
-    for (uuid, errno) in [(own.as_str(), "EEXIST"), ("no-uuid", "EINVAL"), (FOREIGN, "EEXIST")] {
+    for (uuid, errno) in [(held.as_str(), "EEXIST"), ("no-uuid", "EINVAL"), (FOREIGN, "EEXIST")] {
         let answer = write(rig, &create, uuid)?;
         ensure!(answer == Err(errno), "{uuid} gives {answer:?}");
     }
-    ALPHA.sees_number(rig, &NVIDIA_GPU, 1)
+    expect_count(rig, &NVIDIA_GPU, COUNT)
 }
 
 fn stranger(rig: &Rig) -> Result<()> {
@@ -244,6 +246,7 @@ fn reboot(rig: &mut Rig) -> Result<()> {
         ensure!(ALPHA.is_running(rig)? && BETA.is_running(rig)?, "not both");
         Ok(())
     })?;
+    until(SOON, "Divvy sees them", || ask(rig, "vm show alpha"))?;
     ensure!(children(rig, NVIDIA_GPU.address)? == all, "there are others than before");
     ensure!(uuid_of(rig, &ALPHA)? == own, "alpha has another one");
     sees_its_mdev(rig, &ALPHA)?;

@@ -119,7 +119,7 @@ fn reboot(rig: &mut Rig) -> Result<()> {
         ensure!(ALPHA.is_running(rig)?, "alpha does not run");
         Ok(())
     })?;
-    is_given(rig, &ALPHA)?;
+    until(SOON, "Divvy sees it", || is_given(rig, &ALPHA))?;
     ALPHA.sees_registers(rig, &AMD_GPU, &[WHOLE])?;
     libvirt_waited(rig)?;
     no_violation(rig)
