@@ -8,7 +8,7 @@ use super::{check, expect_count, gpu_view, id_of, no_violation};
 use crate::rig::live::Rig;
 use crate::rig::machine::{AMD_GPU, INTEL_GPU};
 use crate::rig::product::{LONG, SOON, ask, divvy, text, until};
-use crate::rig::selftest::sysfs::{path, vf_address, write_well};
+use crate::rig::selftest::sysfs::{path, write_well};
 
 pub fn checks(rig: &mut Rig) -> Result<()> {
     let rig = &*rig;
@@ -45,8 +45,7 @@ fn reload(rig: &Rig) -> Result<()> {
 
 /// The GPU says four and shows three.
 fn alone(rig: &Rig) -> Result<()> {
-    let vf = vf_address(rig, INTEL_GPU.address, 2)?;
-    write_well(rig, &format!("/sys/bus/pci/devices/{vf}/remove"), "1")?;
+    write_well(rig, &path(INTEL_GPU.address, "lose"), "2")?;
     until(SOON, "the contradiction is told", || {
         let view = gpu_view(rig, &INTEL_GPU)?;
         ensure!(text(&view, "mode")? == "unknown", "{view}");

@@ -1,9 +1,7 @@
 //! A GPU that is given whole: taken from its driver, seen by the VM as the
 //! hardware that it is, kept from everybody else, and brought back.
 
-use std::time::Duration;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::boot::libvirt_waited;
 use super::vm::{ACCEPT, ALPHA, BETA, STRANGER, Vm};
@@ -22,10 +20,9 @@ const DRIVER: &str = "rigpf";
 const SECRET: u32 = 0x005e_c2e7;
 const RESETS: u64 = 0x8;
 /// How long the GPU's driver takes to let it go, when the daemon dies meanwhile.
-const DELAY_MS: &str = "2000";
-/// Moments after a request at which the daemon dies, in milliseconds: while the
-/// driver lets the GPU go, and about when the next one gets it.
-const MOMENTS_MS: [u64; 2] = [700, 1900];
+const DELAY_MS: &str = "5000";
+/// The daemon's processes: a write that may hang has its own.
+const PROCESSES: &str = "cat /sys/fs/cgroup/system.slice/divvyd.service/cgroup.procs";
 
 pub fn checks(rig: &mut Rig) -> Result<()> {
     for vm in [ALPHA, BETA] {
@@ -43,7 +40,8 @@ pub fn checks(rig: &mut Rig) -> Result<()> {
         Ok(())
     })?;
     check("a running VM gets a whole GPU", || plug(rig))?;
-    check("a GPU goes over and back though the daemon dies between two drivers", || die_between(rig))
+    check("a GPU goes to a running VM though the daemon dies between two drivers", || die_giving(rig))?;
+    check("a GPU comes back though its driver is away and the daemon dies", || die_returning(rig))
 }
 
 fn dda(vm: &Vm) -> String {
@@ -159,27 +157,61 @@ fn plug(rig: &Rig) -> Result<()> {
     is_back(rig)
 }
 
-/// The kernel has taken the old driver away when the daemon is back, and nobody
-/// gave the GPU the new one.
-fn die_between(rig: &Rig) -> Result<()> {
-    for moment in MOMENTS_MS {
-        write_well(rig, &path(AMD_GPU.address, "delay_ms"), DELAY_MS)?;
-        die_after(rig, &dda(&ALPHA), moment)?;
-        until(LONG, "the GPU is in the VM", || is_given(rig, &ALPHA))?;
-        until(LONG, "the running VM has it", || ALPHA.sees_number(rig, &AMD_GPU, 1))?;
-        die_after(rig, "dda unassign alpha", moment)?;
-        is_back(rig)?;
-        ALPHA.sees_number(rig, &AMD_GPU, 0)?;
-    }
-    let view = ask(rig, "vm show alpha")?;
-    ensure!(view["assignment"].is_null(), "{view}");
+/// The daemon dies while the old driver lets the GPU go: the kernel ends that,
+/// and nobody gives the GPU the next one.
+fn die_giving(rig: &Rig) -> Result<()> {
+    write_well(rig, &path(AMD_GPU.address, "delay_ms"), DELAY_MS)?;
+    rig.expect("systemctl mask --runtime divvyd")?;
+    ask_on(rig, &dda(&ALPHA))?;
+    until(SOON, "the driver lets the GPU go", || {
+        rig.expect(&format!("for p in $({PROCESSES}); do cat /proc/$p/stack; done | grep rigpf_remove"))
+    })?;
+    rig.expect("kill -KILL $(systemctl show divvyd --property MainPID --value)")?;
+    until(SOON, "all of the daemon is dead", || {
+        let left = rig.run(PROCESSES)?;
+        ensure!(!left.is_success() || left.text.trim().is_empty(), "{} are left", left.text);
+        Ok(())
+    })?;
+    between(rig, "(null)")?;
+    rig.expect("systemctl unmask --runtime divvyd; systemctl reset-failed divvyd; systemctl start divvyd")?;
+    until(LONG, "the GPU is in the VM", || is_given(rig, &ALPHA))?;
+    ALPHA.sees_number(rig, &AMD_GPU, 1)?;
     no_violation(rig)
 }
 
-fn die_after(rig: &Rig, command: &str, moment_ms: u64) -> Result<()> {
+/// Its driver is not there to take the GPU back, and the daemon dies meanwhile.
+fn die_returning(rig: &Rig) -> Result<()> {
+    rig.expect(&format!("rmmod {DRIVER}"))?;
+    ask_on(rig, "dda unassign alpha")?;
+    until(LONG, "the GPU waits for its driver", || between(rig, DRIVER))?;
+    kill_daemon(rig)?;
+    between(rig, DRIVER)?;
+    let id = id_of(&AMD_GPU);
+    for command in [format!("gpu partition {id} --count 8"), dda(&BETA)] {
+        refused(rig, &command, 1, &["gpu_used_whole", "wait until it is back"])?;
+    }
+    rig.expect(&format!("modprobe {DRIVER}"))?;
+    is_back(rig)?;
+    ALPHA.sees_number(rig, &AMD_GPU, 0)?;
+    let view = ask(rig, "vm show alpha")?;
+    ensure!(view["assignment"].is_null(), "{view}");
+    // The same driver had the GPU beside it, which was split.
+    expect_count(rig, &INTEL_GPU, 4)?;
+    no_violation(rig)
+}
+
+/// No driver has it, and the next one that may is this.
+fn between(rig: &Rig, kept_for: &str) -> Result<()> {
+    let driver = driver_of(rig, AMD_GPU.address)?;
+    ensure!(driver.is_empty(), "it is driven by {driver:?}");
+    let found = read(rig, AMD_GPU.address, "driver_override")?;
+    ensure!(found == kept_for, "it is kept for {found:?}");
+    Ok(())
+}
+
+/// Asks and does not wait until it is done.
+fn ask_on(rig: &Rig, command: &str) -> Result<()> {
     let asked = divvy(rig, &format!("{command} --no-wait"))?;
     ensure!(asked.status == 0, "{command}: {}", asked.told);
-    let moment = Duration::from_millis(moment_ms);
-    rig.expect(&format!("sleep {:.1}", moment.as_secs_f64())).context("wait for the moment")?;
-    kill_daemon(rig)
+    Ok(())
 }
