@@ -21,7 +21,7 @@ const COUNT: u16 = 4;
 /// The type of which the driver makes as many, and its memory as a VM reads it.
 const TYPE: &str = "nvidia-232";
 const QUOTA: &str = "quota 00001000";
-/// Of the kernel's sample: a card of serial ports that is no hardware.
+/// Of the kernel's sample: serial ports that are no hardware.
 const FOREIGN: &str = "7d0b1c52-3e94-4f6a-8a21-5be0c7f3d904";
 const FOREIGN_IDS: &str = "4348:3253";
 const FOREIGN_CREATE: &str = "/sys/class/mdev_bus/mtty/mdev_supported_types/mtty-1/create";
