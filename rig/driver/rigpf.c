@@ -6,9 +6,10 @@
  * it badly, per GPU, by sysfs attributes beside sriov_numvfs:
  *
  *   fail      an errno, as a positive number: sriov_configure answers with it
- *   delay_ms  sleep so long before each change
+ *   delay_ms  sleep so long before each change, and before the GPU is let go
  *   partial   enable at most so many VFs, whatever was asked
  *   hang      1: the next change sleeps, unkillable, until 0 is written here
+ *   lose      write a VF's number: it goes away alone, as if it had failed
  *   vf_quota  write "VF MIB" to set the memory of a VF, read the list
  *
  * Zero switches an injection off; all are off after probe.
@@ -108,11 +109,50 @@ static ssize_t vf_quota_store(struct device *dev, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RW(vf_quota);
 
+static struct pci_dev *rigpf_find_vf(struct pci_dev *pdev, u16 number)
+{
+	struct pci_dev *vf = NULL;
+
+	while ((vf = pci_get_device(PCI_ANY_ID, PCI_ANY_ID, vf))) {
+		if (vf->is_virtfn && pci_physfn(vf) == pdev &&
+		    pci_iov_vf_id(vf) == number)
+			break;
+	}
+	return vf;
+}
+
+/* What the kernel does with each VF when all of them go. */
+static ssize_t lose_store(struct device *dev, struct device_attribute *attr,
+			  const char *text, size_t length)
+{
+	struct pci_dev *pdev = to_pci_dev(dev);
+	struct pci_dev *vf;
+	char link[16];
+	u16 number;
+	int error = kstrtou16(text, 0, &number);
+
+	if (error)
+		return error;
+	vf = rigpf_find_vf(pdev, number);
+	if (!vf)
+		return -ENOENT;
+	snprintf(link, sizeof(link), "virtfn%u", number);
+	sysfs_remove_link(&dev->kobj, link);
+	sysfs_remove_link(&vf->dev.kobj, "physfn");
+	pci_stop_and_remove_bus_device_locked(vf);
+	pci_dev_put(vf);
+	/* The VF had the GPU. */
+	pci_dev_put(pdev);
+	return length;
+}
+static DEVICE_ATTR_WO(lose);
+
 static struct attribute *rigpf_attrs[] = {
 	&dev_attr_fail.attr,
 	&dev_attr_delay_ms.attr,
 	&dev_attr_partial.attr,
 	&dev_attr_hang.attr,
+	&dev_attr_lose.attr,
 	&dev_attr_vf_quota.attr,
 	NULL,
 };
@@ -179,6 +219,10 @@ static int rigpf_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 
 static void rigpf_remove(struct pci_dev *pdev)
 {
+	struct rigpf *rig = pci_get_drvdata(pdev);
+
+	if (READ_ONCE(rig->delay_ms))
+		msleep(READ_ONCE(rig->delay_ms));
 	pci_disable_sriov(pdev);
 }
 

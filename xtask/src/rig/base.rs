@@ -8,6 +8,7 @@
 //! modules/VERSION/ kernel modules of rig/image/modules, uncompressed
 //! vmlinux          the kernel as an ELF file: boots without decompressing
 //! kbuild/          kernel headers
+//! samples/         the kernel's samples of rig/image/samples
 //! qemu/            QEMU headers, with the generated ones in qemu/gen
 //! glib/            GLib headers
 //! versions         what was fetched
@@ -42,6 +43,7 @@ impl Base {
             .add(include_bytes!("kernel.rs"))
             .add(&read("packages")?)
             .add(&read("modules")?)
+            .add(&read("samples")?)
             .finish();
         let logs = cache.folder("log")?;
         let path = cache.entry("base", &key, |folder| build(folder, &logs))?;
@@ -54,6 +56,10 @@ impl Base {
 
     pub fn kernel(&self) -> PathBuf {
         self.path.join("vmlinux")
+    }
+
+    pub fn samples(&self) -> PathBuf {
+        self.path.join("samples")
     }
 
     pub fn kernel_version(&self) -> Result<String> {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::base::Base;
 use super::cache::{Cache, Key, KeyBuilder};
-use super::domain::{domain_xml, serial_path};
+use super::domain::{Identity, domain_xml, serial_path};
 use super::live::Rig;
 use super::machine::Machine;
 use super::{compile, image, sources};
@@ -69,15 +69,15 @@ fn machine_key(base: &Base) -> Result<Key> {
 
 fn build(base: &Base, folder: &Path, runs: &Path, logs: &Path) -> Result<()> {
     super::prerequisites::prepare()?;
-    eprintln!("rig: compiling the GPU model, its driver and the payload");
+    eprintln!("rig: compiling the GPU model, its drivers and the payload");
     let machine = Machine { root: base.root(), kernel: base.kernel(), folder: folder.to_path_buf() };
-    let driver = folder.join("rigpf.ko");
+    let modules = folder.join("modules");
     let payload = folder.join("payload.elf");
     compile::gpu_model(base, &machine.model(), logs)?;
-    compile::driver(base, &folder.join("driver"), &driver, logs)?;
+    compile::modules(base, &folder.join("driver"), &modules, logs)?;
     compile::payload(&payload, logs)?;
     eprintln!("rig: making the disk");
-    let parts = image::Parts { driver: &driver, payload: &payload };
+    let parts = image::Parts { modules: &modules, payload: &payload };
     image::make(base, &parts, &folder.join("work"), &machine.disk(), &machine.initrd(), logs)?;
     eprintln!("rig: booting for the first time");
     let rig = Rig::first_boot(machine, runs)?;
@@ -93,7 +93,7 @@ fn warm_up(rig: &Rig) -> Result<()> {
     rig.expect("virsh nodedev-list > /dev/null")?;
     rig.expect("lspci -vv > /dev/null")?;
     let name = "warm-up";
-    rig.write(&domain_xml(name, &[]), "/run/warm-up.xml")?;
+    rig.write(&domain_xml(name, Identity::default(), ""), "/run/warm-up.xml")?;
     rig.expect("virsh create /run/warm-up.xml")?;
     rig.expect(&wait_for_line("PAYLOAD-READY", &serial_path(name)))?;
     rig.expect(&format!("virsh destroy {name} && rm /run/warm-up.xml {}", serial_path(name)))?;

@@ -1,5 +1,5 @@
-//! Compiles the three C parts of the rig: the GPU model that is loaded into
-//! QEMU, the kernel module that drives it, and the payload of test VMs.
+//! Compiles the C parts of the rig: the GPU model that is loaded into QEMU, the
+//! kernel modules that drive it, and the payload of test VMs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,9 @@ use anyhow::{Context, Result, ensure};
 use super::base::Base;
 use super::cache::files_below;
 use super::{process, sources};
+
+/// What rig/driver makes.
+const MODULES: [&str; 3] = ["rigpf.ko", "rigmdev.ko", "mtty.ko"];
 
 /// The GPU model, as a shared object for QEMU.
 pub fn gpu_model(base: &Base, to: &Path, logs: &Path) -> Result<()> {
@@ -39,22 +42,27 @@ pub fn gpu_model(base: &Base, to: &Path, logs: &Path) -> Result<()> {
     process::step(&mut gcc, &logs.join("gpu-model.log"))
 }
 
-/// The driver of the PF, as a kernel module.
-pub fn driver(base: &Base, work: &Path, to: &Path, logs: &Path) -> Result<()> {
+/// The drivers of the GPUs and the kernel's samples, as kernel modules.
+pub fn modules(base: &Base, work: &Path, to: &Path, logs: &Path) -> Result<()> {
     let headers = base.path.join("kbuild/usr/src").join(format!("linux-headers-{}", base.kernel_version()?));
     // kbuild writes beside the sources, so it gets a copy.
-    fs::create_dir_all(work).context("create the driver's work folder")?;
-    for source in files_below(&sources().join("driver"))? {
-        let name = source.file_name().expect("a file has a name");
-        fs::copy(&source, work.join(name)).context("copy the driver's sources")?;
+    fs::create_dir_all(work).context("create the drivers' work folder")?;
+    for folder in [sources().join("driver"), base.samples()] {
+        for source in files_below(&folder)? {
+            let name = source.file_name().expect("a file has a name");
+            fs::copy(&source, work.join(name)).context("copy the drivers' sources")?;
+        }
     }
     let mut make = Command::new("make");
     make.arg("-C").arg(&headers).arg(format!("M={}", work.display())).arg("modules");
     process::step(&mut make, &logs.join("driver.log"))?;
-    let module = work.join("rigpf.ko");
-    ensure!(module.is_file(), "kbuild made no rigpf.ko");
-    fs::copy(&module, to).context("keep the driver")?;
-    fs::remove_dir_all(work).context("remove the driver's work folder")
+    fs::create_dir_all(to).context("create the folder of the rig's modules")?;
+    for name in MODULES {
+        let module = work.join(name);
+        ensure!(module.is_file(), "kbuild made no {name}");
+        fs::copy(&module, to.join(name)).with_context(|| format!("keep {name}"))?;
+    }
+    fs::remove_dir_all(work).context("remove the drivers' work folder")
 }
 
 /// The guest OS of test VMs: free-standing, 32 bits, booted by multiboot.

@@ -6,18 +6,42 @@ pub fn serial_path(name: &str) -> String {
     format!("/var/lib/rig/serial/{name}.log")
 }
 
-/// A VM with PCI devices of the rig assigned, named as `0000:01:00.2`; libvirt
-/// manages their drivers. Spare root ports leave room for hot-plug.
-pub fn domain_xml(name: &str, devices: &[&str]) -> String {
-    let mut hostdevs = String::new();
-    for device in devices {
-        hostdevs += &hostdev_xml(device);
+/// Who a VM is to libvirt, beside its name; what is empty libvirt makes up.
+#[derive(Clone, Copy, Default)]
+pub struct Identity {
+    pub uuid: &'static str,
+    /// The libosinfo id of the guest OS, as virt-install writes it.
+    pub guest_os: &'static str,
+}
+
+impl Identity {
+    fn elements(self) -> String {
+        let mut elements = String::new();
+        if !self.uuid.is_empty() {
+            elements += &format!("  <uuid>{}</uuid>\n", self.uuid);
+        }
+        if !self.guest_os.is_empty() {
+            elements += &format!(
+                "  <metadata>
+    <libosinfo:libosinfo xmlns:libosinfo='http://libosinfo.org/xmlns/libvirt/domain/1.0'>
+      <libosinfo:os id='{}'/>
+    </libosinfo:libosinfo>
+  </metadata>\n",
+                self.guest_os
+            );
+        }
+        elements
     }
-    let ports = "    <controller type='pci' model='pcie-root-port'/>\n".repeat(devices.len() + 3);
+}
+
+/// A VM with these elements among its devices. Spare root ports leave room for
+/// hot-plug.
+pub fn domain_xml(name: &str, identity: Identity, devices: &str) -> String {
+    let ports = "    <controller type='pci' model='pcie-root-port'/>\n".repeat(4);
     format!(
         "<domain type='qemu'>
   <name>{name}</name>
-  <memory unit='MiB'>64</memory>
+{}  <memory unit='MiB'>64</memory>
   <vcpu>1</vcpu>
   <os>
     <type arch='x86_64' machine='q35'>hvm</type>
@@ -31,14 +55,16 @@ pub fn domain_xml(name: &str, devices: &[&str]) -> String {
     <memballoon model='none'/>
     <controller type='pci' model='pcie-root'/>
 {ports}    <serial type='file'><source path='{}'/><target port='0'/></serial>
-{hostdevs}  </devices>
+{devices}  </devices>
 </domain>
 ",
+        identity.elements(),
         serial_path(name)
     )
 }
 
-/// One assigned device, as `virsh attach-device` takes it too.
+/// One PCI device, named as `0000:01:00.2`, as `virsh attach-device` takes it
+/// too; libvirt manages its driver.
 pub fn hostdev_xml(device: &str) -> String {
     let mut parts = device.split([':', '.']);
     let mut next = || parts.next().unwrap_or("0");
@@ -47,6 +73,14 @@ pub fn hostdev_xml(device: &str) -> String {
         "    <hostdev mode='subsystem' type='pci' managed='yes'><source>\
          <address domain='0x{domain}' bus='0x{bus}' slot='0x{slot}' function='0x{function}'/>\
          </source></hostdev>\n"
+    )
+}
+
+/// One mediated device.
+pub fn mdev_xml(uuid: &str) -> String {
+    format!(
+        "    <hostdev mode='subsystem' type='mdev' model='vfio-pci'><source>\
+         <address uuid='{uuid}'/></source></hostdev>\n"
     )
 }
 

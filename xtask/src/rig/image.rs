@@ -1,5 +1,5 @@
 //! The rig's disk and its initramfs: the root from Debian, the files of
-//! rig/image, the modules, the driver and the payload, made without mounting
+//! rig/image, the modules, the drivers and the payload, made without mounting
 //! anything.
 
 use std::fs;
@@ -18,7 +18,8 @@ const DISK_SIZE: &str = "3G";
 const BOOT_MODULES: [&str; 4] = ["crc32c-intel", "crc32c_generic", "virtio_blk", "ext4"];
 
 pub struct Parts<'a> {
-    pub driver: &'a Path,
+    /// A folder of kernel modules.
+    pub modules: &'a Path,
     pub payload: &'a Path,
 }
 
@@ -89,8 +90,11 @@ fn add_kernel_parts(base: &Base, parts: &Parts, tree: &Path) -> Result<()> {
             .arg(&modules),
     )?;
     let extra = modules.join(base.kernel_version()?).join("extra");
-    fs::create_dir_all(&extra).context("create the driver's folder")?;
-    fs::copy(parts.driver, extra.join("rigpf.ko")).context("add the driver")?;
+    fs::create_dir_all(&extra).context("create the drivers' folder")?;
+    for module in files_below(parts.modules)? {
+        let name = module.file_name().expect("a file has a name");
+        fs::copy(&module, extra.join(name)).context("add a driver")?;
+    }
     fs::copy(parts.payload, tree.join("usr/lib/rig/payload.elf")).context("add the payload")?;
     Ok(())
 }

@@ -11,7 +11,8 @@ use super::apt::Apt;
 use super::base::{record_field, unpack_all};
 use super::{lines_of, process, sources};
 
-/// Fetches the kernel, the listed modules and the headers into `folder`.
+/// Fetches the kernel, the listed modules, the headers and the listed samples
+/// into `folder`.
 pub fn fetch(folder: &Path, apt: &Apt) -> Result<()> {
     let version = newest_version(apt)?;
     let common = version.strip_suffix("-amd64").context("a Debian kernel for amd64 is named so")?;
@@ -32,7 +33,34 @@ pub fn fetch(folder: &Path, apt: &Apt) -> Result<()> {
     extract_elf(&vmlinuz, &folder.join("vmlinux"))?;
     copy_modules(&unpacked.join("lib/modules").join(&version), &folder.join("modules").join(&version))?;
     unpack_all(&headers, &folder.join("kbuild"))?;
-    make_headers_movable(folder, &version)
+    make_headers_movable(folder, &version)?;
+    fetch_samples(folder, apt, &version)
+}
+
+/// The files of rig/image/samples out of the source that this kernel was made of.
+fn fetch_samples(folder: &Path, apt: &Apt, version: &str) -> Result<()> {
+    let release = version.split('.').take(2).collect::<Vec<_>>().join(".");
+    let package_version = record_field(&apt.show(&format!("linux-image-{version}"))?, "Version")?;
+    let debs = folder.join("debs/source");
+    apt.download(&[format!("linux-source-{release}={package_version}")], &debs)?;
+    let unpacked = folder.join("debs/source-unpacked");
+    unpack_all(&debs, &unpacked)?;
+    let archive = unpacked.join("usr/src").join(format!("linux-source-{release}.tar.xz"));
+    let samples = folder.join("samples");
+    fs::create_dir(&samples).context("create the folder of the kernel's samples")?;
+    let names = lines_of(&sources().join("image/samples"))?;
+    let members = names.iter().map(|name| format!("linux-source-{release}/samples/{name}"));
+    // Each occurs once: the end of the archive need not be read.
+    process::output(
+        Command::new("tar")
+            .args(["--extract", "--occurrence=1", "--file"])
+            .arg(&archive)
+            .arg("--directory")
+            .arg(&samples)
+            .arg("--transform=s,.*/,,")
+            .args(members),
+    )?;
+    Ok(())
 }
 
 /// The one kernel whose modules stand below `folder`.

@@ -42,14 +42,29 @@ pub const INTEL_GPU: RigGpu = RigGpu {
     vf_offset: 1,
     serial: 0x10b7_4c9e_0226_d5f3,
 };
+/// Those with SR-IOV.
 pub const GPUS: [RigGpu; 2] = [AMD_GPU, INTEL_GPU];
+
+/// Without SR-IOV: it is split by mediated devices on itself. A VM sees a
+/// function with the ids of the GPU.
+pub const NVIDIA_GPU: RigGpu = RigGpu {
+    address: "0000:04:00.0",
+    vendor_id: 0x10de,
+    device_id: 0x1eb8,
+    vf_device_id: 0x1eb8,
+    class: 0x030200,
+    total_vfs: 0,
+    vf_offset: 0,
+    serial: 0x48b0_2d91_c64f_02a7,
+};
+pub const ALL_GPUS: [RigGpu; 3] = [AMD_GPU, INTEL_GPU, NVIDIA_GPU];
 
 /// Which GPU is in which slot. A slot has its PCI address whatever is in it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Slots {
     /// As the addresses above say, and as a saved state needs it.
     AsBuilt,
-    /// The GPUs have changed places.
+    /// The GPUs with SR-IOV have changed places.
     Swapped,
 }
 
@@ -143,28 +158,32 @@ fn add_gpus(qemu: &mut Command, slots: Slots) {
         gpus.reverse();
     }
     for (index, gpu) in gpus.iter().enumerate() {
-        let number = index + 1;
-        qemu.arg("-device").arg(root_port(number));
-        qemu.arg("-device").arg(format!(
-            "rig-gpu,bus=port{number},vendor-id={:#x},device-id={:#x},vf-device-id={:#x},\
-             sub-vendor-id={:#x},sub-device-id={:#x},class={:#x},vf-class={:#x},\
-             total-vfs={},vf-offset={},serial={:#x}",
-            gpu.vendor_id,
-            gpu.device_id,
-            gpu.vf_device_id,
-            gpu.vendor_id,
-            gpu.device_id,
-            gpu.class,
-            gpu.class,
-            gpu.total_vfs,
-            gpu.vf_offset,
-            gpu.serial,
-        ));
+        add_gpu(qemu, gpu, index + 1);
     }
-    let number = GPUS.len() + 1;
-    qemu.arg("-device").arg(root_port(number));
+    let control = GPUS.len() + 1;
+    qemu.arg("-device").arg(root_port(control));
     qemu.args(["-netdev", "user,id=control,restrict=on"]);
-    qemu.arg("-device").arg(format!("igb,bus=port{number},netdev=control,mac=52:54:00:00:00:03,romfile="));
+    qemu.arg("-device").arg(format!("igb,bus=port{control},netdev=control,mac=52:54:00:00:00:03,romfile="));
+    add_gpu(qemu, &NVIDIA_GPU, control + 1);
+}
+
+fn add_gpu(qemu: &mut Command, gpu: &RigGpu, number: usize) {
+    qemu.arg("-device").arg(root_port(number));
+    qemu.arg("-device").arg(format!(
+        "rig-gpu,bus=port{number},vendor-id={:#x},device-id={:#x},vf-device-id={:#x},\
+         sub-vendor-id={:#x},sub-device-id={:#x},class={:#x},vf-class={:#x},\
+         total-vfs={},vf-offset={},serial={:#x}",
+        gpu.vendor_id,
+        gpu.device_id,
+        gpu.vf_device_id,
+        gpu.vendor_id,
+        gpu.device_id,
+        gpu.class,
+        gpu.class,
+        gpu.total_vfs,
+        gpu.vf_offset,
+        gpu.serial,
+    ));
 }
 
 fn root_port(number: usize) -> String {

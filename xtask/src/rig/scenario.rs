@@ -9,10 +9,13 @@ mod events;
 mod faults;
 mod hypervisor;
 mod list;
+mod lost;
+mod mdev;
 mod partition;
 mod refuse;
 mod unassign;
 mod vm;
+mod whole;
 
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -25,6 +28,7 @@ use super::build::Built;
 use super::live::Rig;
 use super::machine::{AMD_GPU, INTEL_GPU, RigGpu};
 use super::product::{LONG, Product, SOON, ask, text, until};
+use super::selftest::sysfs::read;
 use vm::{ALPHA, BETA};
 
 /// Short limits, so that what hangs is given up in the time of a test.
@@ -40,14 +44,16 @@ struct Story {
     chapters: &'static [Checks],
 }
 
-const STORIES: [Story; 4] = [
+const STORIES: [Story; 6] = [
     Story {
         name: "vms",
         prepare: |_| Ok(()),
         chapters: &[list::checks, partition::checks, assign::checks, refuse::checks, unassign::checks],
     },
     Story { name: "crash", prepare: settle, chapters: &[crash::checks] },
-    Story { name: "faults", prepare: settle, chapters: &[faults::checks, events::checks] },
+    Story { name: "faults", prepare: settle, chapters: &[faults::checks, events::checks, lost::checks] },
+    Story { name: "mdev", prepare: |_| Ok(()), chapters: &[mdev::checks] },
+    Story { name: "whole", prepare: |_| Ok(()), chapters: &[whole::checks] },
     Story { name: "boot", prepare: settle, chapters: &[hypervisor::checks, boot::checks] },
 ];
 
@@ -144,12 +150,19 @@ fn expect_count(rig: &Rig, gpu: &RigGpu, count: u16) -> Result<()> {
         let view = gpu_view(rig, gpu)?;
         ensure!(view["partition_count"] == count, "divvy says {view}");
         ensure!(view["mode"] != "unknown", "divvy says {view}");
-        let path = format!("/sys/bus/pci/devices/{}/sriov_numvfs", gpu.address);
-        let found = rig.expect(&format!("cat {path}"))?;
+        let found = kernels_count(rig, gpu)?;
         ensure!(found.trim() == count.to_string(), "the kernel says {found:?}");
         Ok(())
     })?;
     Ok(())
+}
+
+/// Its VFs, or without SR-IOV the mediated devices on it.
+fn kernels_count(rig: &Rig, gpu: &RigGpu) -> Result<String> {
+    if gpu.total_vfs > 0 {
+        return read(rig, gpu.address, "sriov_numvfs");
+    }
+    Ok(mdev::children(rig, gpu.address)?.len().to_string())
 }
 
 /// No finding of `check` is an error or a violation.

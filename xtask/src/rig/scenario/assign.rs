@@ -15,8 +15,8 @@ pub fn checks(rig: &mut Rig) -> Result<()> {
             vm.define(rig, "")?;
             until(SOON, "Divvy sees the VM", || {
                 let shown = ask(rig, &format!("vm show {}", vm.name))?;
-                ensure!(text(&shown, "id")? == vm.uuid, "{shown}");
-                ensure!(text(&shown, "guest_os")? == vm.guest_os, "{shown}");
+                ensure!(text(&shown, "id")? == vm.identity.uuid, "{shown}");
+                ensure!(text(&shown, "guest_os")? == vm.identity.guest_os, "{shown}");
                 Ok(())
             })?;
         }

@@ -39,11 +39,8 @@ fn held_by_a_process(rig: &Rig) -> Result<()> {
     rig.expect(&format!(
         "echo vfio-pci > {device}/driver_override && echo {vf} > /sys/bus/pci/drivers_probe"
     ))?;
-    rig.expect(&format!(
-        "group=$(basename $(readlink {device}/iommu_group)); \
-         (exec 3<> /dev/vfio/$group; echo $BASHPID > /run/holder; exec sleep 900) > /dev/null 2>&1 & \
-         for i in $(seq 100); do [ -s /run/holder ] && exit 0; sleep 0.1; done; exit 1"
-    ))?;
+    let group = rig.expect(&format!("basename $(readlink {device}/iommu_group)"))?;
+    open_group(rig, group.trim())?;
     let held = || -> Result<()> {
         refused(
             rig,
@@ -52,17 +49,31 @@ fn held_by_a_process(rig: &Rig) -> Result<()> {
             &["partitions_open", &format!("{intel}.{HELD}")],
         )
     };
-    // Opening a group makes no event: it is seen at the next look at the latest.
-    rig.expect("systemctl restart divvyd")?;
     until(SOON, "the partition is in use", || {
         let (state, _) = partition_state(rig, &intel, HELD)?;
         ensure!(state == "in_use", "it is {state}");
         Ok(())
     })?;
     held()?;
-    rig.expect("kill $(cat /run/holder) && rm /run/holder")?;
+    close_group(rig)?;
     super::assign::give(rig, &super::vm::BETA, &INTEL_GPU)?;
     expect_count(rig, &INTEL_GPU, 4)
+}
+
+/// Opens a group by hand until `close_group`.
+pub fn open_group(rig: &Rig, group: &str) -> Result<()> {
+    rig.expect(&format!(
+        "(exec 3<> /dev/vfio/{group}; echo $BASHPID > /run/holder; exec sleep 900) > /dev/null 2>&1 & \
+         for i in $(seq 100); do [ -s /run/holder ] && exit 0; sleep 0.1; done; exit 1"
+    ))?;
+    // Opening a group makes no event: it is seen at the next look at the latest.
+    rig.expect("systemctl restart divvyd")?;
+    Ok(())
+}
+
+pub fn close_group(rig: &Rig) -> Result<()> {
+    rig.expect("kill $(cat /run/holder) && rm /run/holder")?;
+    Ok(())
 }
 
 fn stranger(rig: &Rig) -> Result<()> {

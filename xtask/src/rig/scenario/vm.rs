@@ -4,9 +4,9 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::rig::domain::serial_path;
+use crate::rig::domain::{Identity, domain_xml, serial_path};
 use crate::rig::live::Rig;
-use crate::rig::machine::RigGpu;
+use crate::rig::machine::{ALL_GPUS, RigGpu};
 use crate::rig::product::{SOON, ask, text, until};
 
 /// What has to be accepted for `BETA`: Debian is not on the list.
@@ -15,61 +15,26 @@ pub const ACCEPT: &str = "--accept guest_os_unsupported";
 #[derive(Clone, Copy)]
 pub struct Vm {
     pub name: &'static str,
-    pub uuid: &'static str,
-    /// The libosinfo id that virt-install would write.
-    pub guest_os: &'static str,
+    pub identity: Identity,
 }
 
 const UBUNTU: &str = "http://ubuntu.com/ubuntu/22.04";
 const DEBIAN: &str = "http://debian.org/debian/12";
 
-pub const ALPHA: Vm = Vm { name: "alpha", uuid: "0d0f5c9e-6b1a-4c63-9c57-4a1f0a6e5a01", guest_os: UBUNTU };
-pub const BETA: Vm = Vm { name: "beta", uuid: "1e7b2f44-93d0-4b5e-8a35-7c0e9d3b5b02", guest_os: DEBIAN };
+pub const ALPHA: Vm = vm("alpha", "0d0f5c9e-6b1a-4c63-9c57-4a1f0a6e5a01", UBUNTU);
+pub const BETA: Vm = vm("beta", "1e7b2f44-93d0-4b5e-8a35-7c0e9d3b5b02", DEBIAN);
 /// Nobody gives this one a partition through Divvy.
-pub const STRANGER: Vm =
-    Vm { name: "stranger", uuid: "2a6c8d13-5f27-4e0b-b7a9-3d94c1f27c03", guest_os: UBUNTU };
+pub const STRANGER: Vm = vm("stranger", "2a6c8d13-5f27-4e0b-b7a9-3d94c1f27c03", UBUNTU);
+
+const fn vm(name: &'static str, uuid: &'static str, guest_os: &'static str) -> Vm {
+    Vm { name, identity: Identity { uuid, guest_os } }
+}
 
 impl Vm {
-    /// The definition, with more elements of `<devices>`.
-    pub fn xml(&self, more: &str) -> String {
-        let ports = "    <controller type='pci' model='pcie-root-port'/>\n".repeat(4);
-        format!(
-            "<domain type='qemu'>
-  <name>{}</name>
-  <uuid>{}</uuid>
-  <metadata>
-    <libosinfo:libosinfo xmlns:libosinfo='http://libosinfo.org/xmlns/libvirt/domain/1.0'>
-      <libosinfo:os id='{}'/>
-    </libosinfo:libosinfo>
-  </metadata>
-  <memory unit='MiB'>64</memory>
-  <currentMemory unit='MiB'>64</currentMemory>
-  <vcpu>1</vcpu>
-  <os>
-    <type arch='x86_64' machine='q35'>hvm</type>
-    <kernel>/usr/lib/rig/payload.elf</kernel>
-  </os>
-  <features><acpi/></features>
-  <cpu mode='custom' match='exact'><model>qemu64</model></cpu>
-  <devices>
-    <emulator>/usr/bin/qemu-system-x86_64</emulator>
-    <controller type='usb' model='none'/>
-    <memballoon model='none'/>
-    <controller type='pci' model='pcie-root'/>
-{ports}    <serial type='file'><source path='{}'/><target port='0'/></serial>
-{more}  </devices>
-</domain>
-",
-            self.name,
-            self.uuid,
-            self.guest_os,
-            serial_path(self.name)
-        )
-    }
-
+    /// Defines it with more elements among its devices.
     pub fn define(&self, rig: &Rig, more: &str) -> Result<()> {
         let file = format!("/run/{}.xml", self.name);
-        rig.write(&self.xml(more), &file)?;
+        rig.write(&domain_xml(self.name, self.identity, more), &file)?;
         rig.expect(&format!("virsh define {file}"))?;
         Ok(())
     }
@@ -101,6 +66,14 @@ impl Vm {
         Ok(Some((gpu.to_string(), index.parse()?)))
     }
 
+    /// The lines of its definition that are devices of the server, live or as it
+    /// starts the next time.
+    pub fn hostdevs(&self, rig: &Rig, flag: &str) -> Result<Vec<String>> {
+        let xml = rig.expect(&format!("virsh dumpxml {} {flag}", self.name))?;
+        let hostdevs = xml.split("<hostdev").skip(1);
+        Ok(hostdevs.filter_map(|rest| rest.split("</hostdev>").next()).map(str::to_string).collect())
+    }
+
     /// The functions of the rig's GPUs in the VM's last listing of its bus.
     pub fn functions(&self, rig: &Rig, gpus: &[RigGpu]) -> Result<Vec<String>> {
         let serial = rig.expect(&format!("cat {}", serial_path(self.name)))?;
@@ -109,22 +82,30 @@ impl Vm {
             None => &serial,
         };
         ensure!(serial.contains("PAYLOAD-READY"), "{} is not up yet: {serial}", self.name);
-        let is_gpu = |line: &&str| {
-            gpus.iter()
-                .any(|gpu| line.contains(&format!(" {:04x}:{:04x} class", gpu.vendor_id, gpu.vf_device_id)))
+        let is_of = |line: &str, gpu: &RigGpu| {
+            let ids = [gpu.device_id, gpu.vf_device_id];
+            ids.iter().any(|id| line.contains(&format!(" {:04x}:{id:04x} class", gpu.vendor_id)))
         };
+        let is_gpu = |line: &&str| gpus.iter().any(|gpu| is_of(line, gpu));
         Ok(last.lines().filter(is_gpu).map(str::to_string).collect())
     }
 
     /// It is up and sees this VF of this GPU and no other; what firmware has
     /// given addresses tells its number.
     pub fn sees(&self, rig: &Rig, gpu: &RigGpu, index: u16) -> Result<()> {
-        let promise = format!("{} sees VF {index} of {}", self.name, gpu.address);
-        let number = format!("rig 56504752 vf {index:04x}");
+        self.sees_registers(rig, gpu, &[&format!("rig 56504752 vf {index:04x}")])
+    }
+
+    /// It is up and sees one function of this GPU, whose registers tell this,
+    /// and no other.
+    pub fn sees_registers(&self, rig: &Rig, gpu: &RigGpu, registers: &[&str]) -> Result<()> {
+        let promise = format!("{} sees {registers:?} of {}", self.name, gpu.address);
         until(SOON, &promise, || {
-            let functions = self.functions(rig, &crate::rig::machine::GPUS)?;
+            let functions = self.functions(rig, &ALL_GPUS)?;
             ensure!(functions.len() == 1, "it sees {functions:?}");
-            ensure!(functions[0].contains(&number), "it sees {functions:?}");
+            let own = self.functions(rig, std::slice::from_ref(gpu))?;
+            ensure!(own.len() == 1, "it sees {functions:?}");
+            ensure!(registers.iter().all(|text| own[0].contains(text)), "it sees {functions:?}");
             Ok(())
         })?;
         Ok(())
@@ -134,7 +115,7 @@ impl Vm {
     pub fn sees_number(&self, rig: &Rig, gpu: &RigGpu, number: usize) -> Result<()> {
         let promise = format!("{} sees {number} functions of {}", self.name, gpu.address);
         until(SOON, &promise, || {
-            let functions = self.functions(rig, &crate::rig::machine::GPUS)?;
+            let functions = self.functions(rig, &ALL_GPUS)?;
             let own = self.functions(rig, std::slice::from_ref(gpu))?;
             ensure!(functions.len() == number && own.len() == number, "it sees {functions:?}");
             Ok(())

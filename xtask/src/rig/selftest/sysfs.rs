@@ -6,13 +6,14 @@ use anyhow::{Result, bail, ensure};
 use crate::rig::live::{Rig, quote};
 
 /// The errors that the checks expect, by the text that the C library has.
-const ERRORS: [(&str, &str); 6] = [
+const ERRORS: [(&str, &str); 7] = [
     ("Numerical result out of range", "ERANGE"),
     ("Invalid argument", "EINVAL"),
     ("Device or resource busy", "EBUSY"),
     ("No such file or directory", "ENOENT"),
     ("No space left on device", "ENOSPC"),
     ("Input/output error", "EIO"),
+    ("File exists", "EEXIST"),
 ];
 
 pub struct VfCount(pub u16);

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use super::check;
 use super::sysfs::{VfCount, driver_of, set_vf_count, vf_address};
 use crate::rig::build::wait_for_line;
-use crate::rig::domain::{domain_xml, hostdev_xml, serial_path};
+use crate::rig::domain::{Identity, domain_xml, hostdev_xml, serial_path};
 use crate::rig::live::Rig;
 use crate::rig::machine::{AMD_GPU, INTEL_GPU, RigGpu};
 
@@ -23,7 +23,7 @@ pub fn checks(rig: &Rig) -> Result<()> {
 fn start(rig: &Rig) -> Result<()> {
     set_vf_count(rig, AMD_GPU.address, VfCount(4))?;
     let vf = vf_address(rig, AMD_GPU.address, 2)?;
-    rig.write(&domain_xml(VM, &[&vf]), "/run/vm.xml")?;
+    rig.write(&vm_with(VM, &vf), "/run/vm.xml")?;
     rig.expect("virsh define /run/vm.xml")?;
     rig.expect(&format!("virsh start {VM}"))?;
     rig.expect(&wait_for_line("PAYLOAD-READY", &serial_path(VM)))?;
@@ -34,9 +34,13 @@ fn start(rig: &Rig) -> Result<()> {
     Ok(())
 }
 
+fn vm_with(name: &str, vf: &str) -> String {
+    domain_xml(name, Identity::default(), &hostdev_xml(vf))
+}
+
 fn refuse(rig: &Rig) -> Result<()> {
     let vf = vf_address(rig, AMD_GPU.address, 2)?;
-    rig.write(&domain_xml("second", &[&vf]), "/run/second.xml")?;
+    rig.write(&vm_with("second", &vf), "/run/second.xml")?;
     let answer = rig.run("virsh create /run/second.xml")?;
     ensure!(!answer.is_success(), "a second VM took the VF");
     ensure!(answer.text.contains("is in use by driver QEMU"), "it was refused oddly: {}", answer.text);
