@@ -7,7 +7,7 @@ use alloc::string::{String, ToString};
 use core::fmt;
 use core::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::as_text::as_text;
@@ -22,8 +22,8 @@ const UUID_CHARS: usize = 36;
 
 /// The name of a mediated device. A partition's is derived from the partition, not stored: it is the
 /// same after each boot.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct MdevUuid(Uuid);
 
 /// A text that is not the name of a mediated device.
@@ -64,8 +64,8 @@ impl FromStr for MdevUuid {
 as_text!(MdevUuid);
 
 /// What a VM is given. Written as its text: `0000:41:00.4`, or the UUID.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub enum DeviceHandle {
     Pci(PciAddress),
     Mdev(MdevUuid),

@@ -146,10 +146,10 @@ pub fn vm(state: &State, server: &ServerId, vm: &ObservedVm) -> Explanation {
 }
 
 fn free_on(desired: Option<&DesiredServer>, observed: &Observed, gpu: &ObservedGpu) -> String {
-    if let Err(why) = status::gives_partitions(desired, observed, gpu) {
+    let partitions = status::Partitions::of(desired, observed);
+    if let Err(why) = partitions.gives(gpu) {
         return format!("GPU {} gives no partition: {why}.", gpu.id);
     }
-    let partitions = status::Partitions::of(desired, observed);
     let free = gpu.partitions.iter().filter(|partition| partitions.is_free(gpu, partition)).count();
     format!("GPU {} has {free} of {} partitions free.", gpu.id, gpu.partitions.len())
 }

@@ -37,8 +37,8 @@ impl fmt::Display for Severity {
 }
 
 /// The stable name of a kind of finding: lower case words joined by `_`. Scripts lean on it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
 pub struct FindingCode(Cow<'static, str>);
 
 /// A text that cannot be the code of a finding.

@@ -15,8 +15,8 @@ use crate::id::{GpuId, PartitionId};
 const FUNCTIONS: u8 = 8;
 
 /// One thing given. Printed and parsed as `GPU.INDEX` for a partition, `GPU:FUNCTION` for a function.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[serde(try_from = "String")]
 pub enum Given {
     Partition(PartitionId),
     Function { gpu: GpuId, function: u8 },

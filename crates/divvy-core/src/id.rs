@@ -3,6 +3,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
+use alloc::sync::Arc;
 use core::fmt;
 use core::str::FromStr;
 
@@ -26,7 +27,7 @@ pub enum InvalidId {
     Partition { text: String },
 }
 
-fn checked(what: &'static str, text: &str, allowed: fn(char) -> bool) -> Result<String, InvalidId> {
+fn checked(what: &'static str, text: &str, allowed: fn(char) -> bool) -> Result<(), InvalidId> {
     if text.is_empty() {
         return Err(InvalidId::Empty { what });
     }
@@ -35,21 +36,23 @@ fn checked(what: &'static str, text: &str, allowed: fn(char) -> bool) -> Result<
     }
     match text.chars().find(|c| !allowed(*c)) {
         Some(found) => Err(InvalidId::Character { what, text: text.to_owned(), found }),
-        None => Ok(text.to_owned()),
+        None => Ok(()),
     }
 }
 
+/// Names are copied far more often than they are made: copies share the text.
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident, $what:literal, $allowed:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Parses a name; the error says what is wrong with it.
             pub fn new(text: &str) -> Result<Self, InvalidId> {
-                checked($what, text, $allowed).map(Self)
+                checked($what, text, $allowed)?;
+                Ok(Self(text.into()))
             }
 
             pub fn as_str(&self) -> &str {
@@ -64,18 +67,7 @@ macro_rules! name_type {
             }
         }
 
-        impl TryFrom<String> for $name {
-            type Error = InvalidId;
-            fn try_from(text: String) -> Result<Self, InvalidId> {
-                Self::new(&text)
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> String {
-                name.0
-            }
-        }
+        as_text!($name);
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -119,8 +111,8 @@ impl fmt::Display for PartitionIndex {
 }
 
 /// One partition of one GPU. Printed and parsed as `GPU.INDEX`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct PartitionId {
     pub gpu: GpuId,
     pub index: PartitionIndex,

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::assignment::Hold;
 use crate::desired::{DesiredServer, PartitionSetting};
-use crate::device::DeviceHandle;
 use crate::gpu::Mode;
 use crate::id::{PartitionId, VmId};
 use crate::observed::{GpuHealth, Observed, ObservedGpu, ObservedPartition};
-use crate::rules::{same_scheme, whole_or_partitions};
+use crate::rules::same_scheme;
+use crate::rules::whole_or_partitions::Whole;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -40,23 +40,14 @@ pub struct PartitionStatus {
 pub struct Partitions<'s> {
     desired: Option<&'s DesiredServer>,
     owners: BTreeMap<&'s PartitionId, &'s VmId>,
-    in_vms: BTreeMap<DeviceHandle, &'s VmId>,
+    whole: Whole<'s>,
 }
 
 impl<'s> Partitions<'s> {
     pub fn of(desired: Option<&'s DesiredServer>, observed: &'s Observed) -> Self {
         let assignments = desired.into_iter().flat_map(|desired| desired.assignments.values());
-        let mut in_vms = BTreeMap::new();
-        for vm in &observed.vms {
-            for device in &vm.devices {
-                in_vms.entry(device.device).or_insert(&vm.id);
-            }
-        }
-        Self {
-            desired,
-            owners: assignments.filter_map(|one| Some((one.partition()?, &one.vm))).collect(),
-            in_vms,
-        }
+        let owners = assignments.filter_map(|one| Some((one.partition()?, &one.vm))).collect();
+        Self { desired, owners, whole: Whole::of(desired, observed) }
     }
 
     pub fn status(&self, gpu: &ObservedGpu, partition: &ObservedPartition) -> PartitionStatus {
@@ -69,7 +60,7 @@ impl<'s> Partitions<'s> {
             };
             return PartitionStatus { state, vm: Some((*vm).clone()) };
         }
-        let in_vm = self.in_vms.get(&partition.device).map(|vm| (*vm).clone());
+        let in_vm = self.whole.vm_with(partition.device).map(|vm| vm.id.clone());
         let hold = self.desired.and_then(|desired| desired.holds.get(&id));
         let state = match hold {
             Some(Hold::Quarantined { .. } | Hold::Remaking { .. }) => PartitionState::Quarantined,
@@ -87,37 +78,37 @@ impl<'s> Partitions<'s> {
     pub fn is_free(&self, gpu: &ObservedGpu, partition: &ObservedPartition) -> bool {
         self.status(gpu, partition).state == PartitionState::Free
     }
-}
 
-/// Whether partitions of this GPU may be given out at all, or why not.
-pub fn gives_partitions(
-    desired: Option<&DesiredServer>,
-    observed: &Observed,
-    gpu: &ObservedGpu,
-) -> Result<(), String> {
-    if let GpuHealth::Unknown { reason } = &gpu.health {
-        return Err(format!("it does not answer: {reason}"));
-    }
-    if let Some(by) = whole_or_partitions::used_whole_by(desired, observed, gpu) {
-        return Err(format!("it is used whole by {by}"));
-    }
-    if let Some(pool) = desired.and_then(|desired| desired.pools.get(&gpu.id)) {
-        return Err(format!("it is in pool {pool}, whose GPUs are given whole"));
-    }
-    let remaking =
-        |(id, hold): (&PartitionId, &Hold)| id.gpu == gpu.id && matches!(hold, Hold::Remaking { .. });
-    if desired.is_some_and(|desired| desired.holds.iter().any(remaking)) {
-        return Err("its partitions are being made again".to_string());
-    }
-    let Some(has) = gpu.partition_count else {
-        return Err("its partition count cannot be read".to_string());
-    };
-    desired.map_or(Ok(()), |desired| same_scheme::holds(desired, gpu))?;
-    let asked = desired.and_then(|desired| desired.settings.get(&gpu.id)).map(|setting| setting.as_number());
-    match asked {
-        Some(asked) if asked != has => Err(format!("it has {has} partitions and is on the way to {asked}")),
-        _ if has == 0 => Err("it is not partitioned".to_string()),
-        _ => Ok(()),
+    /// Whether partitions of this GPU may be given out at all, or why not.
+    pub fn gives(&self, gpu: &ObservedGpu) -> Result<(), String> {
+        let desired = self.desired;
+        if let GpuHealth::Unknown { reason } = &gpu.health {
+            return Err(format!("it does not answer: {reason}"));
+        }
+        if let Some(by) = self.whole.used_by(gpu) {
+            return Err(format!("it is used whole by {by}"));
+        }
+        if let Some(pool) = desired.and_then(|desired| desired.pools.get(&gpu.id)) {
+            return Err(format!("it is in pool {pool}, whose GPUs are given whole"));
+        }
+        let remaking =
+            |(id, hold): (&PartitionId, &Hold)| id.gpu == gpu.id && matches!(hold, Hold::Remaking { .. });
+        if desired.is_some_and(|desired| desired.holds.iter().any(remaking)) {
+            return Err("its partitions are being made again".to_string());
+        }
+        let Some(has) = gpu.partition_count else {
+            return Err("its partition count cannot be read".to_string());
+        };
+        desired.map_or(Ok(()), |desired| same_scheme::holds(desired, gpu))?;
+        let asked =
+            desired.and_then(|desired| desired.settings.get(&gpu.id)).map(|setting| setting.as_number());
+        match asked {
+            Some(asked) if asked != has => {
+                Err(format!("it has {has} partitions and is on the way to {asked}"))
+            }
+            _ if has == 0 => Err("it is not partitioned".to_string()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -126,7 +117,7 @@ pub fn gpu_mode(desired: Option<&DesiredServer>, observed: &Observed, gpu: &Obse
     if let GpuHealth::Unknown { reason } = &gpu.health {
         return (Mode::Unknown, reason.clone());
     }
-    if let Some(by) = whole_or_partitions::used_whole_by(desired, observed, gpu) {
+    if let Some(by) = Whole::of(desired, observed).used_by(gpu) {
         return (Mode::Dda, format!("used whole by {by}"));
     }
     if let (Some(pool), Some(0)) =

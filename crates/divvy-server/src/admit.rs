@@ -7,8 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, Sender};
 
 use divvy_api::views::JobView;
 use divvy_core::change::Change;
@@ -31,9 +30,10 @@ use crate::happenings;
 use crate::hub::{Hub, News, Published};
 use crate::jobs::{self, StepNote};
 use crate::terms::{Once, Terms};
+use queue::Queue;
 
-/// Most requests decided and committed together.
-const BATCH: usize = 256;
+mod queue;
+
 /// How often a request is decided again when what it relied on changed.
 const ATTEMPTS: u32 = 5;
 
@@ -68,14 +68,8 @@ impl Admission {
 
     /// Serves the door until told to stop.
     pub fn run(mut self, door: &Receiver<Message>) {
-        loop {
-            let first = match door.recv_timeout(Duration::from_secs(3600)) {
-                Ok(message) => message,
-                Err(RecvTimeoutError::Timeout) => continue,
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
-            let mut batch = vec![first];
-            batch.extend(door.try_iter().take(BATCH - 1));
+        let mut queue = Queue::new(door);
+        while let Some(batch) = queue.next() {
             let stop = batch.iter().any(|message| matches!(message, Message::Stop));
             let waiting = self.serve(batch);
             for told in waiting {

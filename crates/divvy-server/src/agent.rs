@@ -17,7 +17,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use divvy_core::assignment::Hold;
 use divvy_core::desired::{DesiredServer, Generation};
@@ -36,6 +36,7 @@ use crate::executor;
 use crate::host_side::HostSide;
 use crate::hub::{Bell, Hub};
 use crate::jobs::StepNote;
+use crate::pace::Pace;
 
 /// Rounds of one turn; more would mean that two rules disagree.
 const ROUNDS: u32 = 8;
@@ -45,10 +46,6 @@ const RETRY_SECONDS: &[u64] = &[1, 2, 5, 15, 60];
 const LOOK_FOR_HYPERVISOR: Duration = Duration::from_secs(5);
 /// How often everything is looked at although nothing rang.
 const LOOK_ANYWAY: Duration = Duration::from_secs(60);
-
-/// How long an agent rests between two turns. Bells that ring meanwhile share the next turn, which looks
-/// at every GPU anyway; a bell after a quiet time is answered at once.
-const REST: Duration = Duration::from_millis(10);
 
 /// What an agent has looked at since it started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,16 +105,19 @@ impl Agent {
     /// the hypervisor: at boot libvirt is started after us, and who connects to its socket before
     /// waits for it, while it waits for the partitions that this turn makes.
     pub fn run(mut self, stop: &AtomicBool, mut tell: impl FnMut(Looked)) {
+        let mut pace = Pace::default();
         for looked in [Looked::AtGpus, Looked::AtVmsToo] {
-            self.turn();
+            pace.take(|| self.turn());
             tell(looked);
         }
-        while !stop.load(Ordering::Acquire) {
-            let rested = Instant::now() + REST;
+        let is_stopped = || stop.load(Ordering::Acquire);
+        while !is_stopped() {
             self.bell.wait(self.patience());
-            std::thread::sleep(rested.saturating_duration_since(Instant::now()));
-            if !stop.load(Ordering::Acquire) {
-                self.turn();
+            if !is_stopped() {
+                pace.gather();
+            }
+            if !is_stopped() {
+                pace.take(|| self.turn());
             }
         }
     }

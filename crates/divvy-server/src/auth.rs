@@ -2,7 +2,10 @@
 //! connect; over TCP a token does, or a session that somebody signed in for. Roles come later; today
 //! whoever gets in may do everything.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
@@ -50,10 +53,38 @@ impl Principal {
         Self(name)
     }
 
-    /// A user of this machine.
-    pub fn user(uid: u32) -> Self {
-        let name = User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name);
+    /// A user of this machine, who may be known by number only.
+    fn user(uid: u32, name: Option<String>) -> Self {
         Self(name.unwrap_or_else(|| format!("uid {uid}")))
+    }
+}
+
+/// So long a user's name is remembered.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// The users of this machine. A directory on another machine may know their names, so a name is looked up
+/// beside the thread that answers, and remembered for a while.
+#[derive(Clone, Default)]
+pub struct Users {
+    known: Arc<Mutex<BTreeMap<u32, (Instant, Principal)>>>,
+}
+
+impl Users {
+    pub async fn principal(&self, uid: u32) -> Principal {
+        let known = self.lock().get(&uid).filter(|(found, _)| found.elapsed() < REMEMBERED).cloned();
+        if let Some((_, principal)) = known {
+            return principal;
+        }
+        let look_up = move || User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name);
+        let name = tokio::task::spawn_blocking(look_up).await.ok().flatten();
+        let principal = Principal::user(uid, name);
+        self.lock().insert(uid, (Instant::now(), principal.clone()));
+        principal
+    }
+
+    /// Whole after every statement under the lock, so a poisoned lock is still good.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, (Instant, Principal)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -70,6 +101,15 @@ impl Token {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_user_is_called_by_name_or_by_number_and_the_same_every_time() {
+        let users = Users::default();
+        for _ in 0..2 {
+            assert_eq!(users.principal(0).await.as_str(), "root");
+            assert_eq!(users.principal(4_000_000_000).await.as_str(), "uid 4000000000");
+        }
+    }
 
     #[test]
     fn only_the_whole_token_is_the_token() {

@@ -23,7 +23,7 @@ use tokio::sync::watch;
 
 use crate::admit::Admission;
 use crate::agent::{Agent, Looked};
-use crate::auth::{Peer, Token};
+use crate::auth::{Peer, Token, Users};
 use crate::door::Message;
 use crate::feed::Feed;
 use crate::host_side::HostSide;
@@ -136,6 +136,7 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
         usage: Arc::new(desk(&hosts)),
         hosts,
         room: room.clone(),
+        users: Users::default(),
         sign_in: Arc::new(SignIn::new(token, Pam::new(options.settings.socket_group.clone()))),
         names: listening.names(),
         presented: listening.presented(),

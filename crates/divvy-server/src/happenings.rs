@@ -1,6 +1,8 @@
 //! Events: what was asked for and by whom, what the hardware did by itself, what a step could not do.
 //! Made by comparing, never by listening: an event that nobody could see was missed is not told twice.
 
+use std::collections::BTreeMap;
+
 use divvy_core::assignment::Hold;
 use divvy_core::change::{Change, Edit};
 use divvy_core::desired::PartitionSetting;
@@ -11,6 +13,7 @@ use divvy_core::job::{Job, JobId, Progress};
 use divvy_core::observed::{HypervisorHealth, Observed, ObservedGpu};
 use divvy_core::progress;
 use divvy_core::step::{Outcome, Step, VmStep};
+use divvy_core::vm::ObservedVm;
 
 use crate::jobs::StepNote;
 
@@ -222,17 +225,22 @@ fn changed_gpu(was: &ObservedGpu, gpu: &ObservedGpu, told: &mut Vec<(&'static st
     }
 }
 
+fn by_id(vms: &[ObservedVm]) -> BTreeMap<&VmId, &ObservedVm> {
+    vms.iter().map(|vm| (&vm.id, vm)).collect()
+}
+
 fn vm_events(before: &Observed, after: &Observed, told: &mut Vec<(&'static str, Subject, String)>) {
+    let (were, are) = (by_id(&before.vms), by_id(&after.vms));
     for vm in &after.vms {
-        let subject = Subject::Vm(vm.id.clone());
-        match before.vm(&vm.id) {
+        let subject = || Subject::Vm(vm.id.clone());
+        match were.get(&vm.id) {
             None if before.hypervisor_is_connected() => {
-                told.push(("vm_appeared", subject, format!("VM {} appeared", vm.name)))
+                told.push(("vm_appeared", subject(), format!("VM {} appeared", vm.name)))
             }
             Some(was) if was.power != vm.power => {
                 told.push((
                     "vm_power",
-                    subject,
+                    subject(),
                     format!("VM {} is {}, was {}", vm.name, vm.power, was.power),
                 ));
             }
@@ -240,7 +248,7 @@ fn vm_events(before: &Observed, after: &Observed, told: &mut Vec<(&'static str, 
         }
     }
     if after.hypervisor_is_connected() {
-        for vm in before.vms.iter().filter(|vm| after.vm(&vm.id).is_none()) {
+        for vm in before.vms.iter().filter(|vm| !are.contains_key(&vm.id)) {
             told.push(("vm_disappeared", Subject::Vm(vm.id.clone()), format!("VM {} disappeared", vm.name)));
         }
     }

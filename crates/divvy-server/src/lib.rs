@@ -25,6 +25,7 @@ pub mod agent;
 pub mod executor;
 pub mod gate;
 pub mod host_side;
+pub mod pace;
 pub mod usage;
 
 pub mod auth;

@@ -64,6 +64,8 @@ pub(crate) struct State {
     queues: BTreeMap<PciAddress, VecDeque<Pending>>,
     results: BTreeMap<u64, Result<(), Errno>>,
     next_ticket: u64,
+    /// Callers that sleep until something changes.
+    sleepers: usize,
     watchers: BTreeMap<u64, Watcher>,
 }
 
@@ -89,6 +91,7 @@ impl State {
             queues: BTreeMap::new(),
             results: BTreeMap::new(),
             next_ticket: 0,
+            sleepers: 0,
             watchers: BTreeMap::new(),
         }
     }
@@ -217,8 +220,11 @@ impl Machine {
         let wake = std::mem::take(&mut state.wake);
         let watchers: Vec<Watcher> =
             if wake { state.watchers.values().cloned().collect() } else { Vec::new() };
+        let is_awaited = state.sleepers > 0;
         drop(state);
-        self.changed.notify_all();
+        if is_awaited {
+            self.changed.notify_all();
+        }
         for watcher in watchers {
             watcher();
         }
@@ -275,7 +281,7 @@ impl Machine {
     /// delays no time passes: whoever would have to wait under a limit has waited long enough.
     fn wait<'a>(
         &'a self,
-        state: MutexGuard<'a, State>,
+        mut state: MutexGuard<'a, State>,
         limit: Option<Instant>,
     ) -> Option<MutexGuard<'a, State>> {
         let now = Instant::now();
@@ -289,13 +295,15 @@ impl Machine {
             return Some(self.state.lock().unwrap_or_else(PoisonError::into_inner));
         }
         let until = [limit, state.next_due()].into_iter().flatten().min();
-        let state = match until {
+        state.sleepers += 1;
+        state = match until {
             Some(until) => {
                 let time = until.saturating_duration_since(now);
                 self.changed.wait_timeout(state, time).map_or_else(|poison| poison.into_inner().0, |p| p.0)
             }
             None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
         };
+        state.sleepers -= 1;
         Some(state)
     }
 

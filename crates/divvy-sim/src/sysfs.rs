@@ -21,6 +21,12 @@ use crate::tree::{Attr, Entry, File, FunctionAttr};
 const MAY_READ: u16 = 0o444;
 const MAY_WRITE: u16 = 0o222;
 
+/// What a read comes to.
+enum Read {
+    Done(Vec<u8>),
+    Locked(PciAddress, Attr),
+}
+
 /// One simulated server's kernel.
 #[derive(Clone)]
 pub struct SimSysfs {
@@ -33,19 +39,26 @@ impl SimSysfs {
     }
 
     fn read_by(&self, path: &str, deadline: Option<Duration>) -> io::Result<Vec<u8>> {
-        let file = self.machine.with(|state| open(state, path, MAY_READ))?;
-        let read = |state: &State| state.read_attr(&file.attr);
-        match takes_lock_to_read(&file.attr) {
-            Some(address) => Ok(self.machine.read_locked(address, deadline, read)??),
-            None => Ok(self.machine.with(|state| read(state))?),
+        let read = self.machine.with(|state| {
+            let attr = open(state, path, MAY_READ)?;
+            match takes_lock_to_read(attr) {
+                Some(address) => Ok(Read::Locked(address, attr.clone())),
+                None => state.read_attr(attr).map(Read::Done),
+            }
+        })?;
+        match read {
+            Read::Done(bytes) => Ok(bytes),
+            Read::Locked(address, attr) => {
+                Ok(self.machine.read_locked(address, deadline, |state| state.read_attr(&attr))??)
+            }
         }
     }
 
     fn write_by(&self, path: &str, value: &str, deadline: Option<Duration>) -> io::Result<()> {
         let write = self.machine.with(|state| {
-            let file = open(state, path, MAY_WRITE)?;
+            let attr = open(state, path, MAY_WRITE)?.clone();
             // An empty value is no write at all.
-            if value.is_empty() { Ok(Write::Done) } else { state.write_attr(&file.attr, value) }
+            if value.is_empty() { Ok(Write::Done) } else { state.write_attr(&attr, value) }
         })?;
         match write {
             Write::Done => Ok(()),
@@ -109,11 +122,11 @@ impl Sysfs for SimSysfs {
     }
 }
 
-fn open(state: &State, path: &str, wanted: u16) -> Result<File, Errno> {
+fn open<'a>(state: &'a State, path: &str, wanted: u16) -> Result<&'a Attr, Errno> {
     match state.kernel.tree.resolve(path, true)? {
         Entry::Folder(_) | Entry::Link(_) => Err(EISDIR),
-        Entry::File(file) if file.mode & wanted != 0 => Ok(file.clone()),
-        Entry::File(file) if matches!(file.attr, Attr::ProcText(_)) => Err(EIO),
+        Entry::File(file) if file.mode & wanted != 0 => Ok(&file.attr),
+        Entry::File(File { attr: Attr::ProcText(_), .. }) => Err(EIO),
         Entry::File(_) => Err(EACCES),
     }
 }

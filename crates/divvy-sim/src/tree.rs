@@ -5,7 +5,7 @@
 //! sys/bus/pci/devices/0000:41:00.0 ─▶ ../../../devices/pci0000:40/0000:40:01.0/0000:41:00.0
 //! ```
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use divvy_core::pci_address::PciAddress;
 
@@ -13,6 +13,8 @@ use crate::errno::{ELOOP, ENOENT, ENOTDIR, Errno};
 
 /// Symbolic links that one path may lead through.
 const MAX_LINKS: u32 = 40;
+/// Deeper ones are found as well.
+const USUAL_DEPTH: usize = 16;
 
 /// Files of one PCI function whose text can change, or whose write does something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,34 +82,10 @@ impl Tree {
 
     /// What stands at a path. `follow` says what to do with a link in the last place.
     pub fn resolve(&self, path: &str, follow: bool) -> Result<&Entry, Errno> {
-        let mut rest: VecDeque<&str> = parts(path).collect();
-        let mut above: Vec<&Entry> = Vec::new();
-        let mut here = &self.root;
-        let mut links = 0;
-        while let Some(part) = rest.pop_front() {
-            let Entry::Folder(names) = here else { return Err(ENOTDIR) };
-            if part == ".." {
-                here = above.pop().unwrap_or(&self.root);
-                continue;
-            }
-            let next = names.get(part).ok_or(ENOENT)?;
-            match next {
-                Entry::Link(target) if follow || !rest.is_empty() => {
-                    links += 1;
-                    if links > MAX_LINKS {
-                        return Err(ELOOP);
-                    }
-                    for part in parts(target).collect::<Vec<_>>().into_iter().rev() {
-                        rest.push_front(part);
-                    }
-                }
-                _ => {
-                    above.push(here);
-                    here = next;
-                }
-            }
-        }
-        Ok(here)
+        let above = Vec::with_capacity(USUAL_DEPTH);
+        let mut walk = Walk { root: &self.root, above, here: &self.root, links: 0 };
+        walk.along(path, follow)?;
+        Ok(walk.here)
     }
 
     pub fn exists(&self, path: &str) -> bool {
@@ -166,6 +144,41 @@ impl Tree {
         if let Entry::Folder(names) = here {
             names.remove(name);
         }
+    }
+}
+
+/// A way through the tree: where it has come to, and through which folders.
+struct Walk<'a> {
+    root: &'a Entry,
+    above: Vec<&'a Entry>,
+    here: &'a Entry,
+    links: u32,
+}
+
+impl Walk<'_> {
+    fn along(&mut self, path: &str, follow: bool) -> Result<(), Errno> {
+        let mut rest = parts(path).peekable();
+        while let Some(part) = rest.next() {
+            let Entry::Folder(names) = self.here else { return Err(ENOTDIR) };
+            if part == ".." {
+                self.here = self.above.pop().unwrap_or(self.root);
+                continue;
+            }
+            match names.get(part).ok_or(ENOENT)? {
+                Entry::Link(target) if follow || rest.peek().is_some() => {
+                    self.links += 1;
+                    if self.links > MAX_LINKS {
+                        return Err(ELOOP);
+                    }
+                    self.along(target, true)?;
+                }
+                next => {
+                    self.above.push(self.here);
+                    self.here = next;
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use crate::assignment::{Assignment, Holding};
 use crate::change::{Change, Edit};
-use crate::desired::{DesiredServer, PartitionSetting};
+use crate::desired::PartitionSetting;
 use crate::finding::{Finding, FindingCode, Severity, Subject};
 use crate::id::{PartitionId, ServerId};
 use crate::observed::{Observed, ObservedGpu, ObservedPartition};
@@ -150,7 +150,7 @@ fn pick<'o>(
     let partitions = status::Partitions::of(desired, observed);
     let mut best: Option<(usize, &ObservedGpu, &ObservedPartition)> = None;
     for gpu in observed.gpus.iter().filter(|gpu| wished.is_none_or(|wish| wish.id == gpu.id)) {
-        match free_partitions(&partitions, desired, observed, gpu) {
+        match free_partitions(&partitions, observed, gpu) {
             Err(reason) => why.push(format!("GPU {}: {reason}", gpu.id)),
             Ok(free) => {
                 if best.is_none_or(|(fewest, ..)| free.len() < fewest)
@@ -173,11 +173,10 @@ fn pick<'o>(
 /// The free partitions of a GPU by index, or why it has none.
 fn free_partitions<'o>(
     partitions: &status::Partitions<'_>,
-    desired: Option<&DesiredServer>,
     observed: &'o Observed,
     gpu: &'o ObservedGpu,
 ) -> Result<Vec<&'o ObservedPartition>, String> {
-    status::gives_partitions(desired, observed, gpu)?;
+    partitions.gives(gpu)?;
     let errors = observed.findings.iter().filter(|finding| finding.severity == Severity::Error);
     let spoiled: Vec<&Subject> = errors.map(|finding| &finding.subject).collect();
     let is_spoiled = |partition: &ObservedPartition| {

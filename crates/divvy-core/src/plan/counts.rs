@@ -13,7 +13,8 @@ use crate::finding::Subject;
 use crate::gpu::{PartitionCount, Scheme};
 use crate::id::GpuId;
 use crate::observed::{GpuHealth, Observed, ObservedGpu};
-use crate::rules::{same_scheme, whole_or_partitions};
+use crate::rules::same_scheme;
+use crate::rules::whole_or_partitions::Whole;
 use crate::step::{HostStep, Step};
 
 pub fn plan_counts(desired: &DesiredServer, observed: &Observed, plan: &mut Plan) {
@@ -53,7 +54,7 @@ fn steps_needed<'o>(
     if has == setting.as_number() && !remake && (has > 0 || gpu.is_off()) {
         return Ok(None);
     }
-    if let Some(by) = whole_or_partitions::used_whole_by(Some(desired), observed, gpu) {
+    if let Some(by) = Whole::of(Some(desired), observed).used_by(gpu) {
         return Err(format!("the GPU is used whole by {by}"));
     }
     let scheme = scheme.ok_or("its driver makes no partitions now")?;

@@ -42,10 +42,7 @@ pub fn check(state: &State, observed: &Observed, vm: &ObservedVm) -> Result<(), 
 
 /// The whole GPUs among a VM's devices.
 pub fn whole_gpus_in(observed: &Observed, vm: &ObservedVm) -> Vec<GpuId> {
-    let is_in = |gpu: &&crate::observed::ObservedGpu| {
-        whole_or_partitions::vms_with(observed, gpu).any(|with| with.id == vm.id)
-    };
-    observed.gpus.iter().filter(is_in).map(|gpu| gpu.id.clone()).collect()
+    observed.gpus.iter().filter(|gpu| whole_or_partitions::has(vm, gpu)).map(|gpu| gpu.id.clone()).collect()
 }
 
 /// The partition among a VM's devices.

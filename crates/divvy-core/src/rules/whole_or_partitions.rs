@@ -1,12 +1,17 @@
 //! A GPU is used whole or partitioned, never both, whoever uses it.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::fmt;
 
+use crate::assignment::Assignment;
 use crate::desired::DesiredServer;
+use crate::device::DeviceHandle;
 use crate::id::GpuId;
 use crate::observed::{Observed, ObservedGpu};
+use crate::pci_address::PciAddress;
 use crate::refusal::{Refusal, WholeRefusal};
 use crate::vm::ObservedVm;
 
@@ -49,31 +54,58 @@ impl UsedBy {
     }
 }
 
-/// Who uses this GPU whole, if anybody does.
-pub fn used_whole_by(
-    desired: Option<&DesiredServer>,
-    observed: &Observed,
-    gpu: &ObservedGpu,
-) -> Option<UsedBy> {
-    if let Some(owner) = desired.and_then(|desired| desired.whole_owner(&gpu.id)) {
-        return Some(UsedBy::Owner { vm: owner.vm_name.clone() });
+/// Who uses which GPU of one server whole, looked up once for many questions.
+pub struct Whole<'s> {
+    desired: Option<&'s DesiredServer>,
+    owners: Vec<&'s Assignment>,
+    in_vms: BTreeMap<DeviceHandle, &'s ObservedVm>,
+}
+
+impl<'s> Whole<'s> {
+    pub fn of(desired: Option<&'s DesiredServer>, observed: &'s Observed) -> Self {
+        let assignments = desired.into_iter().flat_map(|desired| desired.assignments.values());
+        let mut in_vms = BTreeMap::new();
+        for vm in &observed.vms {
+            for device in &vm.devices {
+                in_vms.entry(device.device).or_insert(vm);
+            }
+        }
+        Self { desired, owners: assignments.filter(|one| !one.whole_gpus().is_empty()).collect(), in_vms }
     }
-    if let Some(returning) = desired.and_then(|desired| desired.returns.get(&gpu.id)) {
-        return Some(UsedBy::Returning { vm: returning.vm_name.clone() });
+
+    /// A VM with this device.
+    pub fn vm_with(&self, device: impl Into<DeviceHandle>) -> Option<&'s ObservedVm> {
+        self.in_vms.get(&device.into()).copied()
     }
-    if let Some(vm) = vms_with(observed, gpu).next() {
-        return Some(UsedBy::Vm { vm: vm.name.clone() });
+
+    /// Who uses this GPU whole, if anybody does.
+    pub fn used_by(&self, gpu: &ObservedGpu) -> Option<UsedBy> {
+        if let Some(owner) = self.owners.iter().find(|owner| owner.has_whole(&gpu.id)) {
+            return Some(UsedBy::Owner { vm: owner.vm_name.clone() });
+        }
+        if let Some(returning) = self.desired.and_then(|desired| desired.returns.get(&gpu.id)) {
+            return Some(UsedBy::Returning { vm: returning.vm_name.clone() });
+        }
+        if let Some(vm) = slot(gpu).find_map(|address| self.vm_with(address)) {
+            return Some(UsedBy::Vm { vm: vm.name.clone() });
+        }
+        (gpu.driver.as_deref() == Some(VFIO_DRIVER)).then_some(UsedBy::Driver)
     }
-    (gpu.driver.as_deref() == Some(VFIO_DRIVER)).then_some(UsedBy::Driver)
+}
+
+/// The GPU and all else of its slot.
+fn slot(gpu: &ObservedGpu) -> impl Iterator<Item = PciAddress> {
+    gpu.slot.functions.iter().map(|function| function.address).chain([gpu.address])
 }
 
 /// VMs with the GPU itself or anything of its slot.
 pub fn vms_with<'o>(observed: &'o Observed, gpu: &'o ObservedGpu) -> impl Iterator<Item = &'o ObservedVm> {
-    let has_any = move |vm: &&ObservedVm| {
-        let slot = gpu.slot.functions.iter().map(|function| function.address);
-        slot.chain([gpu.address]).any(|address| vm.device(address).is_some())
-    };
-    observed.vms.iter().filter(has_any)
+    observed.vms.iter().filter(|vm| has(vm, gpu))
+}
+
+/// This VM has the GPU itself or anything of its slot.
+pub fn has(vm: &ObservedVm, gpu: &ObservedGpu) -> bool {
+    !vm.devices.is_empty() && slot(gpu).any(|address| vm.device(address).is_some())
 }
 
 /// The GPU may be partitioned, and its partitions may be given to VMs.
@@ -82,7 +114,7 @@ pub fn may_partition(
     observed: &Observed,
     gpu: &ObservedGpu,
 ) -> Result<(), Refusal> {
-    if let Some(by) = used_whole_by(desired, observed, gpu) {
+    if let Some(by) = Whole::of(desired, observed).used_by(gpu) {
         return Err(Refusal::GpuUsedWhole { gpu: gpu.id.clone(), by });
     }
     match desired.and_then(|desired| desired.pools.get(&gpu.id)) {
@@ -121,7 +153,7 @@ pub fn nobody_has_it(
     observed: &Observed,
     gpu: &ObservedGpu,
 ) -> Result<(), Refusal> {
-    match used_whole_by(desired, observed, gpu) {
+    match Whole::of(desired, observed).used_by(gpu) {
         None | Some(UsedBy::Driver) => Ok(()),
         Some(by) => Err(Refusal::GpuUsedWhole { gpu: gpu.id.clone(), by }),
     }

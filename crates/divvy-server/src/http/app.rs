@@ -7,6 +7,7 @@ use divvy_core::id::ServerId;
 use divvy_store::Store;
 use tokio::sync::watch;
 
+use crate::auth::Users;
 use crate::feed::Feed;
 use crate::host_side::HostSide;
 use crate::hub::Hub;
@@ -30,6 +31,7 @@ pub struct App {
     pub usage: Arc<Desk>,
     /// In a simulated room only.
     pub room: Option<Arc<dyn RoomControl>>,
+    pub users: Users,
     pub sign_in: Arc<SignIn>,
     /// Under which names it may be asked without TLS.
     pub names: Names,

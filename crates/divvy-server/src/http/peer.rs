@@ -9,6 +9,8 @@
 //!
 //! A request with a bearer token is looked at by that alone: no browser adds one by itself.
 
+use std::net::SocketAddr;
+
 use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{Method, StatusCode, header};
@@ -32,13 +34,25 @@ pub struct Caller {
     pub session: Option<Signed>,
 }
 
+impl Caller {
+    /// Known without a session.
+    fn known(principal: Principal) -> Self {
+        Self { principal, session: None }
+    }
+}
+
 pub async fn admit_peer(
     State(app): State<App>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let caller = match caller(&app, &peer, &request) {
+    let caller = match &peer {
+        Peer::User { uid } => Ok(Some(Caller::known(app.users.principal(*uid).await))),
+        Peer::Nobody => Err(unauthorized()),
+        Peer::Tcp { address, is_tls } => tcp_caller(&app, *address, *is_tls, &request),
+    };
+    let caller = match caller {
         Ok(caller) => caller,
         Err(failed) => return failed.into_response(),
     };
@@ -56,14 +70,13 @@ pub async fn admit_peer(
     }
 }
 
-/// Who asks; nobody, for who wants to sign in.
-fn caller(app: &App, peer: &Peer, request: &Request) -> Result<Option<Caller>, Failed> {
-    let known = |principal| Ok(Some(Caller { principal, session: None }));
-    let (address, is_tls) = match peer {
-        Peer::User { uid } => return known(Principal::user(*uid)),
-        Peer::Nobody => return Err(unauthorized()),
-        Peer::Tcp { address, is_tls } => (address, *is_tls),
-    };
+/// Who asks over TCP; nobody, for who wants to sign in.
+fn tcp_caller(
+    app: &App,
+    address: SocketAddr,
+    is_tls: bool,
+    request: &Request,
+) -> Result<Option<Caller>, Failed> {
     let (headers, method) = (request.headers(), request.method());
     if !is_tls {
         app.names.check(headers, address.ip())?;
@@ -74,7 +87,7 @@ fn caller(app: &App, peer: &Peer, request: &Request) -> Result<Option<Caller>, F
     }
     if headers.contains_key(header::AUTHORIZATION) {
         let given = bearer(request).filter(|given| app.sign_in.is_token(given));
-        return given.map_or_else(|| Err(unauthorized()), |_| known(Principal::token()));
+        return given.map_or_else(|| Err(unauthorized()), |_| Ok(Some(Caller::known(Principal::token()))));
     }
     let signed = session::cookie(headers, is_tls)
         .and_then(|id| session_of(app, id, request))
