@@ -27,7 +27,7 @@ export function Lazy({ height, instead, within, children }: Props) {
         if (!entry) return;
         // Where the keyboard is stays drawn, or it would have to begin at the top.
         if (!entry.isIntersecting && element.contains(document.activeElement)) return;
-        if (!entry.isIntersecting && isNear.value) lastHeight.current = element.offsetHeight;
+        if (!entry.isIntersecting && isNear.value) lastHeight.current = entry.boundingClientRect.height;
         isNear.value = entry.isIntersecting;
       },
       { root: within === undefined ? null : element.closest(within), rootMargin: '800px 0px' },
