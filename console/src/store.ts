@@ -2,7 +2,7 @@
 // follows from them. Changes are gathered and shown together, so that a hundred of them redraw once.
 
 import { batch, computed, signal } from '@preact/signals';
-import { naturally } from './order.ts';
+import { inOrder, naturally } from './order.ts';
 import type { Finding, Gpu, Happening, Job, Partition, Pool, Version, Vm } from './types.ts';
 
 /** Most happenings that are kept; older ones are read when they are asked for. */
@@ -131,6 +131,11 @@ function grouped<T>(list: Iterable<T>, by: (one: T) => string): Map<string, T[]>
   }
   return groups;
 }
+
+/** In the order of their lists; put in order once for all pages that show them. */
+export const gpuList = computed(() => inOrder(gpus.value.values(), (gpu) => gpu.name));
+export const partitionList = computed(() => inOrder(partitions.value.values(), (one) => `${one.server} ${one.id}`));
+export const vmList = computed(() => inOrder(vms.value.values(), (vm) => `${vm.server} ${vm.name}`));
 
 export const partitionsOfGpu = computed(() => {
   const groups = grouped(partitions.value.values(), (one) => one.gpu);

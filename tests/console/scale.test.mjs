@@ -60,10 +60,36 @@ test('choosing among thousands of VMs lists a few and says how many more', async
   await page.keyboard.press('Escape');
 });
 
-test('all GPUs can be chosen for a partition count', async () => {
+test('all GPUs can be chosen for a partition count, and those near to what is seen are drawn', async () => {
   const { page } = opened;
   await visit(page, '/gpus', 'GPUs');
   const dialog = await openDialog(page, 'Set partition count …');
-  await until('all are chosen', async () => (await dialog.getByRole('checkbox', { name: /^A40/, checked: true }).count()) === 800);
+  await dialog.getByText('800 chosen').waitFor();
+  await until('all servers are listed', async () => (await dialog.getByRole('group', { name: /^Server server-/ }).count()) === SERVERS);
+  const last = dialog.getByRole('group', { name: 'Server server-100', exact: true });
+  const ofLast = last.getByRole('checkbox', { name: /^A40/, checked: true });
+  assert.equal(await ofLast.count(), 0);
+  assert.ok(await elements(page) < MOST_ELEMENTS, `${await elements(page)} elements`);
+  await last.scrollIntoViewIfNeeded();
+  await until('the GPUs of the last server are chosen', async () => (await ofLast.count()) === 8);
+  await page.keyboard.press('Escape');
+});
+
+test('the keyboard reaches every GPU to choose, whether it was drawn or not', async () => {
+  const { page } = opened;
+  await visit(page, '/gpus', 'GPUs');
+  const dialog = await openDialog(page, 'Set partition count …');
+  const inFocus = () => page.evaluate(() => new Promise((tell) => {
+    requestAnimationFrame(() => tell(document.activeElement?.closest('label')?.textContent ?? ''));
+  }));
+  await dialog.getByRole('checkbox', { name: 'server-1', exact: true }).focus();
+  for (const server of ['server-1', 'server-2', 'server-3', 'server-4', 'server-5', 'server-6']) {
+    assert.equal(await inFocus(), server);
+    for (let nth = 0; nth < 8; nth += 1) {
+      await page.keyboard.press('Tab');
+      assert.match(await inFocus(), new RegExp(`^A40 0000:4${nth}:00\\.0`));
+    }
+    await page.keyboard.press('Tab');
+  }
   await page.keyboard.press('Escape');
 });

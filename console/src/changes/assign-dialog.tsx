@@ -32,7 +32,7 @@ function AssignDialog({ start, startGpu }: { start: readonly string[]; startGpu:
   const capacity: Capacity = { freeOfServer: freeOfServer.value, gpu };
   const list = [...chosen.value].map((id) => vms.value.get(id)).filter((vm) => vm !== undefined);
   const barred = list.filter((vm) => whyNotVm(vm, capacity) !== null);
-  const errors = [...barred.slice(0, 5).map((vm) => `VM ${vm.name} ${whyNotVm(vm, capacity)}.`), ...tooMany(list.filter((vm) => !barred.includes(vm)), capacity)];
+  const errors = [...barred.slice(0, 5).map((vm) => `VM ${vm.name} ${whyNotVm(vm, capacity)}.`), ...tooMany(list.filter((vm) => whyNotVm(vm, capacity) === null), capacity)];
   const request: api.AssignRequest = { vms: list.map((vm) => vm.id), gpu: gpu?.id ?? null, accept: [...accepted.value] };
   const isReady = list.length > 0 && errors.length === 0;
   const planned = usePlan(isReady ? JSON.stringify(request) : null, () => api.planAssign(request));

@@ -2,10 +2,14 @@
 // What they are chosen for is whoever's shows it.
 
 import type { Signal } from '@preact/signals';
-import { bytes, number, words } from '../format.ts';
+import { bytes, count, number, words } from '../format.ts';
 import { gpusOfServer, servers } from '../store.ts';
 import type { Gpu } from '../types.ts';
 import { Empty } from '../ui/empty.tsx';
+import { Lazy } from '../ui/lazy.tsx';
+
+/** Of one GPU's line, before it was drawn. */
+const LINE_PIXELS = 30;
 
 interface Props {
   chosen: Signal<ReadonlySet<string>>;
@@ -46,7 +50,9 @@ function OfServer({ server, chosen, whyNot }: { server: string; chosen: Props['c
         />
         <span>{server}</span>
       </label>
-      {list.map((gpu) => <GpuLine key={gpu.id} gpu={gpu} isChosen={chosen.value.has(gpu.id)} why={whyNot(gpu)} onChoose={(isOn) => set([gpu.id], isOn)} />)}
+      <Lazy height={list.length * LINE_PIXELS} instead={count(list.length, 'GPU')} within=".choose-list">
+        {() => list.map((gpu) => <GpuLine key={gpu.id} gpu={gpu} isChosen={chosen.value.has(gpu.id)} why={whyNot(gpu)} onChoose={(isOn) => set([gpu.id], isOn)} />)}
+      </Lazy>
     </div>
   );
 }

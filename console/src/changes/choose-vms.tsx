@@ -1,19 +1,18 @@
 // A list of VMs to choose from, one or several: found by searching, those that cannot be chosen greyed out
 // with the reason. What they are chosen for is whoever's shows it.
 
-import { useComputed, useSignal, type Signal } from '@preact/signals';
+import { useSignal, type Signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useId } from 'preact/hooks';
 import { number } from '../format.ts';
-import { inOrder } from '../order.ts';
-import { servers, vms } from '../store.ts';
+import { servers, vmList } from '../store.ts';
 import type { Vm } from '../types.ts';
 import { Badge } from '../ui/badge.tsx';
 import { Empty } from '../ui/empty.tsx';
 import { Filter, Select, fits } from '../ui/filter.tsx';
 
 /** Nobody scrolls through more; searching narrows the list. */
-const MOST_LINES = 100;
+export const MOST_LINES = 100;
 
 interface Props {
   legend: string;
@@ -31,9 +30,8 @@ export function VmChoices({ legend, chosen, whyNot, onServer, isOne, buttons }: 
   const typed = useSignal('');
   const server = useSignal('');
   const group = useId();
-  const all = useComputed(() => inOrder(vms.value.values(), (vm) => `${vm.server} ${vm.name}`));
   const isHere = (vm: Vm) => (onServer === null ? server.value === '' || vm.server === server.value : vm.server === onServer);
-  const found = all.value.filter((vm) => isHere(vm) && fits(typed.value, vm.name, vm.server, vm.id));
+  const found = vmList.value.filter((vm) => isHere(vm) && fits(typed.value, vm.name, vm.server, vm.id));
   // Those that can be chosen first: the list is cut, and the others are there for their reasons only.
   const can = new Set(found.filter((vm) => whyNot(vm) === null));
   const fitting = [...can, ...found.filter((vm) => !can.has(vm))];
@@ -45,7 +43,7 @@ export function VmChoices({ legend, chosen, whyNot, onServer, isOne, buttons }: 
   return (
     <fieldset class="panel">
       <legend>{legend} <span class="hint">{number(chosen.value.size)} chosen</span></legend>
-      <Filter label="Find a VM" text={typed} fitting={fitting.length} all={all.value.length}>
+      <Filter label="Find a VM" text={typed} fitting={fitting.length} all={vmList.value.length}>
         {servers.value.length > 1 && onServer === null && (
           <Select label="Server" value={server} choices={[['', 'all'], ...servers.value.map((name): [string, string] => [name, name])]} />
         )}

@@ -96,7 +96,8 @@ function warningsOf(chosen: readonly Gpu[], all: readonly Gpu[]): string[] {
   const first = chosen[0];
   if (first) {
     const alike = can.filter((gpu) => gpu.vendor === first.vendor && gpu.model === first.model);
-    const left = alike.filter((gpu) => !chosen.includes(gpu));
+    const isChosen = new Set(chosen);
+    const left = alike.filter((gpu) => !isChosen.has(gpu));
     if (left.length > 0) {
       warnings.push(`${count(left.length, 'GPU')} of the same model ${left.length === 1 ? 'is' : 'are'} not chosen. Partition counts may differ between servers then, which is not recommended: a VM may find no like partition elsewhere.`);
     }

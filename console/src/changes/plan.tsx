@@ -65,12 +65,14 @@ export function PlanBox({ planned, children }: { planned: Planned; children?: Co
 const toTell = (problem: Problem): Problem => (problem.code === 'not_accepted' ? { ...problem, hint: null, findings: [] } : problem);
 
 function Steps({ plan }: { plan: Plan }) {
+  const isAskedFor = useSignal(false);
   if (plan.steps.length === 0) return <p>It is so already; there is nothing to do.</p>;
   const servers = new Set(plan.steps.map((step) => step.server)).size;
+  const isFew = plan.steps.length <= FEW_STEPS;
   return (
-    <details class="steps" open={plan.steps.length <= FEW_STEPS}>
+    <details class="steps" open={isFew} onToggle={(event) => { isAskedFor.value = event.currentTarget.open; }}>
       <summary>{count(plan.steps.length, 'step')} on {count(servers, 'server')}</summary>
-      <ol>{plan.steps.map((step, nth) => <li key={nth}><span class="hint">{step.server}</span> {step.text}</li>)}</ol>
+      {(isFew || isAskedFor.value) && <ol>{plan.steps.map((step, nth) => <li key={nth}><span class="hint">{step.server}</span> {step.text}</li>)}</ol>}
     </details>
   );
 }

@@ -3,12 +3,13 @@
 
 import * as api from '../api.ts';
 import * as cli from '../cli.ts';
-import { count } from '../format.ts';
+import { count, number } from '../format.ts';
 import { gpus, plainName, vms } from '../store.ts';
 import type { Accepted, Plan, Vm } from '../types.ts';
 import { Badge } from '../ui/badge.tsx';
 import { Dialog, openDialog } from '../ui/dialog.tsx';
 import { Notice } from '../ui/problem.tsx';
+import { MOST_LINES } from './choose-vms.tsx';
 import { follow } from './follow.ts';
 import { ChangeActions, PlanBox, usePlan, useSending } from './plan.tsx';
 
@@ -72,7 +73,10 @@ function UnassignDialog({ ids }: { ids: readonly string[] }) {
       <p>The VM keeps everything else.</p>
       {parts.length > 0 && <p>A partition is given to another VM only after it was reset and proved clean.</p>}
       {whole.length > 0 && <p>A whole GPU is reset, and the server gets it back with the drivers that it had.</p>}
-      <ul class="plain-list choose-list">{list.map((vm) => <Line key={vm.id} vm={vm} />)}</ul>
+      <ul class="plain-list choose-list">
+        {list.slice(0, MOST_LINES).map((vm) => <Line key={vm.id} vm={vm} />)}
+        {list.length > MOST_LINES && <li class="hint">and {number(list.length - MOST_LINES)} more</li>}
+      </ul>
       {running.length > 0 && (
         <Notice tone="warning"><p>{count(running.length, 'VM')} not off: what is unassigned is taken out while {running.length === 1 ? 'it runs' : 'they run'}, and what uses it there fails.</p></Notice>
       )}

@@ -1,14 +1,13 @@
 // All GPUs of all servers.
 
-import { useComputed, useSignal } from '@preact/signals';
+import { useSignal } from '@preact/signals';
 import * as cli from '../cli.ts';
 import { openCount } from '../changes/count-dialog.tsx';
 import { openPutIntoPool } from '../changes/pool-dialogs.tsx';
 import { openWhole } from '../changes/whole-dialog.tsx';
 import { bytes, count, number, numbers } from '../format.ts';
-import { inOrder } from '../order.ts';
 import { to } from '../router.ts';
-import { gpus, ownerOfWhole } from '../store.ts';
+import { gpuList, ownerOfWhole } from '../store.ts';
 import type { Gpu } from '../types.ts';
 import { Badge } from '../ui/badge.tsx';
 import { SameOnCli } from '../ui/copy.tsx';
@@ -41,10 +40,9 @@ export function ModeOf({ gpu }: { gpu: Gpu }) {
 export function GpuList() {
   const typed = useSignal('');
   const chosen = useSignal<ReadonlySet<string>>(new Set());
-  const all = useComputed(() => inOrder(gpus.value.values(), (gpu) => gpu.name));
-  const fitting = all.value.filter((gpu) => fits(typed.value, gpu.name, gpu.id, gpu.model, gpu.mode, gpu.serial, gpu.pool));
+  const fitting = gpuList.value.filter((gpu) => fits(typed.value, gpu.name, gpu.id, gpu.model, gpu.mode, gpu.serial, gpu.pool));
   const many = chosen.value.size;
-  const isEmpty = all.value.length === 0;
+  const isEmpty = gpuList.value.length === 0;
   const actions = (
     <>
       <button type="button" class="button primary" disabled={isEmpty} onClick={() => openCount(many > 0 ? [...chosen.value] : undefined)}>{many > 0 ? `Set count of ${count(many, 'GPU')} …` : 'Set partition count …'}</button>
@@ -54,11 +52,11 @@ export function GpuList() {
   );
   return (
     <Page title="GPUs" actions={actions}>
-      {all.value.length > 0 && <Filter label="Find a GPU" text={typed} fitting={fitting.length} all={all.value.length} />}
+      {gpuList.value.length > 0 && <Filter label="Find a GPU" text={typed} fitting={fitting.length} all={gpuList.value.length} />}
       <Table
         caption="GPUs" columns={COLUMNS} rows={fitting} keyOf={(gpu) => gpu.id}
         choosing={{ chosen, label: (gpu) => `GPU ${gpu.name}` }}
-        empty={all.value.length === 0 ? <NoGpu /> : <Empty title="No GPU fits."><p>Look at the search.</p></Empty>}
+        empty={gpuList.value.length === 0 ? <NoGpu /> : <Empty title="No GPU fits."><p>Look at the search.</p></Empty>}
       />
       <SameOnCli command={cli.list('gpu')} />
     </Page>

@@ -1,14 +1,13 @@
 // All partitions of all servers.
 
-import { useComputed, useSignal } from '@preact/signals';
+import { useSignal } from '@preact/signals';
 import * as cli from '../cli.ts';
 import { openAssign } from '../changes/assign-dialog.tsx';
 import { openCount } from '../changes/count-dialog.tsx';
 import { openUnassign } from '../changes/unassign-dialog.tsx';
 import { count, words } from '../format.ts';
-import { inOrder } from '../order.ts';
 import { route } from '../router.ts';
-import { partitions } from '../store.ts';
+import { partitionList, partitions } from '../store.ts';
 import type { Partition } from '../types.ts';
 import { STATES } from '../ui/bar.tsx';
 import { SameOnCli } from '../ui/copy.tsx';
@@ -32,8 +31,7 @@ export function PartitionList() {
   const typed = useSignal('');
   const state = useSignal(route.value.query.get('state') ?? '');
   const chosen = useSignal<ReadonlySet<string>>(new Set());
-  const all = useComputed(() => inOrder(partitions.value.values(), (one) => `${one.server} ${one.id}`));
-  const fitting = all.value.filter((one) => hasState(one, state.value) && fits(typed.value, one.id, one.server, one.vm_name, one.vm));
+  const fitting = partitionList.value.filter((one) => hasState(one, state.value) && fits(typed.value, one.id, one.server, one.vm_name, one.vm));
   const withVm = [...new Set([...chosen.value].map((id) => partitions.value.get(id)?.vm).filter((vm) => vm != null))];
   const actions = (
     <>
@@ -43,15 +41,15 @@ export function PartitionList() {
   );
   return (
     <Page title="Partitions" actions={actions}>
-      {all.value.length > 0 && (
-        <Filter label="Find a partition" text={typed} fitting={fitting.length} all={all.value.length}>
+      {partitionList.value.length > 0 && (
+        <Filter label="Find a partition" text={typed} fitting={fitting.length} all={partitionList.value.length}>
           <Select label="State" value={state} choices={CHOICES} />
         </Filter>
       )}
       <Table
         caption="Partitions" columns={COLUMNS} rows={fitting} keyOf={(one) => one.id}
         choosing={{ chosen, label: (one) => `partition ${one.id}` }}
-        empty={all.value.length === 0 ? <NoPartition /> : <Empty title="No partition fits."><p>Look at the search and at the state.</p></Empty>}
+        empty={partitionList.value.length === 0 ? <NoPartition /> : <Empty title="No partition fits."><p>Look at the search and at the state.</p></Empty>}
       />
       <SameOnCli command={cli.list('partition')} />
     </Page>

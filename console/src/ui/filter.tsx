@@ -32,6 +32,7 @@ export function Filter({ label, text, fitting, all, children }: Props) {
 
 /** Every word that was typed stands somewhere in the text. */
 export function fits(typed: string, ...texts: (string | null)[]): boolean {
+  if (typed === '') return true;
   const whole = texts.join(' ').toLowerCase();
   return typed.toLowerCase().split(/\s+/).every((word) => whole.includes(word));
 }

@@ -10,10 +10,12 @@ interface Props {
   height: number;
   /** Said instead of the content while it is not drawn. */
   instead: string;
+  /** Selects the list around it that scrolls by itself; without it, the window does. */
+  within?: string;
   children: () => ComponentChildren;
 }
 
-export function Lazy({ height, instead, children }: Props) {
+export function Lazy({ height, instead, within, children }: Props) {
   const place = useRef<HTMLDivElement>(null);
   const isNear = useSignal(false);
   const lastHeight = useRef(height);
@@ -23,10 +25,12 @@ export function Lazy({ height, instead, children }: Props) {
     const watch = new IntersectionObserver(
       ([entry]) => {
         if (!entry) return;
-        if (!entry.isIntersecting && isNear.value) lastHeight.current = element.offsetHeight;
+        // Where the keyboard is stays drawn, or it would have to begin at the top.
+        if (!entry.isIntersecting && element.contains(document.activeElement)) return;
+        if (!entry.isIntersecting && isNear.value) lastHeight.current = entry.boundingClientRect.height;
         isNear.value = entry.isIntersecting;
       },
-      { rootMargin: '800px 0px' },
+      { root: within === undefined ? null : element.closest(within), rootMargin: '800px 0px' },
     );
     watch.observe(element);
     return () => watch.disconnect();

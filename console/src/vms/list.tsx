@@ -1,14 +1,13 @@
 // All VMs of all servers, with what they have.
 
-import { useComputed, useSignal } from '@preact/signals';
+import { useSignal } from '@preact/signals';
 import * as cli from '../cli.ts';
 import { openAssign } from '../changes/assign-dialog.tsx';
 import { openUnassign } from '../changes/unassign-dialog.tsx';
 import { openWhole } from '../changes/whole-dialog.tsx';
 import { count, number, system } from '../format.ts';
-import { inOrder } from '../order.ts';
 import { to } from '../router.ts';
-import { gpus, servers, vms } from '../store.ts';
+import { gpus, servers, vmList, vms } from '../store.ts';
 import type { Vm } from '../types.ts';
 import { Badge } from '../ui/badge.tsx';
 import { SameOnCli } from '../ui/copy.tsx';
@@ -42,8 +41,7 @@ export function VmList() {
   const having = useSignal('');
   const server = useSignal('');
   const chosen = useSignal<ReadonlySet<string>>(new Set());
-  const all = useComputed(() => inOrder(vms.value.values(), (vm) => `${vm.server} ${vm.name}`));
-  const fitting = all.value.filter((vm) => (
+  const fitting = vmList.value.filter((vm) => (
     (server.value === '' || vm.server === server.value)
     && (having.value === '' || (vm.assignment?.kind ?? 'nothing') === having.value)
     && fits(typed.value, vm.name, vm.server, vm.id, vm.assignment?.partition ?? null, ...(vm.assignment?.gpus ?? []))
@@ -60,15 +58,15 @@ export function VmList() {
   );
   return (
     <Page title="VMs" actions={actions}>
-      {all.value.length > 0 && (
-        <Filter label="Find a VM" text={typed} fitting={fitting.length} all={all.value.length}>
+      {vmList.value.length > 0 && (
+        <Filter label="Find a VM" text={typed} fitting={fitting.length} all={vmList.value.length}>
           {servers.value.length > 1 && <Select label="Server" value={server} choices={[['', 'all'], ...servers.value.map((name): [string, string] => [name, name])]} />}
           <Select label="Has" value={having} choices={HAVING} />
         </Filter>
       )}
       <Table
         caption="VMs" columns={COLUMNS} rows={fitting} keyOf={(vm) => vm.id} choosing={{ chosen, label: (vm) => `VM ${vm.name} on ${vm.server}` }}
-        empty={all.value.length === 0 ? <NoVm /> : <Empty title="No VM fits."><p>Look at the search and at the filters.</p></Empty>}
+        empty={vmList.value.length === 0 ? <NoVm /> : <Empty title="No VM fits."><p>Look at the search and at the filters.</p></Empty>}
       />
       <SameOnCli command={cli.list('vm')} />
     </Page>

@@ -1,16 +1,17 @@
 //! The daemon's side, with helpers that are a few lines of shell.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
+use std::os::unix::fs::symlink;
 
 use super::*;
 
-/// A helper that runs this script.
+/// A helper that runs this script. The program is a link: what this process itself has just written cannot
+/// be run while another test is between fork and exec, for its child still has the file open for writing.
 fn pam(script: &str) -> (tempfile::TempDir, Pam) {
     let folder = tempfile::tempdir().expect("a folder");
     let program = folder.path().join("helper");
-    fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("is written");
-    fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("is set");
+    fs::write(folder.path().join("helper.script"), script).expect("is written");
+    symlink(concat!(env!("CARGO_MANIFEST_DIR"), "/src/pam/tests/helper.sh"), &program).expect("is linked");
     (folder, Pam { program, ..Pam::new(Some("divvy".into())) })
 }
 
@@ -60,7 +61,8 @@ async fn a_helper_that_crashes_lets_nobody_in() {
 async fn a_helper_that_hangs_is_given_up() {
     let (_folder, pam) = pam("exec sleep 60");
     let pam = Pam { deadline: Duration::from_millis(50), ..pam };
-    assert!(matches!(ask(&pam).await, Err(PamUnavailable::Deadline { .. })));
+    let answer = ask(&pam).await;
+    assert!(matches!(answer, Err(PamUnavailable::Deadline { .. })), "{answer:?}");
 }
 
 #[tokio::test]
