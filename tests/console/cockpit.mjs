@@ -125,9 +125,16 @@ export async function openCockpit(cockpit, { address = '/divvy', ...options } = 
 /** Runs a test in a window of its own, and fails when the browser had something to complain about. */
 export async function inCockpit(cockpit, options, test) {
   const { context, window, frame, complaints } = await openCockpit(cockpit, options);
+  let page = null;
   try {
-    await test(await frame(), window);
+    page = await frame();
+    await test(page, window);
     assert.deepEqual(complaints, []);
+  } catch (failure) {
+    // Cockpit and the page inside it may lead each other astray: where both were says which one did.
+    const inside = await page?.locator('body').innerText().catch((gone) => `unreadable: ${gone}`);
+    console.error(`Cockpit was at ${window.url()}, the page in it at ${page?.url()} and read:\n${inside}`);
+    throw failure;
   } finally {
     await context.close();
   }
