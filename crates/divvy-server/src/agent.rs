@@ -151,8 +151,7 @@ impl Agent {
             notes = executor::execute(&self.host, self.hypervisor.as_mut(), &steps, &desired, &observed);
             // Before it is reported: hardware is never older than what is known of it.
             (self.after_steps)();
-            self.follow_up(&notes);
-            self.failures = notes.iter().filter_map(|note| note.result.as_ref().err()).cloned().collect();
+            self.failures = self.follow_up(&notes);
             if !self.failures.is_empty() {
                 break;
             }
@@ -299,27 +298,35 @@ impl Agent {
         }
     }
 
-    /// What the outcome of a step asks for.
-    fn follow_up(&self, notes: &[StepNote]) {
+    /// Asks for what the outcomes of steps ask for; answers the failures of which nothing comes: they are
+    /// tried again. What is in quarantine is not, and its finding says why.
+    fn follow_up(&self, notes: &[StepNote]) -> Vec<Failure> {
+        let mut again = Vec::new();
         for note in notes {
-            let Step::Host(step) = &note.step else { continue };
-            let server = self.server.clone();
-            match (step, &note.result) {
-                (HostStep::CleanPartition { partition, .. }, Ok(_)) => {
-                    self.ask(Request::PartitionClean { server, partition: partition.clone() });
-                }
-                (HostStep::CleanPartition { partition, .. }, Err(failure)) if note.unclean => {
-                    let (partition, reason) = (partition.clone(), failure.error.clone());
-                    self.ask(Request::Quarantine { server, partition, reason });
-                }
-                (HostStep::TakeGpuBack { gpu, .. }, Ok(_)) => {
-                    self.ask(Request::GpuReturned { server, gpu: gpu.clone() });
-                }
-                (HostStep::CreatePartitions { gpu, .. }, Ok(_)) if self.is_remade(gpu) => {
-                    self.ask(Request::PartitionsRemade { server, gpu: gpu.clone() });
-                }
-                _ => {}
+            let asked = self.consequence(note).is_some_and(|request| self.ask(request));
+            again.extend(note.result.as_ref().err().filter(|_| !asked).cloned());
+        }
+        again
+    }
+
+    fn consequence(&self, note: &StepNote) -> Option<Request> {
+        let Step::Host(step) = &note.step else { return None };
+        let server = self.server.clone();
+        match (step, &note.result) {
+            (HostStep::CleanPartition { partition, .. }, Ok(_)) => {
+                Some(Request::PartitionClean { server, partition: partition.clone() })
             }
+            (HostStep::CleanPartition { partition, .. }, Err(failure)) if note.unclean => {
+                let (partition, reason) = (partition.clone(), failure.error.clone());
+                Some(Request::Quarantine { server, partition, reason })
+            }
+            (HostStep::TakeGpuBack { gpu, .. }, Ok(_)) => {
+                Some(Request::GpuReturned { server, gpu: gpu.clone() })
+            }
+            (HostStep::CreatePartitions { gpu, .. }, Ok(_)) if self.is_remade(gpu) => {
+                Some(Request::PartitionsRemade { server, gpu: gpu.clone() })
+            }
+            _ => None,
         }
     }
 
@@ -330,10 +337,13 @@ impl Agent {
         holds.any(|(partition, hold)| partition.gpu == *gpu && matches!(hold, Hold::Remaking { .. }))
     }
 
-    fn ask(&self, request: Request) {
-        if let Err(error) = self.hub.ask_blocking(request, DIVVY) {
-            tracing::warn!(server = %self.server, error = %crate::chain::chain(&error), "following up a step failed");
+    /// Whether it was accepted.
+    fn ask(&self, request: Request) -> bool {
+        let answer = self.hub.ask_blocking(request, DIVVY);
+        if let Err(error) = &answer {
+            tracing::warn!(server = %self.server, error = %crate::chain::chain(error), "following up a step failed");
         }
+        answer.is_ok()
     }
 }
 

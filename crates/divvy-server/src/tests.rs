@@ -122,14 +122,16 @@ fn a_partition_whose_qemu_was_killed_is_quarantined_and_not_given_out() {
 }
 
 #[test]
-fn a_quarantined_partition_is_a_finding() {
+fn a_quarantined_partition_is_a_finding_and_its_reset_not_one_to_be_tried_again() {
     let mut daemon = plain_daemon_with(1);
     daemon.carry_out(assign(&["vm-001"]));
     daemon.server().set_fault(serial(&daemon), Fault::ResetFails);
-    daemon.carry_out(unassign(&["vm-001"]));
+    daemon.ask(unassign(&["vm-001"])).expect("is not refused");
+    daemon.turn();
     let found = findings::findings(&daemon.state());
     let codes: Vec<&str> = found.iter().map(|(_, finding)| finding.code.as_str()).collect();
     assert!(codes.contains(&"partition_quarantined"), "{codes:?}");
+    assert!(!codes.contains(&"step_failed"), "{codes:?}");
 }
 
 #[test]
