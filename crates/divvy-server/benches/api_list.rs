@@ -22,10 +22,10 @@ use std::time::{Duration, Instant};
 
 use divvy_api::client::Client;
 use divvy_api::paths;
-use divvy_api::requests::{Assign, GpuSelection, SetPartitionCounts};
+use divvy_api::requests::Assign;
 
 use room::usage::{forget_peak, mib, peak_kib, processor, resident_kib};
-use room::{Running, asker, finish, median, ratio, rounds, runtime};
+use room::{Running, asker, finish, median, ratio, rounds, runtime, split_all};
 
 const ROOM: &str = "a40-hall";
 const EACH: u16 = 32;
@@ -73,10 +73,7 @@ fn main() {
 }
 
 async fn prepare(client: &Client) {
-    let request =
-        SetPartitionCounts { gpus: GpuSelection::All, count: Some(EACH), off: false, dry_run: false };
-    let answer = client.set_partition_counts(&request).await.expect("is accepted");
-    finish(client, answer).await;
+    split_all(client, EACH).await;
     let mut seen = std::collections::BTreeMap::<String, usize>::new();
     let mut vms = client.vms(&Default::default()).await.expect("is answered");
     vms.retain(|vm| {

@@ -23,12 +23,12 @@ use std::time::{Duration, Instant};
 
 use divvy_api::client::Client;
 use divvy_api::queries::JobQuery;
-use divvy_api::requests::{AssignOne, GpuSelection, SetPartitionCounts, Unassign};
+use divvy_api::requests::{AssignOne, Unassign};
 use rusqlite::{Connection, OpenFlags};
 use tokio::task::JoinSet;
 
 use bare::{Bare, time};
-use room::{Running, finish, median, ratio, rounds, runtime};
+use room::{Running, finish, median, ratio, rounds, runtime, split_all, vms_round_the_servers};
 
 /// One server with 256 partitions.
 const ROOM: &str = "a40-octet";
@@ -66,18 +66,8 @@ fn main() {
 
 /// Splits every GPU; VMs in an order that goes round the servers.
 async fn prepare(client: &Client) -> Vec<String> {
-    let request =
-        SetPartitionCounts { gpus: GpuSelection::All, count: Some(COUNT), off: false, dry_run: false };
-    let answer = client.set_partition_counts(&request).await.expect("is accepted");
-    finish(client, answer).await;
-    let mut vms = client.vms(&Default::default()).await.expect("is answered");
-    let mut seen = std::collections::BTreeMap::<String, usize>::new();
-    vms.sort_by_cached_key(|vm| {
-        let nth = seen.entry(vm.server.clone()).or_default();
-        *nth += 1;
-        *nth
-    });
-    vms.into_iter().map(|vm| vm.id).collect()
+    split_all(client, COUNT).await;
+    vms_round_the_servers(client).await
 }
 
 /// Asks what is answered from memory.

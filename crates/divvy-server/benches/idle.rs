@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use divvy_api::client::Client;
-use divvy_api::requests::{Assign, GpuSelection, SetPartitionCounts};
+use divvy_api::requests::Assign;
 
 use room::usage::{mib, number, processor, pss_kib, read};
-use room::{Running, finish, rounds, runtime};
+use room::{Running, finish, rounds, runtime, split_all};
 
 const ROOM: &str = "a2-edge";
 
@@ -47,9 +47,7 @@ fn main() {
 }
 
 async fn work(client: &Client) {
-    let request = SetPartitionCounts { gpus: GpuSelection::All, count: Some(8), off: false, dry_run: false };
-    let answer = client.set_partition_counts(&request).await.expect("is accepted");
-    finish(client, answer).await;
+    split_all(client, 8).await;
     let vms = (1..=8).map(|nth| format!("vm-{nth:03}")).collect();
     let request = Assign { vms, gpu: None, partition: None, accept: Vec::new(), dry_run: false };
     let answer = client.assign(&request).await.expect("is accepted");

@@ -22,10 +22,10 @@ mod room;
 use std::time::{Duration, Instant};
 
 use divvy_api::client::Client;
-use divvy_api::requests::{Assign, GpuSelection, SetPartitionCounts};
+use divvy_api::requests::Assign;
 use divvy_sim::spec::Delays;
 
-use room::{Running, finish, median, ratio, rounds, runtime};
+use room::{Running, finish, median, ratio, rounds, runtime, split_all};
 
 const ROOM: &str = "a40-rack";
 const GPUS: usize = 32;
@@ -76,10 +76,7 @@ async fn vms(client: &Client) -> Vec<String> {
 }
 
 async fn partition(client: &Client) {
-    let request =
-        SetPartitionCounts { gpus: GpuSelection::All, count: Some(EACH), off: false, dry_run: false };
-    let answer = client.set_partition_counts(&request).await.expect("is accepted");
-    finish(client, answer).await;
+    split_all(client, EACH).await;
 }
 
 async fn assign(client: &Client, vms: Vec<String>) {

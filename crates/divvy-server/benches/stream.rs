@@ -24,14 +24,14 @@ use std::time::{Duration, Instant};
 
 use divvy_api::client::Client;
 use divvy_api::paths;
-use divvy_api::requests::{AssignOne, GpuSelection, SetPartitionCounts};
+use divvy_api::requests::AssignOne;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use room::usage::{forget_peak, mib, peak_kib, processor, processor_without, pss_kib};
-use room::{Running, asker, finish, median, rounds, runtime};
+use room::{Running, asker, median, rounds, runtime, split_all, vms_round_the_servers};
 
 const ROOM: &str = "a40-rack";
 const COUNT: u16 = 16;
@@ -134,18 +134,8 @@ impl Cost {
 
 /// Splits every GPU; the VMs that will change, in an order that goes round the servers.
 async fn prepare(client: &Client) -> Vec<String> {
-    let request =
-        SetPartitionCounts { gpus: GpuSelection::All, count: Some(COUNT), off: false, dry_run: false };
-    let answer = client.set_partition_counts(&request).await.expect("is accepted");
-    finish(client, answer).await;
-    let mut vms = client.vms(&Default::default()).await.expect("is answered");
-    let mut seen = HashMap::<String, usize>::new();
-    vms.sort_by_cached_key(|vm| {
-        let nth = seen.entry(vm.server.clone()).or_default();
-        *nth += 1;
-        *nth
-    });
-    vms.into_iter().take(VMS).map(|vm| vm.id).collect()
+    split_all(client, COUNT).await;
+    vms_round_the_servers(client).await.into_iter().take(VMS).collect()
 }
 
 /// Changes at an even pace, and when they were asked and heard of.

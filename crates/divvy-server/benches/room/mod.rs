@@ -6,6 +6,7 @@
 pub mod asker;
 pub mod usage;
 
+use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use divvy_api::client::Client;
 use divvy_api::endpoint::Endpoint;
 use divvy_api::queries::JobQuery;
+use divvy_api::requests::{GpuSelection, SetPartitionCounts};
 use divvy_api::views::{Answer, JobView};
 use divvy_api::words::Progress;
 use tempfile::TempDir;
@@ -79,6 +81,26 @@ pub async fn finish(client: &Client, answer: Answer) -> JobView {
     }
     assert_eq!(job.progress, Progress::Succeeded, "{job:?}");
     job
+}
+
+/// Splits every GPU.
+pub async fn split_all(client: &Client, count: u16) {
+    let request =
+        SetPartitionCounts { gpus: GpuSelection::All, count: Some(count), off: false, dry_run: false };
+    let answer = client.set_partition_counts(&request).await.expect("is accepted");
+    finish(client, answer).await;
+}
+
+/// The ids of all VMs: the first one of each server, then the second ones, and so on.
+pub async fn vms_round_the_servers(client: &Client) -> Vec<String> {
+    let mut vms = client.vms(&Default::default()).await.expect("is answered");
+    let mut seen = BTreeMap::<String, usize>::new();
+    vms.sort_by_cached_key(|vm| {
+        let nth = seen.entry(vm.server.clone()).or_default();
+        *nth += 1;
+        *nth
+    });
+    vms.into_iter().map(|vm| vm.id).collect()
 }
 
 pub fn runtime() -> tokio::runtime::Runtime {
