@@ -23,6 +23,12 @@ const RESUME_LIMIT: Duration = Duration::from_secs(60);
 const BOOT_LIMIT: Duration = Duration::from_secs(240);
 const POLL: Duration = Duration::from_millis(100);
 
+/// The kernel's word for an emulated processor that has lost its timer, which happens to one start of some
+/// dozens on a busy machine. It is QEMU's fault, before anything of ours runs, and such a start never ends.
+const TIMER_LOST: &str = "kthread timer wakeup didn't happen";
+/// So often the power is given in all.
+const STARTS: u32 = 3;
+
 pub struct Rig {
     machine: Machine,
     folder: RunFolder,
@@ -62,7 +68,7 @@ impl Rig {
     pub fn boot(machine: Machine, runs: &Path, name: &str) -> Result<Rig> {
         let folder = RunFolder::create(runs, name)?;
         make_overlay(&machine, &machine.saved_disk(), "qcow2", &folder.disk())?;
-        let running = start(&machine, &folder, &folder.disk(), Life::Cold(Slots::AsBuilt))?;
+        let running = power_on(&machine, &folder, &folder.disk(), Slots::AsBuilt)?;
         let rig = Rig { machine, folder, running };
         rig.wait_until_booted()?;
         Ok(rig)
@@ -121,11 +127,16 @@ impl Rig {
         if let Ok(output) = self.run("systemctl reboot --no-block") {
             ensure!(output.is_success(), "no reboot: {}", output.text.trim_end());
         }
+        let said = console(&self.folder).len();
         let deadline = Instant::now() + BOOT_LIMIT;
         // While it is down nothing answers: only another id is news.
         while self.boot_id().map_or(true, |id| id == before) {
+            if has_lost_timer(&self.folder, said) {
+                // It went down in order, and comes up by another start.
+                return self.power_cut();
+            }
             if Instant::now() > deadline {
-                bail!("the rig did not reboot in {BOOT_LIMIT:?}; {}", self.console_end());
+                bail!("the rig did not reboot in {BOOT_LIMIT:?}; {}", console_end(&self.folder));
             }
             std::thread::sleep(POLL);
         }
@@ -136,7 +147,7 @@ impl Rig {
     /// kernel had not written is lost. Waits until the rig is up.
     pub fn power_cut(&mut self) -> Result<()> {
         end(&mut self.running.qemu)?;
-        self.running = start(&self.machine, &self.folder, &self.folder.disk(), Life::Cold(Slots::AsBuilt))?;
+        self.running = power_on(&self.machine, &self.folder, &self.folder.disk(), Slots::AsBuilt)?;
         self.wait_until_booted()
     }
 
@@ -144,8 +155,7 @@ impl Rig {
     /// the PCI address that the other one had.
     pub fn power_cut_swapping_gpus(&mut self) -> Result<()> {
         end(&mut self.running.qemu)?;
-        let life = Life::Cold(Slots::Swapped);
-        self.running = start(&self.machine, &self.folder, &self.folder.disk(), life)?;
+        self.running = power_on(&self.machine, &self.folder, &self.folder.disk(), Slots::Swapped)?;
         self.wait_until_booted()
     }
 
@@ -155,7 +165,7 @@ impl Rig {
         let saved = machine.saved_disk();
         // By a relative name, because the folder gets its real name later.
         make_overlay(&machine, Path::new("disk.img"), "raw", &saved)?;
-        let running = start(&machine, &folder, &saved, Life::Cold(Slots::AsBuilt))?;
+        let running = power_on(&machine, &folder, &saved, Slots::AsBuilt)?;
         let rig = Rig { machine, folder, running };
         rig.wait_until_booted()?;
         Ok(rig)
@@ -179,7 +189,7 @@ impl Rig {
     }
 
     fn wait_until_booted(&self) -> Result<()> {
-        self.running.agent.wait(BOOT_LIMIT).with_context(|| self.console_end())?;
+        self.running.agent.wait(BOOT_LIMIT).with_context(|| console_end(&self.folder))?;
         let state = self.run_within("systemctl is-system-running --wait", BOOT_LIMIT)?;
         if state.text.trim() != "running" {
             let failed = self.run("systemctl --failed --no-legend --plain")?;
@@ -198,14 +208,6 @@ impl Rig {
         );
         Ok(())
     }
-
-    fn console_end(&self) -> String {
-        let bytes = fs::read(self.folder.console()).unwrap_or_default();
-        let text = String::from_utf8_lossy(&bytes);
-        let lines: Vec<&str> = text.lines().collect();
-        let end = lines[lines.len().saturating_sub(20)..].join("\n");
-        format!("the end of its console:\n{end}")
-    }
 }
 
 impl Drop for Rig {
@@ -213,6 +215,50 @@ impl Drop for Rig {
         // It may have ended already; nobody is left to hear of a failure.
         let _ = end(&mut self.running.qemu);
     }
+}
+
+/// Starts a machine that was off, and waits until it answers.
+fn power_on(machine: &Machine, folder: &RunFolder, disk: &Path, slots: Slots) -> Result<Running> {
+    for _ in 0..STARTS {
+        let mut running = start(machine, folder, disk, Life::Cold(slots))?;
+        let answers = answers(&running.agent, folder);
+        if let Ok(true) = answers {
+            return Ok(running);
+        }
+        end(&mut running.qemu)?;
+        answers?;
+        eprintln!("   an emulated processor lost its timer in the start; the power is given again");
+    }
+    bail!("{STARTS} starts of the rig failed in the same way; {}", console_end(folder))
+}
+
+/// Whether a machine that starts came to answer; false when it never will.
+fn answers(agent: &Agent, folder: &RunFolder) -> Result<bool> {
+    let deadline = Instant::now() + BOOT_LIMIT;
+    loop {
+        match agent.wait(Duration::from_secs(1)) {
+            Ok(()) => return Ok(true),
+            Err(_) if has_lost_timer(folder, 0) => return Ok(false),
+            Err(error) if Instant::now() > deadline => return Err(error.context(console_end(folder))),
+            Err(_) => {}
+        }
+    }
+}
+
+/// After so many bytes of its console.
+fn has_lost_timer(folder: &RunFolder, after: usize) -> bool {
+    console(folder).get(after..).is_some_and(|said| said.contains(TIMER_LOST))
+}
+
+fn console(folder: &RunFolder) -> String {
+    String::from_utf8_lossy(&fs::read(folder.console()).unwrap_or_default()).into_owned()
+}
+
+fn console_end(folder: &RunFolder) -> String {
+    let text = console(folder);
+    let lines: Vec<&str> = text.lines().collect();
+    let end = lines[lines.len().saturating_sub(20)..].join("\n");
+    format!("the end of its console:\n{end}")
 }
 
 fn start(machine: &Machine, folder: &RunFolder, disk: &Path, life: Life) -> Result<Running> {
