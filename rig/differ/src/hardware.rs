@@ -72,6 +72,9 @@ const PHYSICAL: [Physical; 3] = [
     },
 ];
 
+/// The GPU that is split by mediated devices has no PF for the operations; it is there, in its IOMMU group.
+const MEDIATED_BUS: u8 = 4;
+
 /// What the operations are about, one PF each.
 pub fn targets() -> Vec<Targets> {
     PHYSICAL.iter().map(target).collect()
@@ -98,6 +101,8 @@ pub fn simulated() -> SimServer {
         functions.push(bridge(2 + physical.bus));
         functions.push(function(physical, port));
     }
+    functions.push(bridge(2 + MEDIATED_BUS));
+    functions.push(mediated(functions.len() - 1));
     let spec = ServerSpec {
         id: ServerId::new("rig").expect("letters are a name"),
         seed: 1,
@@ -191,6 +196,21 @@ fn function(physical: &Physical, port: usize) -> FunctionSpec {
         }),
         bars: physical.bars.to_vec(),
         reset_methods: physical.resets.to_vec(),
+        ..bridge(0)
+    }
+}
+
+fn mediated(port: usize) -> FunctionSpec {
+    FunctionSpec {
+        parent: Some(port),
+        bus: MEDIATED_BUS,
+        device: 0,
+        bridge: false,
+        numbers: (0x10de, 0x1eb8, 0x10de, 0x1eb8),
+        class: 0x03_0200,
+        serial: Some(0x48b0_2d91_c64f_02a7),
+        bars: GPU_BARS.to_vec(),
+        reset_methods: vec!["flr", "bus"],
         ..bridge(0)
     }
 }
