@@ -49,13 +49,13 @@ fn waiting_and_failures(
 pub fn gpu(state: &State, server: &ServerId, gpu: &ObservedGpu) -> Explanation {
     let Some(observed) = state.observed.get(server) else { return Explanation::default() };
     let desired = state.desired_of(server);
-    let (mode, reason) = status::gpu_mode(desired, observed, gpu);
+    let partitions = status::Partitions::of(desired, observed);
+    let (mode, reason) = partitions.mode(gpu);
     let mut sentences = Vec::from([
         format!("GPU {} is a {} in server {server}, now at {}.", gpu.id, gpu.model, gpu.address),
         format!("Its mode is {mode}: {reason}."),
         format!("Its valid partition counts are {}.", gpu.valid_counts),
     ]);
-    let partitions = status::Partitions::of(desired, observed);
     for partition in &gpu.partitions {
         let status = partitions.status(gpu, partition);
         if !matches!(status.state, PartitionState::Free | PartitionState::Assigned) {

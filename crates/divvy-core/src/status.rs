@@ -110,32 +110,33 @@ impl<'s> Partitions<'s> {
             _ => Ok(()),
         }
     }
-}
 
-/// How a GPU is used, and why Divvy says so.
-pub fn gpu_mode(desired: Option<&DesiredServer>, observed: &Observed, gpu: &ObservedGpu) -> (Mode, String) {
-    if let GpuHealth::Unknown { reason } = &gpu.health {
-        return (Mode::Unknown, reason.clone());
-    }
-    if let Some(by) = Whole::of(desired, observed).used_by(gpu) {
-        return (Mode::Dda, format!("used whole by {by}"));
-    }
-    if let (Some(pool), Some(0)) =
-        (desired.and_then(|desired| desired.pools.get(&gpu.id)), gpu.partition_count)
-    {
-        return (Mode::Dda, format!("free, kept for VMs by pool {pool}"));
-    }
-    let asked = desired.and_then(|desired| desired.settings.get(&gpu.id)).copied();
-    match (gpu.partition_count, gpu.scheme) {
-        (Some(count), _) if count > 0 => (Mode::Partitioned, partitioned_reason(count, asked)),
-        (_, Some(_)) => match asked {
-            Some(PartitionSetting::Count(asked)) => {
-                let count = asked.count;
-                (Mode::Partitionable, format!("{count} partitions are asked for and not there yet"))
-            }
-            _ => (Mode::Partitionable, "no partitions yet; divvy gpu partition makes them".to_string()),
-        },
-        (_, None) => unpartitionable_mode(gpu),
+    /// How a GPU is used, and why Divvy says so.
+    pub fn mode(&self, gpu: &ObservedGpu) -> (Mode, String) {
+        let desired = self.desired;
+        if let GpuHealth::Unknown { reason } = &gpu.health {
+            return (Mode::Unknown, reason.clone());
+        }
+        if let Some(by) = self.whole.used_by(gpu) {
+            return (Mode::Dda, format!("used whole by {by}"));
+        }
+        if let (Some(pool), Some(0)) =
+            (desired.and_then(|desired| desired.pools.get(&gpu.id)), gpu.partition_count)
+        {
+            return (Mode::Dda, format!("free, kept for VMs by pool {pool}"));
+        }
+        let asked = desired.and_then(|desired| desired.settings.get(&gpu.id)).copied();
+        match (gpu.partition_count, gpu.scheme) {
+            (Some(count), _) if count > 0 => (Mode::Partitioned, partitioned_reason(count, asked)),
+            (_, Some(_)) => match asked {
+                Some(PartitionSetting::Count(asked)) => {
+                    let count = asked.count;
+                    (Mode::Partitionable, format!("{count} partitions are asked for and not there yet"))
+                }
+                _ => (Mode::Partitionable, "no partitions yet; divvy gpu partition makes them".to_string()),
+            },
+            (_, None) => unpartitionable_mode(gpu),
+        }
     }
 }
 
@@ -221,7 +222,7 @@ mod tests {
             let mut world = World::one_a2(4);
             spoil(&mut world);
             let (desired, observed) = &world.servers[0];
-            let (told, reason) = gpu_mode(Some(desired), observed, world.gpu());
+            let (told, reason) = Partitions::of(Some(desired), observed).mode(world.gpu());
             assert_eq!(told, *mode);
             assert!(!reason.is_empty());
         }

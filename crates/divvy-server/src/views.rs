@@ -42,7 +42,7 @@ fn gpu_of(
     partitions: &status::Partitions<'_>,
 ) -> GpuView {
     let server = &observed.server;
-    let (mode, reason) = status::gpu_mode(desired, observed, gpu);
+    let (mode, reason) = partitions.mode(gpu);
     let free = gpu.partitions.iter().filter(|one| partitions.is_free(gpu, one)).count();
     GpuView {
         id: gpu.id.to_string(),
