@@ -412,6 +412,9 @@ impl Sysfs for Reacting {
     }
 
     fn link(&self, path: &str) -> io::Result<String> {
+        if let Some(errno) = self.fails_now(path) {
+            return Err(errno.into());
+        }
         self.tree.sys().link(path)
     }
 
