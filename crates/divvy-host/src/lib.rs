@@ -25,6 +25,7 @@ pub mod identity;
 pub mod iommu;
 pub mod model;
 pub mod pci;
+mod pci_names;
 pub mod scheme;
 pub mod slot;
 pub mod topology;

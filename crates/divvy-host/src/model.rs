@@ -3,9 +3,9 @@
 
 use divvy_core::catalogue::CatalogueEntry;
 use divvy_core::gpu::GpuModel;
-use pci_ids::FromId;
 
 use crate::pci::{Numbers, Window};
+use crate::pci_names;
 
 /// Vendors whose name in the PCI database is longer than anybody calls them.
 const SHORT_VENDORS: &[(u16, &str)] = &[(0x10de, "NVIDIA"), (0x1002, "AMD"), (0x8086, "Intel")];
@@ -26,12 +26,11 @@ fn vendor_name(vendor: u16) -> String {
     if let Some((_, name)) = SHORT_VENDORS.iter().find(|(id, _)| *id == vendor) {
         return (*name).to_owned();
     }
-    pci_ids::Vendor::from_id(vendor).map_or_else(|| format!("{vendor:04x}"), |known| known.name().to_owned())
+    pci_names::vendor(vendor).map_or_else(|| format!("{vendor:04x}"), ToOwned::to_owned)
 }
 
 fn name(vendor: u16, device: u16) -> String {
-    pci_ids::Device::from_vid_pid(vendor, device)
-        .map_or_else(|| format!("{vendor:04x}:{device:04x}"), |known| known.name().to_owned())
+    pci_names::device(vendor, device).map_or_else(|| format!("{vendor:04x}:{device:04x}"), ToOwned::to_owned)
 }
 
 /// The GPU's memory: of the catalogue, else as large as the largest prefetchable window, which shows all
