@@ -18,6 +18,7 @@ use crate::codes;
 use crate::identity::{self, SerialKey};
 use crate::paths;
 use crate::pci;
+use crate::pci_names::PciNames;
 use crate::scheme::nvidia_mig::Modes;
 use crate::sysfs::Sysfs;
 use crate::telemetry::{Asked, Telemetry};
@@ -88,6 +89,7 @@ pub struct Observer {
     memory: Mutex<Memory>,
     vendor: Vendor,
     modes: Modes,
+    names: PciNames,
 }
 
 /// What earlier looks of this boot saw. Addresses are good for one boot.
@@ -106,6 +108,7 @@ impl Observer {
             memory: Mutex::default(),
             vendor: Vendor::new(None),
             modes: Modes::default(),
+            names: PciNames::default(),
         }
     }
 
@@ -140,7 +143,8 @@ impl Observer {
         for (draft, identity) in drafts.into_iter().zip(identities) {
             match identity {
                 Some(identity) => {
-                    let (gpu, mut found) = draft.finish(identity);
+                    let (gpu, mut found) =
+                        draft.finish(identity, |vendor, device| self.names.of(sys, vendor, device));
                     gpus.push(gpu);
                     findings.append(&mut found);
                 }

@@ -28,6 +28,9 @@ pub const PROCESSES: &str = "proc";
 pub const OWN_PROCESS: &str = "proc/self";
 pub const TAINTED: &str = "proc/sys/kernel/tainted";
 
+/// The PCI database (pci.ids(5)), where Debian and its kin have it, Fedora and its kin, and SUSE.
+pub const PCI_NAMES: &[&str] = &["usr/share/misc/pci.ids", "usr/share/hwdata/pci.ids", "usr/share/pci.ids"];
+
 /// libvirt's own folder; not there: no libvirt.
 pub const LIBVIRT: &str = "etc/libvirt";
 pub const LIBVIRT_HOOK: &str = "etc/libvirt/hooks/qemu.d/divvy";

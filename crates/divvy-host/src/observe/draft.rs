@@ -16,6 +16,7 @@ use crate::iommu;
 use crate::model;
 use crate::paths;
 use crate::pci::{self, Config, Numbers, Window};
+use crate::pci_names::Names;
 use crate::scheme::nvidia_mig::{self, Modes};
 use crate::scheme::sriov::Sriov;
 use crate::scheme::{self, Gpu, Mechanism, Split, detect};
@@ -182,9 +183,13 @@ impl Draft {
     }
 
     /// The GPU with its name, and what is to be said of it.
-    pub fn finish(self, identity: Identity) -> (ObservedGpu, Vec<Finding>) {
+    pub fn finish(
+        self,
+        identity: Identity,
+        names: impl FnOnce(u16, u16) -> Names,
+    ) -> (ObservedGpu, Vec<Finding>) {
         let Identity { id, by_place } = identity;
-        let model = model::model(self.numbers, self.entry);
+        let model = model::model(self.numbers, self.entry, names);
         let mut findings = Vec::new();
         if by_place {
             findings.push(identity_by_slot(&id, &model, self.traits.serial));
