@@ -3,13 +3,11 @@
 // Cockpit; nothing of this machine's own Cockpit is used or changed but its programs and its other pages.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { chmod, chown, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freePort, newWindow, until } from './harness.mjs';
+import { endProgram, freePort, newWindow, startProgram, until } from './harness.mjs';
 
 const page = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../console/dist-cockpit');
 const server = process.env.COCKPIT_WS ?? '/usr/lib/cockpit/cockpit-ws';
@@ -71,17 +69,8 @@ export class Cockpit {
     };
     const words = ['--no-tls', '--address', '127.0.0.1', '--port', String(this.port), `--local-session=${bridge}`];
     const as = isRoot ? { uid: NOBODY, gid: NOBODY } : {};
-    const child = spawn(server, words, { env, cwd: '/', stdio: ['ignore', 'ignore', 'pipe'], ...as });
-    let said = '';
-    child.stderr.on('data', (text) => { said += text; });
-    this.#child = child;
-    const leave = () => child.kill('SIGKILL');
-    process.once('exit', leave);
-    child.once('exit', () => process.off('exit', leave));
-    await until('Cockpit answers', async () => {
-      if (child.exitCode !== null) throw new Error(`cockpit-ws ended: ${said}`);
-      return fetch(`${this.url}/ping`).then((reply) => reply.ok, () => false);
-    });
+    const answers = () => fetch(`${this.url}/ping`).then((reply) => reply.ok, () => false);
+    this.#child = await startProgram(server, words, { env, cwd: '/', ...as }, answers);
   }
 
   /** What it started and is still there, by their home. */
@@ -98,10 +87,7 @@ export class Cockpit {
   }
 
   async end() {
-    if (this.#child.exitCode === null) {
-      this.#child.kill('SIGTERM');
-      await once(this.#child, 'exit');
-    }
+    await endProgram(this.#child);
     for (const pid of await this.#rest()) {
       try {
         process.kill(pid, 'SIGTERM');

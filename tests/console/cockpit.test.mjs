@@ -5,24 +5,20 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { assertClean } from './axe.mjs';
 import { Cockpit, inCockpit, openCockpit, openDoor, shutDoor, user } from './cockpit.mjs';
-import { endBrowser, kpi, openDialog, Room, startBrowser, until, visit } from './harness.mjs';
+import { onRoom, room } from './fresh-room.mjs';
+import { endBrowser, openDialog, shows, startBrowser, until, visit } from './harness.mjs';
 
 before(startBrowser);
 after(endBrowser);
 
-let room;
+onRoom('a16-pair');
 let cockpit;
 beforeEach(async () => {
-  room = await Room.start('a16-pair');
   await openDoor(room);
   cockpit = await Cockpit.start(room);
 });
-afterEach(async () => {
-  await cockpit.end();
-  await room.end();
-});
+afterEach(() => cockpit.end());
 
-const shows = (frame, name, value) => until(`${name} is ${value}`, async () => (await kpi(frame, name).textContent()) === value);
 const colours = (frame, theme) => frame.locator(`html[data-theme="${theme}"]`).waitFor();
 
 async function setFour(frame) {

@@ -1,17 +1,17 @@
 // A partition that was not proved clean: seen with its reason, and cured in two ways.
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { endBrowser, inConsole, openDialog, Room, startBrowser, visit } from './harness.mjs';
+import { after, before, beforeEach, test } from 'node:test';
+import { onRoom, room } from './fresh-room.mjs';
+import { endBrowser, inConsole, openDialog, startBrowser, visit } from './harness.mjs';
 
 before(startBrowser);
 after(endBrowser);
 
-let room;
+onRoom('mixed-lab');
 let gpu;
 let sick;
 beforeEach(async () => {
-  room = await Room.start('mixed-lab');
   gpu = await room.json('gpu', 'show', 'lab-1/0000:41:00.0');
   await room.divvy('gpu', 'partition', gpu.id, '--count', '4');
   await room.divvy('assign', 'vm-001', 'vm-002', '--gpu', gpu.id);
@@ -19,7 +19,6 @@ beforeEach(async () => {
   await assert.rejects(room.divvy('unassign', 'vm-001'));
   sick = (await room.json('partition', 'list')).find((one) => one.state === 'quarantined').id;
 });
-afterEach(() => room.end());
 
 const state = async () => (await room.json('partition', 'list')).find((one) => one.id === sick).state;
 const inPage = (test) => inConsole(room, {}, async (page) => {

@@ -2,19 +2,14 @@
 // why not.
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
-import { endBrowser, inConsole, kpi, openDialog, Room, startBrowser, until, visit } from './harness.mjs';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { onRoom, room, setting } from './fresh-room.mjs';
+import { endBrowser, inConsole, isDone, kpi, openDialog, startBrowser, until, visit } from './harness.mjs';
 
 before(startBrowser);
 after(endBrowser);
 
-let room;
-const onRoom = (name, edit) => {
-  beforeEach(async () => { room = await Room.start(name, edit); });
-  afterEach(() => room.end());
-};
 const gpus = () => room.json('gpu', 'list');
-const isDone = (page) => page.getByText(/^Done: /).first().waitFor();
 
 describe('partition counts', () => {
   onRoom('a16-pair');
@@ -215,9 +210,8 @@ describe('assignments', () => {
 
 describe('refusals', () => {
   onRoom('a2-edge', (kept) => {
-    const vm = (name) => kept.servers.flatMap((server) => server.vms).find((one) => one.definition.name === name);
-    vm('vm-003').definition.settings.guest_os = null;
-    vm('vm-006').definition.settings.saved_state = true;
+    setting('vm-003', { guest_os: null })(kept);
+    setting('vm-006', { saved_state: true })(kept);
   });
   beforeEach(() => room.divvy('gpu', 'partition', '--all', '--count', '4'));
 

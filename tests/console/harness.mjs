@@ -39,6 +39,28 @@ export async function freePort() {
   return port;
 }
 
+/** Starts a program and waits until it answers. A test that is cut short does not leave it behind. */
+export async function startProgram(file, words, options, answers) {
+  const child = spawn(file, words, { stdio: ['ignore', 'ignore', 'pipe'], ...options });
+  let said = '';
+  child.stderr.on('data', (text) => { said += text; });
+  const leave = () => child.kill('SIGKILL');
+  process.once('exit', leave);
+  child.once('exit', () => process.off('exit', leave));
+  const name = path.basename(file);
+  await until(`${name} answers`, async () => {
+    if (child.exitCode !== null) throw new Error(`${name} ended: ${said}`);
+    return answers();
+  });
+  return child;
+}
+
+export async function endProgram(child) {
+  if (child.exitCode !== null) return;
+  child.kill('SIGTERM');
+  await once(child, 'exit');
+}
+
 /** A divvyd on a room; it can be stopped and started again with what it knew. */
 export class Room {
   #name;
@@ -65,20 +87,9 @@ export class Room {
   async start() {
     const listen = `127.0.0.1:${this.port}`;
     const places = ['--state-dir', path.join(this.#folder, 'state'), '--socket', this.socket];
-    const child = spawn(path.join(binaries, 'divvyd'), ['--sim', this.#name, ...places, '--listen', listen], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    let said = '';
-    child.stderr.on('data', (text) => { said += text; });
-    this.#child = child;
-    // A test that is cut short leaves no divvyd behind.
-    const leave = () => child.kill('SIGKILL');
-    process.once('exit', leave);
-    child.once('exit', () => process.off('exit', leave));
-    await until('divvyd answers', async () => {
-      if (child.exitCode !== null) throw new Error(`divvyd ended: ${said}`);
-      return this.divvy('version').then(() => true, () => false);
-    });
+    const words = ['--sim', this.#name, ...places, '--listen', listen];
+    const answers = () => this.divvy('version').then(() => true, () => false);
+    this.#child = await startProgram(path.join(binaries, 'divvyd'), words, {}, answers);
   }
 
   async #edit(edit) {
@@ -93,9 +104,7 @@ export class Room {
   async stop() {
     const child = this.#child;
     this.#child = null;
-    if (child === null || child.exitCode !== null) return;
-    child.kill('SIGTERM');
-    await once(child, 'exit');
+    if (child !== null) await endProgram(child);
   }
 
   async end() {
@@ -203,3 +212,8 @@ export async function openDialog(page, button) {
 
 /** One of the numbers of the first page. */
 export const kpi = (page, name) => page.getByRole('list', { name: 'In numbers' }).getByRole('listitem').filter({ hasText: name }).locator('.kpi-value');
+
+export const shows = (page, name, value) => until(`${name} is ${value}`, async () => (await kpi(page, name).textContent()) === value);
+
+/** What was asked for on the page has been done. */
+export const isDone = (page) => page.getByText(/^Done: /).first().waitFor();

@@ -2,15 +2,14 @@
 // widgets as people who use readers expect them.
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { endBrowser, inConsole, Room, startBrowser, until, visit } from './harness.mjs';
+import { after, before, test } from 'node:test';
+import { onRoom, room } from './fresh-room.mjs';
+import { endBrowser, inConsole, startBrowser, until, visit } from './harness.mjs';
 
 before(startBrowser);
 after(endBrowser);
 
-let room;
-beforeEach(async () => { room = await Room.start('a2-edge'); });
-afterEach(() => room.end());
+onRoom('a2-edge');
 
 /** Presses Tab until something with this name has the focus; more often than any page has stops is a failure. */
 async function tabTo(page, name) {

@@ -2,17 +2,14 @@
 // while nobody looks.
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { endBrowser, inConsole, kpi, openDialog, Room, signInWithToken, startBrowser, until, visit } from './harness.mjs';
+import { after, before, test } from 'node:test';
+import { onRoom, room } from './fresh-room.mjs';
+import { endBrowser, inConsole, openDialog, shows, signInWithToken, startBrowser, visit } from './harness.mjs';
 
 before(startBrowser);
 after(endBrowser);
 
-let room;
-beforeEach(async () => { room = await Room.start('a2-edge'); });
-afterEach(() => room.end());
-
-const shows = (page, name, value) => until(`${name} is ${value}`, async () => (await kpi(page, name).textContent()) === value);
+onRoom('a2-edge');
 
 test('what the command line changes is shown without a reload', async () => {
   await inConsole(room, {}, async (page) => {

@@ -1,19 +1,16 @@
 // Pools: made, filled, emptied, renamed and removed; and why not.
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { endBrowser, inConsole, openDialog, Room, startBrowser, visit } from './harness.mjs';
+import { after, before, beforeEach, test } from 'node:test';
+import { onRoom, room } from './fresh-room.mjs';
+import { endBrowser, inConsole, openDialog, startBrowser, visit } from './harness.mjs';
 
 before(startBrowser);
 after(endBrowser);
 
-let room;
+onRoom('a10-trio');
 let gpus;
-beforeEach(async () => {
-  room = await Room.start('a10-trio');
-  gpus = await room.json('gpu', 'list');
-});
-afterEach(() => room.end());
+beforeEach(async () => { gpus = await room.json('gpu', 'list'); });
 
 const pools = async () => Object.fromEntries((await room.json('pool', 'list')).map((pool) => [pool.name, pool.gpus.map((gpu) => gpu.id)]));
 const make = (name, ...nths) => room.divvy('pool', 'create', name, ...nths.map((nth) => gpus[nth].id));

@@ -1,23 +1,14 @@
 // Whole GPUs for VMs: given by name and out of a pool, taken back, and the reasons why not.
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
-import { endBrowser, inConsole, kpi, openDialog, Room, startBrowser, until, visit } from './harness.mjs';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { onRoom, room, setting } from './fresh-room.mjs';
+import { endBrowser, inConsole, isDone, openDialog, shows, startBrowser, until, visit } from './harness.mjs';
 
 before(startBrowser);
 after(endBrowser);
 
-let room;
-const onRoom = (name, edit) => {
-  beforeEach(async () => { room = await Room.start(name, edit); });
-  afterEach(() => room.end());
-};
-const isDone = (page) => page.getByText(/^Done: /).first().waitFor();
 const vmOf = (name) => room.json('vm', 'show', name);
-const setting = (name, more) => (kept) => {
-  const { definition } = kept.servers.flatMap((server) => server.vms).find((vm) => vm.definition.name === name);
-  Object.assign(definition.settings, more);
-};
 
 describe('one GPU', () => {
   onRoom('a2-edge', setting('vm-004', { free_hotplug_ports: 0 }));
@@ -135,6 +126,14 @@ describe('one GPU', () => {
       await dialog.getByRole('checkbox', { name: /VM vm-003 has it whole/ }).waitFor();
     });
   });
+
+  test('what a VM has whole is counted on the first page', async () => {
+    await room.divvy('dda', 'assign', 'vm-001', '--gpu', '0000:41:00.0');
+    await inConsole(room, {}, async (page) => {
+      await shows(page, 'GPUs', '1');
+      await page.getByText('1 whole', { exact: false }).waitFor();
+    });
+  });
 });
 
 describe('several GPUs', () => {
@@ -215,17 +214,4 @@ describe('several GPUs', () => {
       });
     });
   });
-});
-
-test('what a VM has whole is counted on the first page', async () => {
-  room = await Room.start('a2-edge');
-  try {
-    await room.divvy('dda', 'assign', 'vm-001', '--gpu', '0000:41:00.0');
-    await inConsole(room, {}, async (page) => {
-      await until('there is one GPU', async () => (await kpi(page, 'GPUs').textContent()) === '1');
-      await page.getByText('1 whole', { exact: false }).waitFor();
-    });
-  } finally {
-    await room.end();
-  }
 });

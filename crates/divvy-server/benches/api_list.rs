@@ -25,7 +25,7 @@ use divvy_api::paths;
 use divvy_api::requests::Assign;
 
 use room::usage::{forget_peak, mib, peak_kib, processor, resident_kib};
-use room::{Running, asker, finish, median, ratio, rounds, runtime, split_all};
+use room::{Running, asker, finish, median, ratio, rounds, runtime, split_all, vms_of_each_server};
 
 const ROOM: &str = "a40-hall";
 const EACH: u16 = 32;
@@ -74,14 +74,7 @@ fn main() {
 
 async fn prepare(client: &Client) {
     split_all(client, EACH).await;
-    let mut seen = std::collections::BTreeMap::<String, usize>::new();
-    let mut vms = client.vms(&Default::default()).await.expect("is answered");
-    vms.retain(|vm| {
-        let nth = seen.entry(vm.server.clone()).or_default();
-        *nth += 1;
-        *nth <= ASSIGNED
-    });
-    let names: Vec<String> = vms.into_iter().map(|vm| vm.id).collect();
+    let names = vms_of_each_server(client, ASSIGNED).await;
     // As many as one request may name.
     for names in names.chunks(4_096) {
         let vms = names.to_vec();

@@ -6,7 +6,7 @@
 
 mod room;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use divvy_api::client::Client;
 use divvy_api::requests::{GpuSelection, SetPartitionCounts};
@@ -14,7 +14,7 @@ use divvy_host::sysfs::Sysfs;
 use divvy_sim::room::Room;
 use divvy_sim::spec::Delays;
 
-use room::{Running, finish, median, ratio, rounds, runtime};
+use room::{Running, finish, median, ratio, rounds, runtime, time};
 
 const ROOM: &str = "a16-octet";
 const GPUS: usize = 8;
@@ -67,10 +67,4 @@ async fn change(client: &Client, gpus: &[String], count: u16) {
     };
     let answer = client.set_partition_counts(&request).await.expect("is accepted");
     finish(client, answer).await;
-}
-
-fn time(run: impl FnOnce()) -> Duration {
-    let start = Instant::now();
-    run();
-    start.elapsed()
 }

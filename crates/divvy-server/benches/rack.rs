@@ -19,17 +19,18 @@
 
 mod room;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use divvy_api::client::Client;
 use divvy_api::requests::Assign;
 use divvy_sim::spec::Delays;
 
-use room::{Running, finish, median, ratio, rounds, runtime, split_all};
+use room::{Running, finish, median, ratio, rounds, runtime, split_all, time, vms_of_each_server};
 
 const ROOM: &str = "a40-rack";
 const GPUS: usize = 32;
 const EACH: u16 = 32;
+/// VMs of each server, as many as it will have partitions.
 const OF_SERVER: usize = 128;
 
 fn main() {
@@ -39,8 +40,9 @@ fn main() {
     for _ in 0..rounds {
         let running = Running::start(ROOM);
         let client = running.client();
-        let vms = runtime.block_on(vms(&client));
-        made.push(time(|| runtime.block_on(partition(&client))));
+        let vms = runtime.block_on(vms_of_each_server(&client, OF_SERVER));
+        assert_eq!(vms.len(), GPUS * usize::from(EACH));
+        made.push(time(|| runtime.block_on(split_all(&client, EACH))));
         assigned.push(time(|| runtime.block_on(assign(&client, vms))));
     }
     let mut whole: Vec<Duration> =
@@ -62,31 +64,8 @@ fn main() {
     println!("all / sleep on the way           {:>10.2}", ratio(whole, kernel));
 }
 
-/// As many of each server as it will have partitions.
-async fn vms(client: &Client) -> Vec<String> {
-    let mut seen = std::collections::BTreeMap::<String, usize>::new();
-    let mut vms = client.vms(&Default::default()).await.expect("is answered");
-    vms.retain(|vm| {
-        let nth = seen.entry(vm.server.clone()).or_default();
-        *nth += 1;
-        *nth <= OF_SERVER
-    });
-    assert_eq!(vms.len(), GPUS * usize::from(EACH));
-    vms.into_iter().map(|vm| vm.id).collect()
-}
-
-async fn partition(client: &Client) {
-    split_all(client, EACH).await;
-}
-
 async fn assign(client: &Client, vms: Vec<String>) {
     let request = Assign { vms, gpu: None, partition: None, accept: Vec::new(), dry_run: false };
     let answer = client.assign(&request).await.expect("is accepted");
     finish(client, answer).await;
-}
-
-fn time(run: impl FnOnce()) -> Duration {
-    let start = Instant::now();
-    run();
-    start.elapsed()
 }

@@ -17,7 +17,8 @@ use crate::readiness;
 use crate::refusal::Refusal;
 use crate::resolve;
 use crate::rules::vm_settings::Need;
-use crate::rules::{divvy_chooses, guest_os, one_partition, same_server, vm_settings, whole_or_partitions};
+use crate::rules::whole_or_partitions::Whole;
+use crate::rules::{divvy_chooses, guest_os, one_partition, same_server, vm_settings};
 use crate::state::State;
 use crate::status;
 use crate::vm::ObservedVm;
@@ -68,7 +69,7 @@ fn assign_one(
     };
     if let Some((gpu_server, gpu)) = gpu {
         same_server::check(server, vm, gpu_server, &gpu.id)?;
-        whole_or_partitions::may_partition(state.desired_of(server), observed, gpu)?;
+        Whole::of(state.desired_of(server), observed).may_partition(gpu)?;
     }
     if let Some(reason) = observed.hypervisor.unavailable() {
         return Err(Refusal::HypervisorUnavailable { server: server.clone(), reason: reason.into() });

@@ -1,5 +1,6 @@
 //! Setting the partition count of one GPU or many: all of it or none of it.
 
+use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
@@ -13,7 +14,8 @@ use crate::refusal::Refusal;
 use crate::request::{CountWish, GpuSelection};
 use crate::resolve;
 use crate::rules::count_change::{Blockers, blockers};
-use crate::rules::{homogeneous, same_scheme, valid_count, whole_or_partitions};
+use crate::rules::whole_or_partitions::{Whole, is_kept_whole};
+use crate::rules::{homogeneous, same_scheme, valid_count};
 use crate::state::State;
 
 type Selected<'s> = Vec<(&'s ServerId, &'s ObservedGpu)>;
@@ -28,10 +30,13 @@ pub fn set(state: &State, gpus: &GpuSelection, wish: CountWish) -> Result<Change
     }
     let mut in_the_way = Blockers::default();
     let mut edits = Vec::new();
+    let mut whole_of = BTreeMap::new();
     for (server, gpu) in selected {
         let Some(observed) = state.observed.get(server) else { continue };
-        let asked = state.desired_of(server).and_then(|desired| desired.settings.get(&gpu.id)).copied();
-        let setting = may_have(state, observed, gpu, wish, asked)?;
+        let desired = state.desired_of(server);
+        let whole = whole_of.entry(server).or_insert_with(|| Whole::of(desired, observed));
+        let asked = desired.and_then(|desired| desired.settings.get(&gpu.id)).copied();
+        let setting = may_have(whole, observed, gpu, wish, asked)?;
         let is_whole = setting != PartitionSetting::Off || gpu.is_off();
         let has = gpu.partition_count == Some(setting.as_number()) && is_whole;
         let is_other_scheme = asked.is_some_and(|asked| same_scheme::differ(asked, setting));
@@ -39,7 +44,7 @@ pub fn set(state: &State, gpus: &GpuSelection, wish: CountWish) -> Result<Change
             continue;
         }
         if !has || is_other_scheme {
-            in_the_way.extend(blockers(state.desired_of(server), observed, gpu));
+            in_the_way.extend(blockers(desired, observed, gpu));
             edits.extend(cured_quarantines(state, server, gpu));
         }
         edits.push(Edit::SetCount {
@@ -58,9 +63,8 @@ pub fn set(state: &State, gpus: &GpuSelection, wish: CountWish) -> Result<Change
 fn select<'s>(state: &'s State, gpus: &GpuSelection) -> Result<Selected<'s>, Refusal> {
     match gpus {
         GpuSelection::All => {
-            let kept_whole = |server: &ServerId, gpu: &ObservedGpu| {
-                whole_or_partitions::is_kept_whole(state.desired_of(server), &gpu.id)
-            };
+            let kept_whole =
+                |server: &ServerId, gpu: &ObservedGpu| is_kept_whole(state.desired_of(server), &gpu.id);
             let counts =
                 |(server, gpu): &(&ServerId, &ObservedGpu)| gpu.scheme.is_some() && !kept_whole(server, gpu);
             Ok(state.gpus().filter(counts).collect())
@@ -80,13 +84,13 @@ fn select<'s>(state: &'s State, gpus: &GpuSelection) -> Result<Selected<'s>, Ref
 
 /// The rules about this GPU alone; what it shall be, if they allow it.
 fn may_have(
-    state: &State,
+    whole: &Whole<'_>,
     observed: &Observed,
     gpu: &ObservedGpu,
     wish: CountWish,
     asked: Option<PartitionSetting>,
 ) -> Result<PartitionSetting, Refusal> {
-    whole_or_partitions::may_partition(state.desired_of(&observed.server), observed, gpu)?;
+    whole.may_partition(gpu)?;
     if let GpuHealth::Unknown { reason } = &gpu.health {
         return Err(Refusal::GpuUnknown { gpu: gpu.id.clone(), reason: reason.clone() });
     }

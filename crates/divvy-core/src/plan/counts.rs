@@ -18,8 +18,9 @@ use crate::rules::whole_or_partitions::Whole;
 use crate::step::{HostStep, Step};
 
 pub fn plan_counts(desired: &DesiredServer, observed: &Observed, plan: &mut Plan) {
+    let whole = Whole::of(Some(desired), observed);
     for (id, setting) in &desired.settings {
-        match steps_needed(desired, observed, id, *setting) {
+        match steps_needed(desired, observed, &whole, id, *setting) {
             Ok(None) => {}
             Ok(Some(change)) => change.plan(plan),
             Err(why) => plan.wait(Subject::Gpu(id.clone()), why),
@@ -41,6 +42,7 @@ struct Change<'o> {
 fn steps_needed<'o>(
     desired: &DesiredServer,
     observed: &'o Observed,
+    whole: &Whole<'_>,
     id: &GpuId,
     setting: PartitionSetting,
 ) -> Result<Option<Change<'o>>, String> {
@@ -54,7 +56,7 @@ fn steps_needed<'o>(
     if has == setting.as_number() && !remake && (has > 0 || gpu.is_off()) {
         return Ok(None);
     }
-    if let Some(by) = Whole::of(Some(desired), observed).used_by(gpu) {
+    if let Some(by) = whole.used_by(gpu) {
         return Err(format!("the GPU is used whole by {by}"));
     }
     let scheme = scheme.ok_or("its driver makes no partitions now")?;

@@ -91,6 +91,17 @@ impl<'s> Whole<'s> {
         }
         (gpu.driver.as_deref() == Some(VFIO_DRIVER)).then_some(UsedBy::Driver)
     }
+
+    /// The GPU may be partitioned, and its partitions may be given to VMs.
+    pub fn may_partition(&self, gpu: &ObservedGpu) -> Result<(), Refusal> {
+        if let Some(by) = self.used_by(gpu) {
+            return Err(Refusal::GpuUsedWhole { gpu: gpu.id.clone(), by });
+        }
+        match self.desired.and_then(|desired| desired.pools.get(&gpu.id)) {
+            Some(pool) => Err(WholeRefusal::GpuInPool { gpu: gpu.id.clone(), pool: pool.clone() }.into()),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The GPU and all else of its slot.
@@ -106,21 +117,6 @@ pub fn vms_with<'o>(observed: &'o Observed, gpu: &'o ObservedGpu) -> impl Iterat
 /// This VM has the GPU itself or anything of its slot.
 pub fn has(vm: &ObservedVm, gpu: &ObservedGpu) -> bool {
     !vm.devices.is_empty() && slot(gpu).any(|address| vm.device(address).is_some())
-}
-
-/// The GPU may be partitioned, and its partitions may be given to VMs.
-pub fn may_partition(
-    desired: Option<&DesiredServer>,
-    observed: &Observed,
-    gpu: &ObservedGpu,
-) -> Result<(), Refusal> {
-    if let Some(by) = Whole::of(desired, observed).used_by(gpu) {
-        return Err(Refusal::GpuUsedWhole { gpu: gpu.id.clone(), by });
-    }
-    match desired.and_then(|desired| desired.pools.get(&gpu.id)) {
-        Some(pool) => Err(WholeRefusal::GpuInPool { gpu: gpu.id.clone(), pool: pool.clone() }.into()),
-        None => Ok(()),
-    }
 }
 
 /// Divvy was asked to keep this GPU for use as a whole.
@@ -164,13 +160,18 @@ mod tests {
     use super::*;
     use crate::testing::{World, vm_with_device};
 
+    fn may_partition(world: &World) -> Result<(), Refusal> {
+        let (desired, observed) = &world.servers[0];
+        Whole::of(Some(desired), observed).may_partition(world.gpu())
+    }
+
     #[test]
     fn a_gpu_in_a_vm_is_not_partitioned() {
         let mut world = World::one_a2(0);
-        assert_eq!(may_partition(None, world.observed(), world.gpu()), Ok(()));
+        assert_eq!(may_partition(&world), Ok(()));
         let address = world.gpu().address;
         world.observed_mut().vms.push(vm_with_device("whole", address));
-        let refusal = may_partition(None, world.observed(), world.gpu()).expect_err("used whole");
+        let refusal = may_partition(&world).expect_err("used whole");
         assert_eq!(refusal.code(), "gpu_used_whole");
         assert!(refusal.hint().contains("whole"));
     }
@@ -179,10 +180,7 @@ mod tests {
     fn a_gpu_that_is_handed_out_by_its_driver_is_not_partitioned() {
         let mut world = World::one_a2(0);
         world.gpu_mut().driver = Some(VFIO_DRIVER.to_string());
-        assert_eq!(
-            may_partition(None, world.observed(), world.gpu()).expect_err("whole").code(),
-            "gpu_used_whole"
-        );
+        assert_eq!(may_partition(&world).expect_err("whole").code(), "gpu_used_whole");
     }
 
     #[test]
@@ -202,11 +200,10 @@ mod tests {
             (World::one_a2(0).pooled("ml"), "gpu_in_pool", "divvy pool take ml gpu-1"),
         ];
         for (world, code, hint) in table {
-            let (desired, observed) = &world.servers[0];
-            let refusal = may_partition(Some(desired), observed, world.gpu()).expect_err("kept whole");
+            let refusal = may_partition(&world).expect_err("kept whole");
             assert_eq!(refusal.code(), code);
             assert!(refusal.hint().contains(hint), "{}", refusal.hint());
-            assert!(is_kept_whole(Some(desired), &world.gpu().id));
+            assert!(is_kept_whole(Some(&world.servers[0].0), &world.gpu().id));
         }
     }
 
@@ -219,7 +216,7 @@ mod tests {
                 let address = world.gpu().address;
                 world.observed_mut().vms.push(vm_with_device("whole", address));
             }
-            let partition_too = may_partition(None, world.observed(), world.gpu()).is_ok();
+            let partition_too = may_partition(&world).is_ok();
             proptest::prop_assert_eq!(partition_too, !whole);
             proptest::prop_assert_eq!(may_use_whole(world.gpu()).is_ok(), partitions == 0);
         }

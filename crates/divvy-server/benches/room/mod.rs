@@ -16,7 +16,7 @@ use divvy_api::client::Client;
 use divvy_api::endpoint::Endpoint;
 use divvy_api::queries::JobQuery;
 use divvy_api::requests::{GpuSelection, SetPartitionCounts};
-use divvy_api::views::{Answer, JobView};
+use divvy_api::views::{Answer, JobView, VmView};
 use divvy_api::words::Progress;
 use tempfile::TempDir;
 
@@ -94,17 +94,36 @@ pub async fn split_all(client: &Client, count: u16) {
 /// The ids of all VMs: the first one of each server, then the second ones, and so on.
 pub async fn vms_round_the_servers(client: &Client) -> Vec<String> {
     let mut vms = client.vms(&Default::default()).await.expect("is answered");
+    vms.sort_by_cached_key(nth_of_its_server());
+    vms.into_iter().map(|vm| vm.id).collect()
+}
+
+/// The ids of so many VMs of each server, server after server.
+pub async fn vms_of_each_server(client: &Client, many: usize) -> Vec<String> {
+    let mut nth = nth_of_its_server();
+    let mut vms = client.vms(&Default::default()).await.expect("is answered");
+    vms.retain(|vm| nth(vm) <= many);
+    vms.into_iter().map(|vm| vm.id).collect()
+}
+
+/// Counts the VMs of each server as they come, from one.
+fn nth_of_its_server() -> impl FnMut(&VmView) -> usize {
     let mut seen = BTreeMap::<String, usize>::new();
-    vms.sort_by_cached_key(|vm| {
+    move |vm| {
         let nth = seen.entry(vm.server.clone()).or_default();
         *nth += 1;
         *nth
-    });
-    vms.into_iter().map(|vm| vm.id).collect()
+    }
 }
 
 pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("starts")
+}
+
+pub fn time(run: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    run();
+    start.elapsed()
 }
 
 pub fn median(times: &mut [Duration]) -> Duration {
