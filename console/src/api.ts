@@ -41,8 +41,23 @@ function problemOf(reply: Reply): Problem {
   };
 }
 
+/** A long poll waits 25 s and usage some seconds; an answer that takes longer than this does not come any more. */
+const ANSWER_MS = 60_000;
+
+/** One answer, or nobody's in time: a page that waited for ever would show what is not so any more. */
+async function answered(request: Ask): Promise<Reply> {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), ANSWER_MS);
+  const signal = request.signal ? AbortSignal.any([request.signal, late.signal]) : late.signal;
+  try {
+    return await transport.send({ ...request, headers: { ...credentials(request.method), ...request.headers }, signal });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 async function reply(request: Ask): Promise<Reply> {
-  const got = await transport.send({ ...request, headers: { ...credentials(request.method), ...request.headers } });
+  const got = await answered(request);
   if (got.status === 401 && request.path !== SESSION) signedOut();
   if (got.status < 200 || got.status >= 300) throw new Refused(problemOf(got), got.retryAfter);
   return got;

@@ -92,6 +92,8 @@ async function stream(signal: AbortSignal): Promise<void> {
     }
   } finally {
     clearTimeout(timer);
+    // Whatever broke, the stream does not stay open beside the next one.
+    silence.abort();
   }
 }
 

@@ -68,6 +68,23 @@ test('a server that goes away is told of, and when it is back everything is show
   });
 });
 
+test('a question that nobody answers is given up, and everything is asked again', async () => {
+  await inConsole(room, {}, async (page) => {
+    let asked = 0;
+    // The first of them is never answered.
+    await page.route('**/v1/pools*', (route) => (++asked === 1 ? undefined : route.continue()));
+    await page.clock.install();
+    await page.reload();
+    await page.getByText('Reading what is there').waitFor();
+    await page.clock.fastForward(60_000);
+    await page.getByText('The server does not answer.').waitFor();
+    await page.clock.fastForward(10_000);
+    await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
+    await page.getByText('Reading what is there').waitFor({ state: 'detached' });
+    assert.equal(asked, 2);
+  });
+});
+
 test('a change that nobody answers says that it may or may not be made', async () => {
   await inConsole(room, {}, async (page) => {
     const dialog = await openDialog(page, 'Set partition count …');
