@@ -79,4 +79,11 @@ static inline u32 pci_read(struct pci_address at, u32 offset)
 	return read_port32(0xcfc);
 }
 
+static inline void pci_write(struct pci_address at, u32 offset, u32 value)
+{
+	write_port32(0xcf8, 0x80000000u | at.bus << 16 | at.slot << 11 |
+		     at.function << 8 | (offset & ~3u));
+	write_port32(0xcfc, value);
+}
+
 #endif

@@ -15,7 +15,8 @@
  *       rig 56504752 vf 0003 resets 00000001 quota 00000000
  *
  * without the break; "rig" and what follows stand only where BAR 0 holds the
- * magic of a rig GPU.
+ * magic of a rig GPU. Of such a GPU it turns the interrupts on, as a driver
+ * does, and waits for none.
  */
 #include "io.h"
 
@@ -26,6 +27,10 @@
 #define RIG_REG_QUOTA_MIB 0x0c
 
 #define PCI_COMMAND_MEMORY 2
+#define PCI_CAPABILITIES 0x34
+#define PCI_CAPABILITY_MSIX 0x11
+#define MSIX_ENABLE (1u << 31)
+#define MAX_CAPABILITIES 48
 #define HEADER_ENDPOINT 0
 #define HEADER_BRIDGE 1
 #define NO_FUNCTION 0xffff
@@ -80,6 +85,21 @@ static volatile u32 *readable_registers(struct pci_address at)
 	return (volatile u32 *)(bar & ~15u);
 }
 
+static void turn_interrupts_on(struct pci_address at)
+{
+	u32 place = pci_read(at, PCI_CAPABILITIES) & 0xfc;
+
+	for (int i = 0; place && i < MAX_CAPABILITIES; i++) {
+		u32 header = pci_read(at, place);
+
+		if ((header & 0xff) == PCI_CAPABILITY_MSIX) {
+			pci_write(at, place, header | MSIX_ENABLE);
+			return;
+		}
+		place = header >> 8 & 0xfc;
+	}
+}
+
 static void print_rig_function(struct pci_address at)
 {
 	volatile u32 *registers = readable_registers(at);
@@ -98,6 +118,7 @@ static void print_rig_function(struct pci_address at)
 	print_hex(registers[RIG_REG_RESETS / 4], 8);
 	print(" quota ");
 	print_hex(registers[RIG_REG_QUOTA_MIB / 4], 8);
+	turn_interrupts_on(at);
 }
 
 static void print_function(struct pci_address at)

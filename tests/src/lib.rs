@@ -97,6 +97,8 @@ const WINDOWS: &[&str] = &["0x0000000090000000 0x0000000090ffffff 0x000000000004
 pub fn pci_config_and_windows(bytes: &[u8]) {
     let config = pci::parse_config(bytes);
     assert!(config.is_none() || bytes.len() >= 64, "a header has 64 bytes");
+    let on = pci::interrupts::are_on(bytes);
+    assert!(on.is_none() || bytes.len() > 0x34, "its list begins in the header");
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let _ = pci::parse_windows(text).map_err(|line| assert!(text.contains(line)));
     let _ = attribute::parse_hex(text);

@@ -126,9 +126,13 @@ pub fn vm(state: &State, server: &ServerId, vm: &ObservedVm) -> Explanation {
     findings.extend(vm_settings::findings(vm, Need::UNKNOWN, observed.memory_bytes));
     match state.desired.assignment(&vm.id) {
         Some((on, assignment)) => sentences.push(match assignment.partition() {
-            Some(partition) => format!(
-                "It has partition {partition} on server {on}: Divvy picked the lowest free one of the GPU with the fewest free."
-            ),
+            Some(partition) => {
+                let about = Subject::Partition(partition.clone());
+                findings.extend(observed.findings.iter().filter(|one| one.subject == about).cloned());
+                format!(
+                    "It has partition {partition} on server {on}: Divvy picked the lowest free one of the GPU with the fewest free."
+                )
+            }
             None => format!("It has {} on server {on}, whole.", assignment.in_words()),
         }),
         None => {
@@ -157,7 +161,8 @@ fn free_on(desired: Option<&DesiredServer>, observed: &Observed, gpu: &ObservedG
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{World, server_id};
+    use crate::finding::{FindingCode, Severity};
+    use crate::testing::{World, partition_id, server_id};
 
     #[test]
     fn a_vm_without_a_partition_is_told_what_each_gpu_could_give() {
@@ -172,5 +177,20 @@ mod tests {
         let world = World::one_a2(4).assigned("vm-001", 0);
         let told = gpu(&world.state(), &server_id("a"), world.gpu()).sentences.join(" ");
         assert!(told.contains("vm-001") && told.contains("1, 2, 4, 8, 16"), "{told}");
+    }
+
+    #[test]
+    fn a_vm_is_told_what_is_wrong_with_its_own_partition() {
+        let mut world = World::one_a2(2).assigned("vm-001", 0).assigned("vm-002", 1);
+        let finding = Finding {
+            code: FindingCode::of("partition_reset_in_use"),
+            severity: Severity::Warning,
+            subject: Subject::Partition(partition_id("gpu-1", 0)),
+            text: "it was reset".into(),
+            mend: "start the VM anew".into(),
+        };
+        world.observed_mut().findings.push(finding.clone());
+        let told = |nth: usize| vm(&world.state(), &server_id("a"), &world.observed().vms[nth]).findings;
+        assert!(told(0).contains(&finding) && !told(1).contains(&finding));
     }
 }

@@ -56,6 +56,7 @@ codes! {
     PARTITION_UNREADABLE = "partition_unreadable";
     PARTITION_SILENT = "partition_silent";
     PARTITION_SHARE_LOST = "partition_share_lost";
+    PARTITION_RESET_IN_USE = "partition_reset_in_use";
     NO_IOMMU_GROUP = "no_iommu_group";
     NOT_ISOLATED = "not_isolated";
     PARTITION_OPEN = "partition_open";

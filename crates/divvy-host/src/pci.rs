@@ -11,6 +11,8 @@ use crate::attribute::{self, AttributeError, hex, hex16, optional, text};
 use crate::paths;
 use crate::sysfs::Sysfs;
 
+pub mod interrupts;
+
 /// The numbers that say which make and model it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Numbers {

@@ -39,6 +39,15 @@ pub fn config_with_serial(serial: Option<u64>) -> Vec<u8> {
     bytes
 }
 
+/// A configuration space with both kinds of interrupts that are written to memory, each on or off.
+pub fn config_with_interrupts(msi: bool, msix: bool) -> Vec<u8> {
+    let mut bytes = config_with_serial(None);
+    bytes[0x34] = 0x50;
+    bytes[0x50..0x54].copy_from_slice(&[0x05, 0x70, u8::from(msi), 0]);
+    bytes[0x70..0x74].copy_from_slice(&[0x11, 0, 3, u8::from(msix) << 7]);
+    bytes
+}
+
 /// The `nth` GPU of the tree.
 pub fn gpu_address(nth: u8) -> PciAddress {
     PciAddress { domain: 0, bus: 0x41 + nth, device: 0, function: 0 }

@@ -78,6 +78,12 @@ impl Function {
         }
     }
 
+    /// Its memory is clean after a reset.
+    pub fn was_reset(&mut self) {
+        self.resets += 1;
+        self.residue = None;
+    }
+
     pub fn sriov_mut(&mut self) -> Option<&mut Sriov> {
         match &mut self.role {
             Role::Physical(sriov) => Some(sriov),

@@ -192,7 +192,8 @@ impl State {
         Ok(Begin::Sleeps(self.delays.reset))
     }
 
-    /// Resets a function at once; its memory is clean after it.
+    /// Resets a function at once; its memory is clean after it. A PF's VFs are off and on again by that, also
+    /// those in use.
     pub(crate) fn reset_function(&mut self, address: PciAddress) -> Result<(), Errno> {
         let faults = self.faults_of(address);
         let is_wedged = self.kernel.memory.wedged.contains(&address);
@@ -200,8 +201,12 @@ impl State {
         if faults.lost || faults.reset_fails || is_wedged || function.reset_methods.is_empty() {
             return Err(ENOTTY);
         }
-        function.resets += 1;
-        function.residue = None;
+        function.was_reset();
+        for vf in self.kernel.vfs_of(address) {
+            if let Some(vf) = self.kernel.functions.get_mut(&vf) {
+                vf.was_reset();
+            }
+        }
         Ok(())
     }
 

@@ -12,7 +12,9 @@ mod list;
 mod lost;
 mod mdev;
 mod partition;
+mod quarantine;
 mod refuse;
+mod reset;
 mod unassign;
 mod vm;
 mod whole;
@@ -51,7 +53,11 @@ const STORIES: [Story; 6] = [
         chapters: &[list::checks, partition::checks, assign::checks, refuse::checks, unassign::checks],
     },
     Story { name: "crash", prepare: settle, chapters: &[crash::checks] },
-    Story { name: "faults", prepare: settle, chapters: &[faults::checks, events::checks, lost::checks] },
+    Story {
+        name: "faults",
+        prepare: settle,
+        chapters: &[faults::checks, events::checks, lost::checks, reset::checks, quarantine::checks],
+    },
     Story { name: "mdev", prepare: |_| Ok(()), chapters: &[mdev::checks] },
     Story { name: "whole", prepare: |_| Ok(()), chapters: &[whole::checks] },
     Story { name: "boot", prepare: settle, chapters: &[hypervisor::checks, boot::checks] },

@@ -178,19 +178,31 @@ fn free_partitions<'o>(
     gpu: &'o ObservedGpu,
 ) -> Result<Vec<&'o ObservedPartition>, String> {
     partitions.gives(gpu)?;
-    let errors = observed.findings.iter().filter(|finding| finding.severity == Severity::Error);
-    let spoiled: Vec<&Subject> = errors.map(|finding| &finding.subject).collect();
-    let is_spoiled = |partition: &ObservedPartition| {
-        spoiled.contains(&&Subject::Partition(PartitionId::new(&gpu.id, partition.index)))
-    };
     // Another hand can have made some with gaps; what lies beyond the count is not Divvy's to keep.
     let counts = |one: &ObservedPartition| gpu.partition_count.is_some_and(|count| one.index.0 < count);
-    let fits = |one: &&ObservedPartition| counts(one) && partitions.is_free(gpu, one) && !is_spoiled(one);
-    let free = gpu.partitions.iter().filter(fits);
-    let mut free: Vec<&ObservedPartition> = free.collect();
-    free.sort_by_key(|partition| partition.index);
-    if free.is_empty() {
-        return Err(format!("none of its {} partitions is free", gpu.partitions.len()));
+    let (mut fit, mut unfit) = (Vec::new(), None);
+    for one in gpu.partitions.iter().filter(|one| counts(one) && partitions.is_free(gpu, one)) {
+        let id = PartitionId::new(&gpu.id, one.index);
+        match error_of(observed, &Subject::Partition(id.clone())) {
+            None => fit.push(one),
+            Some(finding) => {
+                unfit.get_or_insert_with(|| format!("{id} is free, but {}", finding.text));
+            }
+        }
     }
-    Ok(free)
+    if fit.is_empty() {
+        return Err(
+            unfit.unwrap_or_else(|| format!("none of its {} partitions is free", gpu.partitions.len()))
+        );
+    }
+    fit.sort_by_key(|partition| partition.index);
+    Ok(fit)
+}
+
+/// What is wrong with it, so that no VM gets it.
+fn error_of<'o>(observed: &'o Observed, subject: &Subject) -> Option<&'o Finding> {
+    observed
+        .findings
+        .iter()
+        .find(|finding| finding.severity == Severity::Error && finding.subject == *subject)
 }

@@ -261,6 +261,23 @@ fn a_full_gpu_refuses_one_more_and_says_why() {
 }
 
 #[test]
+fn a_free_partition_with_an_error_is_not_given_and_the_refusal_says_which_error() {
+    let mut world = World::one_a2(2).assigned("vm-001", 0);
+    world.observed_mut().vms.push(vm("vm-005"));
+    let finding = Finding {
+        code: FindingCode::of("no_reset"),
+        severity: Severity::Error,
+        subject: Subject::Partition(partition_id("gpu-1", 1)),
+        text: "it cannot be reset".into(),
+        mend: "make it resettable".into(),
+    };
+    world.observed_mut().findings.push(finding);
+    let refusal = decide(&world.state(), &assign_request(&["vm-005"])).expect_err("none is fit");
+    assert_eq!(refusal.code(), "no_free_partition");
+    assert!(refusal.to_string().contains("gpu-1.1 is free, but it cannot be reset"), "{refusal}");
+}
+
+#[test]
 fn what_is_unassigned_is_held_until_it_is_proved_clean() {
     let world = World::one_a2(4).assigned("vm-001", 0);
     let (_, state) = decided(&world, &Request::Unassign { vms: names(&["vm-001"]) });

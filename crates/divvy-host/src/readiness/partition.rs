@@ -3,7 +3,7 @@
 //! for VFIO, and open to nobody.
 
 use divvy_core::device::DeviceHandle;
-use divvy_core::finding::Severity::{Error, NeedsAccept};
+use divvy_core::finding::Severity::{Error, NeedsAccept, Warning};
 use divvy_core::gpu::{Carrier, Scheme};
 use divvy_core::observed::{ObservedGpu, ObservedPartition};
 use divvy_core::pci_address::PciAddress;
@@ -15,7 +15,7 @@ use crate::identity;
 use crate::iommu;
 use crate::observe::reset_methods;
 use crate::paths;
-use crate::pci::{self, Config};
+use crate::pci::{self, Config, interrupts};
 use crate::scheme;
 use crate::sysfs::Sysfs;
 use crate::vfio;
@@ -57,9 +57,10 @@ pub fn is_it<'a>() -> [Check<Context<'a>>; 4] {
     ]
 }
 
-pub fn resting<'a>() -> [Check<Context<'a>>; 7] {
+pub fn resting<'a>() -> [Check<Context<'a>>; 8] {
     [
         check(codes::PARTITION_SHARE_LOST, Error, has_its_share),
+        check(codes::PARTITION_RESET_IN_USE, Warning, was_left_alone),
         check(codes::NO_IOMMU_GROUP, Error, has_a_group),
         check(codes::NOT_ISOLATED, Error, is_alone_in_its_group),
         check(codes::VFIO_FILE_OPEN_TO_OTHERS, NeedsAccept, only_root_may_open_it),
@@ -145,6 +146,25 @@ fn has_its_share(context: &Context<'_>) -> Found {
     }))
 }
 
+/// A reset of the GPU takes what was set in a partition also from the VM that uses it. The kernel allows that
+/// and says nothing, and the partition would stay dead until its VM is started anew.
+fn was_left_alone(context: &Context<'_>) -> Found {
+    if !context.partition.open || !context.is_cleaned_by_reset() {
+        return Ok(Vec::new());
+    }
+    let lost = interrupts::are_lost(context.sys, context.address(), context.settings.read_deadline)?;
+    one(lost.then(|| {
+        trouble(
+            format!(
+                "{} was reset while it was in use, as by a reset of its GPU: its interrupts are off, and the kernel \
+                 has them on",
+                context.name()
+            ),
+            "shut the VM that uses it down and start it: until then its guest OS has a GPU that does not work",
+        )
+    }))
+}
+
 /// Who may open the file of its group gets the partition, whichever VM it belongs to. The kernel makes it
 /// for root alone; libvirt gives it to QEMU's user only while the VM runs.
 fn only_root_may_open_it(context: &Context<'_>) -> Found {
@@ -196,12 +216,22 @@ fn is_alone_in_its_group(context: &Context<'_>) -> Found {
 }
 
 fn can_be_reset(context: &Context<'_>) -> Found {
+    if !context.is_cleaned_by_reset() {
+        return Ok(Vec::new());
+    }
     let path = paths::reset(context.address());
-    let matters = context.is_cleaned_by_reset();
-    one((matters && !context.sys.exists(&path)).then(|| {
-        trouble(
+    if !context.sys.exists(&path) {
+        return one(Some(trouble(
             format!("{} cannot be reset: there is no /{path}", context.name()),
             "update the GPU's firmware or the kernel; without a reset it cannot be proved clean for the next VM",
+        )));
+    }
+    let methods = reset_methods(context.sys, context.address())?;
+    let path = paths::reset_method(context.address());
+    one(methods.is_empty().then(|| {
+        trouble(
+            format!("{} cannot be reset: somebody took all ways to do it out of /{path}", context.name()),
+            format!("echo default > /{path}; without a reset it cannot be proved clean for the next VM"),
         )
     }))
 }

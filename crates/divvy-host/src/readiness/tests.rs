@@ -7,7 +7,10 @@ use divvy_core::id::PartitionIndex;
 
 use super::*;
 use crate::observe::{Observer, Settings as ObserveSettings};
-use crate::testing::{Tree, config_with_serial, gpu_address as gpu_at, partition_address, partition_group};
+use crate::testing::{
+    Tree, config_with_interrupts, config_with_serial, gpu_address as gpu_at, partition_address,
+    partition_group,
+};
 
 /// One thing changed: the code that has to be found, what it is, and the change. Changes before the look
 /// at the GPU are what the server is like, changes after it are what happened since.
@@ -229,6 +232,8 @@ fn of_partition() -> Vec<Fixture> {
         happened(codes::OPEN_UNKNOWN, "no processes", |t| t.symlink("proc/9/fd/3", "/dev/vfio/devices/x")),
         is(codes::NO_RESET, "ever", |t| t.remove(&paths::reset(vf()))),
         happened(codes::NO_RESET, "since", |t| t.remove(&paths::reset(vf()))),
+        is(codes::PARTITION_RESET_IN_USE, "MSI-X", |t| reset_in_use(t, "msix")),
+        is(codes::PARTITION_RESET_IN_USE, "MSI", |t| reset_in_use(t, "msi")),
         is(codes::RESET_UNPROVEN, "bus", |t| t.attribute(vf(), "reset_method", "bus\n")),
         is(codes::RESET_UNPROVEN, "pm before flr", |t| t.attribute(vf(), "reset_method", "pm flr\n")),
         is(codes::RESET_UNPROVEN, "not told", |t| t.remove(&paths::reset_method(vf()))),
@@ -263,7 +268,37 @@ fn each_thing_that_is_wrong_is_found_under_its_code_and_under_no_other() {
 
 /// What cannot but come with another thing.
 fn follows(cause: &FindingCode, effect: &FindingCode) -> bool {
-    *cause == codes::PARTITION_UNREADABLE && *effect == codes::OPEN_UNKNOWN
+    (*cause == codes::PARTITION_UNREADABLE && *effect == codes::OPEN_UNKNOWN)
+        || (*cause == codes::PARTITION_RESET_IN_USE && *effect == codes::PARTITION_OPEN)
+}
+
+/// A VM uses the partition, and its interrupts are off while the kernel has some of this kind.
+fn reset_in_use(tree: &Tree, kind: &str) {
+    tree.open_group(41, partition_group(0, 1));
+    tree.attribute(vf(), "msi_irqs/33", &format!("{kind}\n"));
+    tree.bytes(&paths::config(vf()), &config_with_interrupts(false, false));
+}
+
+#[test]
+fn a_partition_in_use_with_its_interrupts_on_or_without_any_was_left_alone() {
+    let on: fn(&Tree) = |tree| {
+        reset_in_use(tree, "msix");
+        tree.bytes(&paths::config(vf()), &config_with_interrupts(false, true));
+    };
+    let without: fn(&Tree) = |tree| {
+        reset_in_use(tree, "msix");
+        tree.remove(&paths::attribute(vf(), "msi_irqs/33"));
+    };
+    for before in [on, without] {
+        assert_eq!(codes_in(&findings(before, |_| ())), BTreeSet::from([codes::PARTITION_OPEN]));
+    }
+}
+
+#[test]
+fn ways_to_reset_that_were_switched_off_are_switched_on_again() {
+    let found = findings(|_| (), |tree| tree.attribute(vf(), "reset_method", ""));
+    let mend = found.iter().find(|finding| finding.code == codes::NO_RESET).map(|finding| &finding.mend);
+    assert!(mend.is_some_and(|mend| mend.contains("echo default > /sys/bus/pci/")), "{mend:?}");
 }
 
 #[test]

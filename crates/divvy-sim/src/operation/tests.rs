@@ -178,14 +178,14 @@ fn a_reset_takes_1_alone() {
 }
 
 #[test]
-fn a_reset_leaves_partitions_in_place_and_is_counted() {
+fn a_reset_of_the_gpu_leaves_partitions_in_place_and_reaches_each_and_one_of_a_partition_it_alone() {
     let server = server();
     let sysfs = server.sysfs();
     partition(&sysfs, 2);
     sysfs.write(&gpu_file("reset"), "1\n").expect("reset");
     sysfs.write(&file("0000:41:00.5", "reset"), "1").expect("reset");
     assert!(sysfs.exists(&gpu_file("virtfn1")));
-    assert_eq!((server.resets(at("0000:41:00.4")), server.resets(at("0000:41:00.5"))), (0, 1));
+    assert_eq!((server.resets(at("0000:41:00.4")), server.resets(at("0000:41:00.5"))), (1, 2));
 }
 
 #[test]
