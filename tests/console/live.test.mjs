@@ -74,7 +74,9 @@ test('a question that nobody answers is given up, and everything is asked again'
     // The first of them is never answered.
     await page.route('**/v1/pools*', (route) => (++asked === 1 ? undefined : route.continue()));
     await page.clock.install();
+    const asking = page.waitForRequest('**/v1/pools*');
     await page.reload();
+    await asking;
     await page.getByText('Reading what is there').waitFor();
     await page.clock.fastForward(60_000);
     await page.getByText('The server does not answer.').waitFor();

@@ -12,6 +12,8 @@ use crate::product::Binaries;
 const NEEDED: &[(&[&str], &str)] = &[
     (&["/usr/sbin/libvirtd", "/usr/sbin/virtqemud"], "libvirt-daemon-system"),
     (&["/usr/bin/qemu-system-x86_64"], "qemu-system-x86"),
+    // Names of GPUs that the catalogue does not know.
+    (&["/usr/share/misc/pci.ids", "/usr/share/hwdata/pci.ids"], "pci.ids"),
 ];
 
 const NEXT: &str = "\
