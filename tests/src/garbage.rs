@@ -105,7 +105,7 @@ pub fn sys_tree(bytes: &[u8]) {
         }
         for partition in &gpu.partitions {
             let _ = readiness::partition_findings(&garbage, gpu, partition, &settings);
-            let _ = readiness::resting_partition_findings(&garbage, gpu, partition, &settings);
         }
+        let _ = readiness::resting_partition_findings(&garbage, gpu, &settings);
     }
 }

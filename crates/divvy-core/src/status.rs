@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::assignment::Hold;
 use crate::desired::{DesiredServer, PartitionSetting};
 use crate::gpu::Mode;
-use crate::id::{PartitionId, VmId};
+use crate::id::{GpuId, PartitionId, PartitionIndex, VmId};
 use crate::observed::{GpuHealth, Observed, ObservedGpu, ObservedPartition};
 use crate::rules::same_scheme;
 use crate::rules::whole_or_partitions::Whole;
@@ -39,29 +39,32 @@ pub struct PartitionStatus {
 /// Who has which partition of one server, looked up once for many questions.
 pub struct Partitions<'s> {
     desired: Option<&'s DesiredServer>,
-    owners: BTreeMap<&'s PartitionId, &'s VmId>,
+    owners: BTreeMap<&'s GpuId, BTreeMap<PartitionIndex, &'s VmId>>,
     whole: Whole<'s>,
 }
 
 impl<'s> Partitions<'s> {
     pub fn of(desired: Option<&'s DesiredServer>, observed: &'s Observed) -> Self {
-        let assignments = desired.into_iter().flat_map(|desired| desired.assignments.values());
-        let owners = assignments.filter_map(|one| Some((one.partition()?, &one.vm))).collect();
+        let mut owners = BTreeMap::<_, BTreeMap<_, _>>::new();
+        for one in desired.into_iter().flat_map(|desired| desired.assignments.values()) {
+            if let Some(PartitionId { gpu, index }) = one.partition() {
+                owners.entry(gpu).or_default().insert(*index, &one.vm);
+            }
+        }
         Self { desired, owners, whole: Whole::of(desired, observed) }
     }
 
     pub fn status(&self, gpu: &ObservedGpu, partition: &ObservedPartition) -> PartitionStatus {
-        let id = PartitionId::new(&gpu.id, partition.index);
-        if let Some(vm) = self.owners.get(&id) {
+        if let Some(vm) = self.owner(gpu, partition) {
             let state = match (gpu.is_healthy(), partition.open) {
                 (false, _) => PartitionState::Unknown,
                 (true, true) => PartitionState::InUse,
                 (true, false) => PartitionState::Assigned,
             };
-            return PartitionStatus { state, vm: Some((*vm).clone()) };
+            return PartitionStatus { state, vm: Some(vm.clone()) };
         }
         let in_vm = self.whole.vm_with(partition.device).map(|vm| vm.id.clone());
-        let hold = self.desired.and_then(|desired| desired.holds.get(&id));
+        let hold = self.hold(gpu, partition);
         let state = match hold {
             Some(Hold::Quarantined { .. } | Hold::Remaking { .. }) => PartitionState::Quarantined,
             Some(Hold::Curing { .. }) => PartitionState::Releasing,
@@ -73,6 +76,16 @@ impl<'s> Partitions<'s> {
             None => PartitionState::Free,
         };
         PartitionStatus { state, vm: in_vm }
+    }
+
+    fn owner(&self, gpu: &ObservedGpu, partition: &ObservedPartition) -> Option<&'s VmId> {
+        self.owners.get(&gpu.id)?.get(&partition.index).copied()
+    }
+
+    fn hold(&self, gpu: &ObservedGpu, partition: &ObservedPartition) -> Option<&'s Hold> {
+        // There are seldom any, and this is asked of every partition.
+        let holds = self.desired.map(|desired| &desired.holds).filter(|holds| !holds.is_empty())?;
+        holds.get(&PartitionId::new(&gpu.id, partition.index))
     }
 
     pub fn is_free(&self, gpu: &ObservedGpu, partition: &ObservedPartition) -> bool {

@@ -43,6 +43,20 @@ impl AttributeError {
         matches!(self, Self::Unreadable { cause, .. } if cause.kind() == io::ErrorKind::TimedOut)
     }
 
+    /// The same once more, for who asks about something that was read already.
+    pub fn again(&self) -> Self {
+        match self {
+            Self::Unreadable { path, cause } => {
+                let same = || io::Error::new(cause.kind(), cause.to_string());
+                let cause = cause.raw_os_error().map_or_else(same, io::Error::from_raw_os_error);
+                Self::Unreadable { path: path.clone(), cause }
+            }
+            Self::Malformed { path, value, expected } => {
+                Self::Malformed { path: path.clone(), value: value.clone(), expected }
+            }
+        }
+    }
+
     /// The message with its cause, in one line.
     pub fn chain(&self) -> String {
         match self {

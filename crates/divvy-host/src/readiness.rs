@@ -2,7 +2,7 @@
 //! one row for each finding, with its code, how much it stops, and the small function that looks. A check
 //! that cannot look is itself a finding: nothing passes because it could not be read.
 //!
-//! Each function reads the tree anew. [`partition_findings`] belongs right before an assignment is carried
+//! Each function reads the tree anew, what a GPU's partitions have in common once for all of them. [`partition_findings`] belongs right before an assignment is carried
 //! out; [`resting_partition_findings`] are those that hold at any time, for reports. Nothing is decided
 //! here: `divvy_core::readiness` turns findings into a permission.
 
@@ -19,9 +19,11 @@ use crate::paths;
 use crate::sysfs::Sysfs;
 use crate::users;
 use denied::Denied;
+use gpu_now::GpuNow;
 
 pub mod denied;
 mod gpu;
+mod gpu_now;
 mod partition;
 mod server;
 
@@ -135,39 +137,33 @@ pub fn partition_findings(
     partition: &ObservedPartition,
     settings: &Settings,
 ) -> Vec<Finding> {
-    let mut findings = resting_partition_findings(sys, gpu, partition, settings);
+    let now = GpuNow::new(sys, gpu, settings);
+    let mut findings = at_rest(&now, partition);
     // What is said of another piece of hardware is not worth saying.
     if !findings.iter().any(|finding| partition::is_it().iter().any(|row| row.code == finding.code)) {
-        findings.extend(partition_run(&partition::assigning(), sys, gpu, partition, settings));
+        findings.extend(partition_run(&partition::assigning(), &now, partition));
     }
     findings
 }
 
-/// What must be so of a partition at any time, whether it is free, prepared or in a VM.
-pub fn resting_partition_findings(
-    sys: &dyn Sysfs,
-    gpu: &ObservedGpu,
-    partition: &ObservedPartition,
-    settings: &Settings,
-) -> Vec<Finding> {
-    let findings = partition_run(&partition::is_it(), sys, gpu, partition, settings);
-    if findings.is_empty() {
-        partition_run(&partition::resting(), sys, gpu, partition, settings)
-    } else {
-        findings
-    }
+/// What must be so of every partition of a GPU at any time, whether it is free, prepared or in a VM.
+pub fn resting_partition_findings(sys: &dyn Sysfs, gpu: &ObservedGpu, settings: &Settings) -> Vec<Finding> {
+    let now = GpuNow::new(sys, gpu, settings);
+    gpu.partitions.iter().flat_map(|partition| at_rest(&now, partition)).collect()
+}
+
+fn at_rest(now: &GpuNow<'_>, partition: &ObservedPartition) -> Vec<Finding> {
+    let findings = partition_run(&partition::is_it(), now, partition);
+    if findings.is_empty() { partition_run(&partition::resting(), now, partition) } else { findings }
 }
 
 fn partition_run<'a>(
     table: &[Check<partition::Context<'a>>],
-    sys: &'a dyn Sysfs,
-    gpu: &'a ObservedGpu,
+    now: &'a GpuNow<'a>,
     partition: &'a ObservedPartition,
-    settings: &'a Settings,
 ) -> Vec<Finding> {
-    let subject = Subject::Partition(PartitionId::new(&gpu.id, partition.index));
-    let context = partition::Context { sys, gpu, partition, settings };
-    run(table, &context, &subject, codes::PARTITION_UNREADABLE)
+    let subject = Subject::Partition(PartitionId::new(&now.gpu.id, partition.index));
+    run(table, &partition::Context::new(now, partition), &subject, codes::PARTITION_UNREADABLE)
 }
 
 #[cfg(test)]

@@ -51,12 +51,7 @@ impl HostSide {
         findings.extend(self.notices.findings(&self.server));
         for gpu in gpus {
             findings.extend(readiness::gpu_findings(sys, gpu, settings));
-            let partitions = gpu.partitions.iter();
-            findings.extend(
-                partitions.flat_map(|partition| {
-                    readiness::resting_partition_findings(sys, gpu, partition, settings)
-                }),
-            );
+            findings.extend(readiness::resting_partition_findings(sys, gpu, settings));
         }
         findings
     }

@@ -182,10 +182,10 @@ fn free_partitions<'o>(
     let counts = |one: &ObservedPartition| gpu.partition_count.is_some_and(|count| one.index.0 < count);
     let (mut fit, mut unfit) = (Vec::new(), None);
     for one in gpu.partitions.iter().filter(|one| counts(one) && partitions.is_free(gpu, one)) {
-        let id = PartitionId::new(&gpu.id, one.index);
-        match error_of(observed, &Subject::Partition(id.clone())) {
+        match error_of(observed, gpu, one) {
             None => fit.push(one),
             Some(finding) => {
+                let id = PartitionId::new(&gpu.id, one.index);
                 unfit.get_or_insert_with(|| format!("{id} is free, but {}", finding.text));
             }
         }
@@ -200,9 +200,13 @@ fn free_partitions<'o>(
 }
 
 /// What is wrong with it, so that no VM gets it.
-fn error_of<'o>(observed: &'o Observed, subject: &Subject) -> Option<&'o Finding> {
-    observed
-        .findings
-        .iter()
-        .find(|finding| finding.severity == Severity::Error && finding.subject == *subject)
+fn error_of<'o>(
+    observed: &'o Observed,
+    gpu: &ObservedGpu,
+    partition: &ObservedPartition,
+) -> Option<&'o Finding> {
+    let is_it = |id: &PartitionId| id.index == partition.index && id.gpu == gpu.id;
+    let is_about_it = |subject: &Subject| matches!(subject, Subject::Partition(id) if is_it(id));
+    let mut errors = observed.findings.iter().filter(|finding| finding.severity == Severity::Error);
+    errors.find(|finding| is_about_it(&finding.subject))
 }

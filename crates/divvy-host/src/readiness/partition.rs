@@ -8,10 +8,10 @@ use divvy_core::gpu::{Carrier, Scheme};
 use divvy_core::observed::{ObservedGpu, ObservedPartition};
 use divvy_core::pci_address::PciAddress;
 
+use super::gpu_now::GpuNow;
 use super::{Check, Found, Settings, check, one, trouble};
 use crate::attribute::{AttributeError, link_address, optional};
 use crate::codes;
-use crate::identity;
 use crate::iommu;
 use crate::observe::reset_methods;
 use crate::paths;
@@ -25,9 +25,14 @@ pub struct Context<'a> {
     pub gpu: &'a ObservedGpu,
     pub partition: &'a ObservedPartition,
     pub settings: &'a Settings,
+    pub now: &'a GpuNow<'a>,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    pub fn new(now: &'a GpuNow<'a>, partition: &'a ObservedPartition) -> Self {
+        Self { sys: now.sys, gpu: now.gpu, partition, settings: now.settings, now }
+    }
+
     fn address(&self) -> PciAddress {
         self.partition.address
     }
@@ -83,8 +88,7 @@ const TRY_AGAIN: &str = "nothing, Divvy looks again and finds another partition"
 
 fn gpu_is_the_same(context: &Context<'_>) -> Found {
     let gpu = context.gpu;
-    let why = identity::contradiction(context.sys, gpu.address, &gpu.id, context.settings.read_deadline);
-    one(why.map(|why| {
+    one(context.now.contradiction().map(|why| {
         trouble(
             format!("the GPU at {} is not {} any more: {why}", gpu.address, gpu.id),
             "if the GPU was replaced, remove its assignments; if it does not answer, power the server off and on",
@@ -118,7 +122,7 @@ fn is_where_it_was(context: &Context<'_>) -> Found {
 
 fn is_one_of_as_many(context: &Context<'_>) -> Found {
     let gpu = context.gpu;
-    let (count, linked) = scheme::count_now(context.sys, gpu, context.settings.read_deadline)?;
+    let (count, linked) = context.now.count()?;
     let agrees = count.is_some() && gpu.partition_count == count && Some(linked) == count.map(usize::from);
     let in_words =
         |count: Option<u16>| count.map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());

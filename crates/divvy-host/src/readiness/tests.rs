@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use divvy_core::id::PartitionIndex;
+use nix::errno::Errno;
 
 use super::*;
 use crate::observe::{Observer, Settings as ObserveSettings};
 use crate::testing::{
-    Tree, config_with_interrupts, config_with_serial, gpu_address as gpu_at, partition_address,
+    Reacting, Tree, config_with_interrupts, config_with_serial, gpu_address as gpu_at, partition_address,
     partition_group,
 };
 
@@ -373,7 +374,23 @@ fn a_free_partition_that_is_not_prepared_yet_is_fit_at_rest() {
     let server = ServerId::new("edge-1").expect("a name");
     let seen = Observer::new(server, ObserveSettings::default()).observe_gpus(&tree.sys()).expect("observes");
     let gpu = &seen.gpus[0];
-    assert_eq!(resting_partition_findings(&tree.sys(), gpu, &gpu.partitions[1], &settings()), []);
+    assert_eq!(resting_partition_findings(&tree.sys(), gpu, &settings()), []);
+}
+
+#[test]
+fn a_gpu_is_asked_once_for_all_its_partitions_and_anew_in_every_round() {
+    let tree = Tree::with_partitions(2);
+    let server = ServerId::new("edge-1").expect("a name");
+    let seen = Observer::new(server, ObserveSettings::default()).observe_gpus(&tree.sys()).expect("observes");
+    let sys = Reacting::on(tree);
+    // Asked a second time, it would answer.
+    sys.faults.fails_first.lock().expect("whole").insert("virtfn1", (Errno::EIO, 1));
+    let round = || resting_partition_findings(&sys, &seen.gpus[0], &settings());
+    let texts: Vec<String> = round().into_iter().map(|finding| finding.text).collect();
+    assert_eq!(texts.len(), 2, "{texts:?}");
+    let said = "cannot be checked for count_contradiction";
+    assert!(texts.iter().all(|text| text.contains(said) && text.contains("virtfn1")), "{texts:?}");
+    assert_eq!(round(), []);
 }
 
 #[test]
