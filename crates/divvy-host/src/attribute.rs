@@ -83,8 +83,12 @@ pub fn text(sys: &dyn Sysfs, path: &str) -> Result<String, AttributeError> {
 
 /// The same, of a file that a driver may take its time for.
 pub fn text_within(sys: &dyn Sysfs, path: &str, deadline: Duration) -> Result<String, AttributeError> {
-    let bytes = sys.read_within(path, deadline).map_err(|cause| AttributeError::unreadable(path, cause))?;
-    utf8(path, &bytes)
+    utf8(path, &bytes_within(sys, path, deadline)?)
+}
+
+/// The whole file, of one that a driver may take its time for, or whose read can hang behind a write.
+pub fn bytes_within(sys: &dyn Sysfs, path: &str, deadline: Duration) -> Result<Vec<u8>, AttributeError> {
+    sys.read_within(path, deadline).map_err(|cause| AttributeError::unreadable(path, cause))
 }
 
 /// A decimal number: digits only.

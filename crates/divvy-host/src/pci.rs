@@ -130,7 +130,7 @@ pub enum Config {
 /// Reads the configuration space. A device that hangs can hold the reader, hence the deadline.
 pub fn config(sys: &dyn Sysfs, address: PciAddress, deadline: Duration) -> Result<Config, AttributeError> {
     let path = paths::config(address);
-    let bytes = sys.read_within(&path, deadline).map_err(|cause| AttributeError::unreadable(&path, cause))?;
+    let bytes = attribute::bytes_within(sys, &path, deadline)?;
     parse_config(&bytes).ok_or_else(|| {
         AttributeError::malformed(&path, &format!("{} bytes", bytes.len()), "a configuration space")
     })

@@ -2,9 +2,10 @@
 //! one row for each finding, with its code, how much it stops, and the small function that looks. A check
 //! that cannot look is itself a finding: nothing passes because it could not be read.
 //!
-//! Each function reads the tree anew, what a GPU's partitions have in common once for all of them. [`partition_findings`] belongs right before an assignment is carried
-//! out; [`resting_partition_findings`] are those that hold at any time, for reports. Nothing is decided
-//! here: `divvy_core::readiness` turns findings into a permission.
+//! Each function reads the tree anew, what a GPU's partitions have in common once for all of them.
+//! [`partition_findings`] belongs right before an assignment is carried out; [`resting_partition_findings`]
+//! are those that hold at any time, for reports. Nothing is decided here: `divvy_core::readiness` turns
+//! findings into a permission.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -163,7 +164,7 @@ fn partition_run<'a>(
     partition: &'a ObservedPartition,
 ) -> Vec<Finding> {
     let subject = Subject::Partition(PartitionId::new(&now.gpu.id, partition.index));
-    run(table, &partition::Context::new(now, partition), &subject, codes::PARTITION_UNREADABLE)
+    run(table, &partition::Context { now, partition }, &subject, codes::PARTITION_UNREADABLE)
 }
 
 #[cfg(test)]

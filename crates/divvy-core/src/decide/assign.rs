@@ -2,7 +2,7 @@
 //! that still has one, so that whole GPUs stay idle and can change their count; in it the lowest index.
 
 use alloc::borrow::Cow;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -11,7 +11,7 @@ use crate::assignment::{Assignment, Holding};
 use crate::change::{Change, Edit};
 use crate::desired::PartitionSetting;
 use crate::finding::{Finding, FindingCode, Severity, Subject};
-use crate::id::{PartitionId, ServerId};
+use crate::id::{PartitionId, PartitionIndex, ServerId};
 use crate::observed::{Observed, ObservedGpu, ObservedPartition};
 use crate::readiness;
 use crate::refusal::Refusal;
@@ -180,9 +180,10 @@ fn free_partitions<'o>(
     partitions.gives(gpu)?;
     // Another hand can have made some with gaps; what lies beyond the count is not Divvy's to keep.
     let counts = |one: &ObservedPartition| gpu.partition_count.is_some_and(|count| one.index.0 < count);
+    let errors = errors_of_partitions(observed, gpu);
     let (mut fit, mut unfit) = (Vec::new(), None);
     for one in gpu.partitions.iter().filter(|one| counts(one) && partitions.is_free(gpu, one)) {
-        match error_of(observed, gpu, one) {
+        match errors.get(&one.index) {
             None => fit.push(one),
             Some(finding) => {
                 let id = PartitionId::new(&gpu.id, one.index);
@@ -199,14 +200,16 @@ fn free_partitions<'o>(
     Ok(fit)
 }
 
-/// What is wrong with it, so that no VM gets it.
-fn error_of<'o>(
+/// What is wrong with partitions of this GPU, so that no VM gets them: of each the first that was found.
+fn errors_of_partitions<'o>(
     observed: &'o Observed,
     gpu: &ObservedGpu,
-    partition: &ObservedPartition,
-) -> Option<&'o Finding> {
-    let is_it = |id: &PartitionId| id.index == partition.index && id.gpu == gpu.id;
-    let is_about_it = |subject: &Subject| matches!(subject, Subject::Partition(id) if is_it(id));
-    let mut errors = observed.findings.iter().filter(|finding| finding.severity == Severity::Error);
-    errors.find(|finding| is_about_it(&finding.subject))
+) -> BTreeMap<PartitionIndex, &'o Finding> {
+    let errors = observed.findings.iter().filter(|finding| finding.severity == Severity::Error);
+    let of_gpu = errors.filter_map(|finding| match &finding.subject {
+        Subject::Partition(id) if id.gpu == gpu.id => Some((id.index, finding)),
+        _ => None,
+    });
+    // Of two with one index the later one stays.
+    of_gpu.rev().collect()
 }

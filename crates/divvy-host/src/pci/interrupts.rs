@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use divvy_core::pci_address::PciAddress;
 
-use crate::attribute::{AttributeError, optional};
+use crate::attribute::{AttributeError, bytes_within, optional};
 use crate::paths;
 use crate::sysfs::Sysfs;
 
@@ -16,9 +16,7 @@ pub fn are_lost(sys: &dyn Sysfs, address: PciAddress, deadline: Duration) -> Res
     if before.is_empty() {
         return Ok(false);
     }
-    let path = paths::config(address);
-    let config =
-        sys.read_within(&path, deadline).map_err(|cause| AttributeError::unreadable(&path, cause))?;
+    let config = bytes_within(sys, &paths::config(address), deadline)?;
     // A driver may have given them back between the two looks.
     Ok(are_on(&config) == Some(false) && numbers(sys, address)? == before)
 }

@@ -5,11 +5,11 @@
 use divvy_core::device::DeviceHandle;
 use divvy_core::finding::Severity::{Error, NeedsAccept, Warning};
 use divvy_core::gpu::{Carrier, Scheme};
-use divvy_core::observed::{ObservedGpu, ObservedPartition};
+use divvy_core::observed::ObservedPartition;
 use divvy_core::pci_address::PciAddress;
 
 use super::gpu_now::GpuNow;
-use super::{Check, Found, Settings, check, one, trouble};
+use super::{Check, Found, check, one, trouble};
 use crate::attribute::{AttributeError, link_address, optional};
 use crate::codes;
 use crate::iommu;
@@ -17,28 +17,20 @@ use crate::observe::reset_methods;
 use crate::paths;
 use crate::pci::{self, Config, interrupts};
 use crate::scheme;
-use crate::sysfs::Sysfs;
 use crate::vfio;
 
 pub struct Context<'a> {
-    pub sys: &'a dyn Sysfs,
-    pub gpu: &'a ObservedGpu,
-    pub partition: &'a ObservedPartition,
-    pub settings: &'a Settings,
     pub now: &'a GpuNow<'a>,
+    pub partition: &'a ObservedPartition,
 }
 
-impl<'a> Context<'a> {
-    pub fn new(now: &'a GpuNow<'a>, partition: &'a ObservedPartition) -> Self {
-        Self { sys: now.sys, gpu: now.gpu, partition, settings: now.settings, now }
-    }
-
+impl Context<'_> {
     fn address(&self) -> PciAddress {
         self.partition.address
     }
 
     fn carrier(&self) -> Carrier {
-        self.gpu.scheme.map_or(Carrier::Vfio, Scheme::carrier)
+        self.now.gpu.scheme.map_or(Carrier::Vfio, Scheme::carrier)
     }
 
     /// It is reset by the kernel, rather than made anew by its driver.
@@ -48,7 +40,7 @@ impl<'a> Context<'a> {
 
     /// `partition gpu-….3 at 0000:41:00.4`.
     fn name(&self) -> String {
-        format!("partition {}.{} at {}", self.gpu.id, self.partition.index, self.partition.device)
+        format!("partition {}.{} at {}", self.now.gpu.id, self.partition.index, self.partition.device)
     }
 }
 
@@ -87,7 +79,7 @@ pub fn assigning<'a>() -> [Check<Context<'a>>; 4] {
 const TRY_AGAIN: &str = "nothing, Divvy looks again and finds another partition";
 
 fn gpu_is_the_same(context: &Context<'_>) -> Found {
-    let gpu = context.gpu;
+    let gpu = context.now.gpu;
     one(context.now.contradiction().map(|why| {
         trouble(
             format!("the GPU at {} is not {} any more: {why}", gpu.address, gpu.id),
@@ -101,17 +93,17 @@ fn is_there(context: &Context<'_>) -> Found {
         DeviceHandle::Pci(address) => paths::device(address),
         DeviceHandle::Mdev(uuid) => paths::mdev_folder(uuid),
     };
-    one((!context.sys.exists(&folder)).then(|| trouble(format!("{} is gone", context.name()), TRY_AGAIN)))
+    one((!context.now.sys.exists(&folder)).then(|| trouble(format!("{} is gone", context.name()), TRY_AGAIN)))
 }
 
 fn is_where_it_was(context: &Context<'_>) -> Found {
-    if context.address() == context.gpu.address {
+    if context.address() == context.now.gpu.address {
         return Ok(Vec::new());
     }
     let up = paths::physical_function(context.address());
-    let down = paths::virtual_function(context.gpu.address, context.partition.index);
-    for (path, expected) in [(up, context.gpu.address), (down, context.address())] {
-        let found = link_address(context.sys, &path)?;
+    let down = paths::virtual_function(context.now.gpu.address, context.partition.index);
+    for (path, expected) in [(up, context.now.gpu.address), (down, context.address())] {
+        let found = link_address(context.now.sys, &path)?;
         if found != expected {
             let text = format!("{} is another one by now: /{path} leads to {found}", context.name());
             return Ok(vec![trouble(text, TRY_AGAIN)]);
@@ -121,7 +113,7 @@ fn is_where_it_was(context: &Context<'_>) -> Found {
 }
 
 fn is_one_of_as_many(context: &Context<'_>) -> Found {
-    let gpu = context.gpu;
+    let gpu = context.now.gpu;
     let (count, linked) = context.now.count()?;
     let agrees = count.is_some() && gpu.partition_count == count && Some(linked) == count.map(usize::from);
     let in_words =
@@ -137,14 +129,14 @@ fn is_one_of_as_many(context: &Context<'_>) -> Found {
 
 /// A GPU that was reset may come back with its partitions and without what they had of it.
 fn has_its_share(context: &Context<'_>) -> Found {
-    let lost = scheme::lost(context.sys, context.gpu, context.partition.index)?;
+    let lost = scheme::lost(context.now.sys, context.now.gpu, context.partition.index)?;
     one(lost.map(|path| {
         trouble(
             format!("{} has lost its share of the GPU, as after a reset of the GPU: /{path} is 0", context.name()),
             format!(
                 "when no VM has a partition of the GPU: divvy gpu partition {0} --off, then the count again; or \
                  reboot the server",
-                context.gpu.id
+                context.now.gpu.id
             ),
         )
     }))
@@ -156,7 +148,7 @@ fn was_left_alone(context: &Context<'_>) -> Found {
     if !context.partition.open || !context.is_cleaned_by_reset() {
         return Ok(Vec::new());
     }
-    let lost = interrupts::are_lost(context.sys, context.address(), context.settings.read_deadline)?;
+    let lost = interrupts::are_lost(context.now.sys, context.address(), context.now.settings.read_deadline)?;
     one(lost.then(|| {
         trouble(
             format!(
@@ -172,15 +164,17 @@ fn was_left_alone(context: &Context<'_>) -> Found {
 /// Who may open the file of its group gets the partition, whichever VM it belongs to. The kernel makes it
 /// for root alone; libvirt gives it to QEMU's user only while the VM runs.
 fn only_root_may_open_it(context: &Context<'_>) -> Found {
-    let Some(group) = iommu::group_of(context.sys, context.partition.device)? else { return Ok(Vec::new()) };
+    let Some(group) = iommu::group_of(context.now.sys, context.partition.device)? else {
+        return Ok(Vec::new());
+    };
     let mut files = vec![format!("{}/{group}", paths::DEV_VFIO)];
     let own = paths::attribute(context.address(), "vfio-dev");
-    let names = context.sys.list(&own).map_err(|cause| AttributeError::unreadable(&own, cause));
+    let names = context.now.sys.list(&own).map_err(|cause| AttributeError::unreadable(&own, cause));
     let names = optional(names)?.unwrap_or_default();
     files.extend(names.iter().map(|name| format!("{}/devices/{name}", paths::DEV_VFIO)));
     let mut troubles = Vec::new();
     for path in files {
-        let access = context.sys.access(&path).map_err(|cause| AttributeError::unreadable(&path, cause));
+        let access = context.now.sys.access(&path).map_err(|cause| AttributeError::unreadable(&path, cause));
         let others = optional(access)?.and_then(|access| access.beyond_root(context.partition.open));
         troubles.extend(others.map(|others| {
             trouble(
@@ -196,7 +190,7 @@ fn only_root_may_open_it(context: &Context<'_>) -> Found {
 }
 
 fn has_a_group(context: &Context<'_>) -> Found {
-    let group = iommu::group_of(context.sys, context.partition.device)?;
+    let group = iommu::group_of(context.now.sys, context.partition.device)?;
     one(group.is_none().then(|| {
         trouble(
             format!("{} is in no IOMMU group", context.name()),
@@ -208,8 +202,8 @@ fn has_a_group(context: &Context<'_>) -> Found {
 fn is_alone_in_its_group(context: &Context<'_>) -> Found {
     // The kernel makes a group for each mediated device.
     let DeviceHandle::Pci(address) = context.partition.device else { return Ok(Vec::new()) };
-    let Some(group) = iommu::group(context.sys, address)? else { return Ok(Vec::new()) };
-    let peers = iommu::peers(context.sys, group, context.address())?;
+    let Some(group) = iommu::group(context.now.sys, address)? else { return Ok(Vec::new()) };
+    let peers = iommu::peers(context.now.sys, group, context.address())?;
     let names: Vec<String> = peers.iter().map(PciAddress::to_string).collect();
     one((!peers.is_empty()).then(|| {
         trouble(
@@ -224,13 +218,13 @@ fn can_be_reset(context: &Context<'_>) -> Found {
         return Ok(Vec::new());
     }
     let path = paths::reset(context.address());
-    if !context.sys.exists(&path) {
+    if !context.now.sys.exists(&path) {
         return one(Some(trouble(
             format!("{} cannot be reset: there is no /{path}", context.name()),
             "update the GPU's firmware or the kernel; without a reset it cannot be proved clean for the next VM",
         )));
     }
-    let methods = reset_methods(context.sys, context.address())?;
+    let methods = reset_methods(context.now.sys, context.address())?;
     let path = paths::reset_method(context.address());
     one(methods.is_empty().then(|| {
         trouble(
@@ -246,7 +240,7 @@ fn is_reset_in_a_good_way(context: &Context<'_>) -> Found {
     if !context.is_cleaned_by_reset() {
         return Ok(Vec::new());
     }
-    let methods = reset_methods(context.sys, context.address())?;
+    let methods = reset_methods(context.now.sys, context.address())?;
     let Some(first) = methods.first() else { return Ok(Vec::new()) };
     one((!matches!(first.as_str(), "flr" | "device_specific")).then(|| {
         let path = paths::reset_method(context.address());
@@ -258,7 +252,7 @@ fn is_reset_in_a_good_way(context: &Context<'_>) -> Found {
 }
 
 fn answers(context: &Context<'_>) -> Found {
-    let config = pci::config(context.sys, context.address(), context.settings.read_deadline)?;
+    let config = pci::config(context.now.sys, context.address(), context.now.settings.read_deadline)?;
     one((config == Config::Lost).then(|| {
         trouble(
             format!("{} does not answer on the bus", context.name()),
@@ -268,7 +262,7 @@ fn answers(context: &Context<'_>) -> Found {
 }
 
 fn is_open_to_nobody(context: &Context<'_>) -> Found {
-    let Ok(holders) = vfio::open(context.sys, &[context.partition.device]) else { return Ok(Vec::new()) };
+    let Ok(holders) = vfio::open(context.now.sys, &[context.partition.device]) else { return Ok(Vec::new()) };
     let troubles = holders.iter().map(|holder| {
         trouble(
             format!("{} is in use: {holder}", context.name()),
@@ -279,7 +273,7 @@ fn is_open_to_nobody(context: &Context<'_>) -> Found {
 }
 
 fn is_known_to_be_open_or_not(context: &Context<'_>) -> Found {
-    let unknown = vfio::open(context.sys, &[context.partition.device]).err();
+    let unknown = vfio::open(context.now.sys, &[context.partition.device]).err();
     one(unknown.map(|error| {
         let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
         trouble(
@@ -290,7 +284,7 @@ fn is_known_to_be_open_or_not(context: &Context<'_>) -> Found {
 }
 
 fn is_held_by_vfio(context: &Context<'_>) -> Found {
-    let driver = vfio::driver(context.sys, context.address())?;
+    let driver = vfio::driver(context.now.sys, context.address())?;
     let carrier = context.carrier();
     let is_held = |driver: &str| match carrier {
         Carrier::Vfio => vfio::is_vfio_driver(driver),
@@ -310,7 +304,7 @@ fn is_held_by_vfio(context: &Context<'_>) -> Found {
 }
 
 fn is_kept_for_vfio(context: &Context<'_>) -> Found {
-    let kept_for = vfio::driver_override(context.sys, context.address())?;
+    let kept_for = vfio::driver_override(context.now.sys, context.address())?;
     let is_kept = match context.carrier() {
         Carrier::Vfio => kept_for.as_deref().is_some_and(vfio::is_vfio_driver),
         Carrier::Vendor(vendors) => kept_for.as_deref().is_none_or(|driver| driver == vendors),

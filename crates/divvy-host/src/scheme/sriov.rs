@@ -94,7 +94,7 @@ pub(crate) fn look(sys: &dyn Sysfs, gpu: &Gpu) -> Result<Split, AttributeError> 
 /// How many partitions the kernel says there are. Reading waits behind a write that hangs.
 pub fn count(sys: &dyn Sysfs, gpu: PciAddress, deadline: Duration) -> Result<u16, AttributeError> {
     let path = paths::num_vfs(gpu);
-    let bytes = sys.read_within(&path, deadline).map_err(|cause| AttributeError::unreadable(&path, cause))?;
+    let bytes = attribute::bytes_within(sys, &path, deadline)?;
     attribute::decimal_of(&path, &bytes)
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::assign::{give, sees_own};
 use super::boot::libvirt_waited;
 use super::refuse::{close_group, open_group};
-use super::vm::{ALPHA, BETA, STRANGER, Vm, partition_state};
+use super::vm::{ALPHA, BETA, STRANGER, Vm, until_free};
 use super::{check, expect_count, id_of, no_violation};
 use crate::rig::build::wait_for_line;
 use crate::rig::domain::{mdev_xml, serial_path};
@@ -198,11 +198,7 @@ fn unplug(rig: &Rig) -> Result<()> {
     for flag in ["", "--inactive"] {
         ensure!(ALPHA.hostdevs(rig, flag)?.is_empty(), "its definition {flag} still has the device");
     }
-    until(LONG, "the partition is free", || {
-        let (state, _) = partition_state(rig, &id_of(&NVIDIA_GPU), index)?;
-        ensure!(state == "free", "it is {state}");
-        Ok(())
-    })?;
+    until_free(rig, &id_of(&NVIDIA_GPU), index)?;
     let after = made(rig, &uuid)?;
     ensure!(after > before, "it is the one that alpha had: {before}, now {after}");
     expect_count(rig, &NVIDIA_GPU, COUNT)

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::vm::{ACCEPT, ALPHA, partition_state};
-use super::{check, expect_count, gpu_view, id_of, kill_daemon, no_violation};
+use super::{check, expect_count, gpu_view, id_of, kill_daemon, look_now, no_violation};
 use crate::rig::live::Rig;
 use crate::rig::machine::INTEL_GPU;
 use crate::rig::product::{SOON, ask, divvy, refused, until};
@@ -63,12 +63,11 @@ fn assign_alpha() -> String {
     format!("assign alpha --gpu {} {ACCEPT}", id_of(&INTEL_GPU))
 }
 
-/// Somebody took the ways to reset it away while it was free. Writing this file wakes nobody; here Divvy
-/// looks now.
+/// Somebody took the ways to reset it away while it was free.
 fn not_given_without_a_reset(rig: &Rig) -> Result<()> {
     for (ways, is_fit) in [("\n", false), ("default", true)] {
         allow_reset(rig, ways)?;
-        write_well(rig, &path(INTEL_GPU.address, "uevent"), "change")?;
+        look_now(rig, &INTEL_GPU)?;
         until(SOON, "it is seen whether it can be reset", || {
             let found = divvy(rig, "check")?.document.to_string();
             ensure!(found.contains("no_reset") != is_fit, "check says {found}");

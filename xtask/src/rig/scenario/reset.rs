@@ -4,8 +4,8 @@
 use anyhow::{Context, Result, ensure};
 
 use super::assign::sees_own;
-use super::vm::{ACCEPT, BETA, partition_state};
-use super::{check, expect_count, id_of, no_violation};
+use super::vm::{ACCEPT, BETA, partition_state, until_free};
+use super::{check, expect_count, id_of, look_now, no_violation};
 use crate::rig::live::Rig;
 use crate::rig::machine::{AMD_GPU, INTEL_GPU, RigGpu};
 use crate::rig::product::{LONG, SOON, ask, divvy, text, until};
@@ -40,8 +40,7 @@ pub fn checks(rig: &mut Rig) -> Result<()> {
 
 fn reset(rig: &Rig, gpu: &RigGpu) -> Result<()> {
     write_well(rig, &path(gpu.address, "reset"), "1")?;
-    // Nothing wakes Divvy, which looks once in a minute; here it looks now.
-    write_well(rig, &path(gpu.address, "uevent"), "change")
+    look_now(rig, gpu)
 }
 
 /// One GPU without assignments, one with that of a VM that is off.
@@ -101,11 +100,7 @@ fn back_and_out_again(rig: &Rig) -> Result<()> {
     reset(rig, &AMD_GPU)?;
     ask(rig, "unassign beta")?;
     BETA.sees_number(rig, &AMD_GPU, 0)?;
-    until(LONG, "the partition is free", || {
-        let (state, _) = partition_state(rig, &gpu, index)?;
-        ensure!(state == "free", "it is {state}");
-        Ok(())
-    })?;
+    until_free(rig, &gpu, index)?;
     ask(rig, &format!("assign beta --gpu {gpu} {ACCEPT}"))?;
     ensure!(BETA.assigned(rig)? == Some((gpu, index)), "beta has another one");
     BETA.sees_number(rig, &AMD_GPU, 1)?;

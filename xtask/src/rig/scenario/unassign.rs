@@ -2,13 +2,13 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::vm::{ACCEPT, ALPHA, BETA, partition_state};
+use super::vm::{ACCEPT, ALPHA, BETA, until_free};
 use super::{check, id_of, no_violation};
 use crate::rig::build::wait_for_line;
 use crate::rig::domain::serial_path;
 use crate::rig::live::Rig;
 use crate::rig::machine::{AMD_GPU, INTEL_GPU};
-use crate::rig::product::{LONG, ask, refused, until};
+use crate::rig::product::{ask, refused};
 use crate::rig::selftest::sriov::{bar_start, peek};
 use crate::rig::selftest::sysfs::vf_address;
 
@@ -38,11 +38,7 @@ pub fn checks(rig: &mut Rig) -> Result<()> {
         ALPHA.sees_number(rig, &AMD_GPU, 0)
     })?;
     check("a partition that came back is free, reset and empty", || {
-        until(LONG, "the partition is free", || {
-            let (state, _) = partition_state(rig, &id_of(&AMD_GPU), index)?;
-            ensure!(state == "free", "it is {state}");
-            Ok(())
-        })?;
+        until_free(rig, &id_of(&AMD_GPU), index)?;
         // VFIO puts what nobody uses to sleep; awake, its memory can be read.
         rig.expect(&format!("setpci -s {vf} COMMAND=2"))?;
         let after = peek(rig, registers + RESETS)?;
@@ -54,11 +50,7 @@ pub fn checks(rig: &mut Rig) -> Result<()> {
     })?;
     check("another VM gets the same partition while it runs, and sees it", || {
         ask(rig, "unassign beta")?;
-        until(LONG, "beta's partition is free", || {
-            let (state, _) = partition_state(rig, &id_of(&INTEL_GPU), 0)?;
-            ensure!(state == "free", "it is {state}");
-            Ok(())
-        })?;
+        until_free(rig, &id_of(&INTEL_GPU), 0)?;
         ask(rig, &format!("assign beta --gpu {} {ACCEPT}", id_of(&AMD_GPU)))?;
         let (of, again) = BETA.assigned(rig)?.context("beta has none")?;
         ensure!((of, again) == (id_of(&AMD_GPU), index), "it got partition {again}");

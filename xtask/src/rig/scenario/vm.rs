@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::rig::domain::{Identity, domain_xml, serial_path};
 use crate::rig::live::Rig;
 use crate::rig::machine::{ALL_GPUS, RigGpu};
-use crate::rig::product::{SOON, ask, text, until};
+use crate::rig::product::{LONG, SOON, ask, text, until};
 
 /// What has to be accepted for `BETA`: Debian is not on the list.
 pub const ACCEPT: &str = "--accept guest_os_unsupported";
@@ -122,6 +122,16 @@ impl Vm {
         })?;
         Ok(())
     }
+}
+
+/// Waits until a partition that was given up has proved to be clean.
+pub fn until_free(rig: &Rig, gpu: &str, index: u16) -> Result<()> {
+    until(LONG, &format!("partition {gpu}.{index} is free"), || {
+        let (state, _) = partition_state(rig, gpu, index)?;
+        ensure!(state == "free", "it is {state}");
+        Ok(())
+    })?;
+    Ok(())
 }
 
 /// The state of a partition, and whose it is.
