@@ -6,7 +6,8 @@ import { credentials, signedOut } from './credentials.ts';
 import { sentEvents, type SentEvent } from './sse.ts';
 import { fetchTransport, type Ask, type Reply, type Transport, Unreachable } from './transport.ts';
 import type {
-  Accepted, Explanation, Fault, Finding, Gpu, Happening, Job, Partition, Plan, Pool, Problem, Session, Version, Vm,
+  Accepted, Explanation, Fault, Finding, Gpu, Happening, Job, Partition, Plan, Pool, Problem, Session, Version, Vm, Webhook,
+  WebhookTest,
 } from './types.ts';
 import type { Usage } from './usage/types.ts';
 
@@ -134,8 +135,8 @@ export const newestHappenings = (limit: number): Promise<Happening[]> => get(`/v
 export const happeningsAfter = (after: number, waitMs: number, signal: AbortSignal): Promise<Happening[]> =>
   get(`/v1/events?after=${after}&wait_ms=${waitMs}&limit=1000`, signal);
 
-/** What the GPUs shall be: a count, or off. */
-export type Wish = { count: number } | { off: true };
+/** What the GPUs shall be: a count, different sizes, or off. */
+export type Wish = { count: number } | { sizes: number[] } | { off: true };
 
 export interface CountRequest {
   gpus: string[];
@@ -145,13 +146,15 @@ export interface CountRequest {
 export interface AssignRequest {
   vms: string[];
   gpu: string | null;
+  /** The least that each partition shall have. */
+  memory_bytes?: number;
   accept: string[];
 }
 
 /** Whole GPUs for one VM: these, or so many of a pool. */
 export interface WholeRequest {
   vm: string;
-  wish: { gpus: string[] } | { pool: string; count: number };
+  wish: { gpus: string[] } | { pool: string; count: number; at_start: boolean };
   accept: string[];
 }
 
@@ -181,6 +184,13 @@ export const removePool = (pool: string): Promise<Accepted> => make({ method: 'D
 /** In a simulated room only. */
 export const power = (vm: string, on: boolean): Promise<Vm> =>
   ask({ method: 'POST', path: `/v1/sim/vms/${part(vm)}/power`, body: { on } });
+
+/** Null where the server is older than webhooks. */
+export const webhooks = (): Promise<Webhook[] | null> => get<Webhook[] | null>('/v1/webhooks').catch((error: unknown) => {
+  if (error instanceof Refused && error.problem.code === 'no_such_route') return null;
+  throw error;
+});
+export const testWebhook = (url: string): Promise<WebhookTest[]> => ask({ method: 'POST', path: '/v1/webhooks/test', body: { url } });
 
 export const faults = (): Promise<Fault[]> => get(FAULTS);
 export const causeFault = (fault: string): Promise<Fault[]> => ask({ method: 'POST', path: FAULTS, body: { fault } });

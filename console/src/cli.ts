@@ -17,17 +17,19 @@ export const letIn = (user: string): string => ['usermod', '-aG', 'divvy', user]
 /** `isAll`: these are all GPUs that can be partitioned. */
 export function setCount({ gpus, wish }: CountRequest, isAll: boolean): string {
   const which = isAll && gpus.length > 1 ? ['--all'] : gpus;
-  return line('gpu', 'partition', ...which, ...('off' in wish ? ['--off'] : ['--count', String(wish.count)]));
+  const option = 'off' in wish ? ['--off'] : 'sizes' in wish ? ['--sizes', wish.sizes.join(',')] : ['--count', String(wish.count)];
+  return line('gpu', 'partition', ...which, ...option);
 }
 
 const accepting = (accept: string[]): string[] => accept.flatMap((code) => ['--accept', code]);
 
-export function assign({ vms, gpu, accept }: AssignRequest): string {
-  return line('assign', ...vms, ...(gpu === null ? [] : ['--gpu', gpu]), ...accepting(accept));
+export function assign({ vms, gpu, memory_bytes: memory, accept }: AssignRequest): string {
+  const least = memory === undefined ? [] : ['--memory', `${memory / 2 ** 30}GiB`];
+  return line('assign', ...vms, ...(gpu === null ? [] : ['--gpu', gpu]), ...least, ...accepting(accept));
 }
 
 export function assignWhole({ vm, wish, accept }: WholeRequest): string {
-  const which = 'pool' in wish ? ['--pool', wish.pool, ...(wish.count === 1 ? [] : ['--count', String(wish.count)])] : wish.gpus.flatMap((gpu) => ['--gpu', gpu]);
+  const which = 'pool' in wish ? ['--pool', wish.pool, ...(wish.count === 1 ? [] : ['--count', String(wish.count)]), ...(wish.at_start ? ['--at-start'] : [])] : wish.gpus.flatMap((gpu) => ['--gpu', gpu]);
   return line('dda', 'assign', vm, ...which, ...accepting(accept));
 }
 
@@ -48,7 +50,7 @@ export const explain = (name: string): string => line('explain', name);
 export const showJob = (id: number): string => line('job', 'show', String(id));
 export const cancelJob = (id: number): string => line('job', 'cancel', String(id));
 export const fault = (fault: string): string => line('sim', 'fault', ...fault.split(' '));
-export const list = (what: 'gpu' | 'partition' | 'pool' | 'vm' | 'job'): string => line(what, 'list');
+export const list = (what: 'gpu' | 'partition' | 'pool' | 'vm' | 'job' | 'webhook'): string => line(what, 'list');
 export const showGpu = (gpu: string): string => line('gpu', 'show', gpu);
 export const usage = (gpu: string): string => line('usage', '--gpu', gpu);
 export const showVm = (vm: string): string => line('vm', 'show', vm);

@@ -49,6 +49,8 @@ export const words = (code: string): string => code.replaceAll('_', ' ');
 export const count = (value: number, one: string, many = `${one}s`): string =>
   `${number(value)} ${value === 1 ? one : many}`;
 
+export const yes = (is: boolean | null | undefined): string => (is === null || is === undefined ? NONE : is ? 'yes' : 'no');
+
 /** Ascending numbers; three and more in a row as their first and last: `1–4, 8`. */
 export function numbers(list: readonly number[]): string {
   const runs: number[][] = [];

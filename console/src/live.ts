@@ -13,7 +13,7 @@ import * as api from './api.ts';
 import { who } from './credentials.ts';
 import type { SentEvent } from './sse.ts';
 import * as store from './store.ts';
-import type { Gpu, Happening } from './types.ts';
+import type { Gpu, Happening, Vm } from './types.ts';
 
 /** The server says something every 15 s; a stream that is silent for longer is dead. */
 const SILENCE_MS = 40_000;
@@ -45,12 +45,15 @@ function readSoon(read: () => Promise<void>): () => void {
 
 /** A finding on its own says neither its place in the order nor its like. */
 const readFindingsSoon = readSoon(async () => { store.findings.value = await api.findings(); });
-/** The stream tells of GPUs, and of pools only through them. */
+/** The stream tells of GPUs and VMs, and of pools only through them. */
 const readPoolsSoon = readSoon(async () => { store.pools.value = await api.pools(); });
 
-/** A GPU came, went, left its pool, entered one, or another has it now. */
+const isPromised = (vm: Vm | null | undefined): boolean => vm?.assignment?.pool != null;
+
+/** A GPU came, went, left its pool, entered one, or another has it now; or a VM is promised some. */
 function concernsPools(type: string, id: string | number, value: unknown): boolean {
   if (type === 'event') return ['pooled', 'unpooled'].includes((value as Happening | null)?.code ?? '');
+  if (type === 'vm') return isPromised(store.vms.value.get(String(id))) || isPromised(value as Vm | null);
   return type === 'gpu' && (store.pooled.value.has(String(id)) || (value as Gpu | null)?.pool != null);
 }
 

@@ -20,14 +20,22 @@ export interface Gpu {
   serial: string | null;
   driver: string | null;
   driver_version: string | null;
+  ecc: boolean | null;
   mode: Mode;
   reason: string | null;
   scheme: string | null;
   partition_count: number | null;
+  /** By index, where the partitions are not equal: each as large as one of so many equal ones. */
+  sizes?: number[] | null;
+  /** Partitions of different sizes can be asked for. */
+  takes_sizes?: boolean;
   valid_partition_counts: number[];
   max_partitions: number | null;
   free_partitions: number | null;
   memory_per_partition_bytes: number | null;
+  memory_by_count: { partition_count: number; memory_per_partition_bytes: number | null }[];
+  /** Address space that a VM needs for it as a whole. */
+  mmio_bytes: number | null;
   /** The pool whose GPUs are given whole, if it is in one. */
   pool: string | null;
   findings: number;
@@ -47,10 +55,16 @@ export interface Partition {
 
 export interface Assignment {
   kind: string;
-  gpu: string;
+  /** Null while it has none. */
+  gpu: string | null;
   /** More than one only where the VM has them whole. */
   gpus: string[];
   partition: string | null;
+  /** Of which its GPUs are picked at each start; null where it keeps what it has. */
+  pool: string | null;
+  /** How many of the pool. */
+  count: number | null;
+  state: 'assigned' | 'waiting_for_start' | 'starting' | 'unknown';
 }
 
 export interface Vm {
@@ -80,6 +94,8 @@ export interface PoolGpu {
 export interface Pool {
   name: string;
   gpus: PoolGpu[];
+  /** How many VMs get at their start; may be more than there are. */
+  promised: number;
 }
 
 export interface Subject {
@@ -122,6 +138,8 @@ export interface JobTarget {
   vm_name: string | null;
   partition: string | null;
   partition_count: number | null;
+  /** What the count is made up of, where the partitions shall not be equal. */
+  sizes?: number[] | null;
   progress: Progress;
   steps: JobStep[];
   detail: string | null;
@@ -141,6 +159,28 @@ export interface Job {
 /** Something that goes wrong in a simulated room. */
 export interface Fault {
   fault: string;
+}
+
+/** Somebody who is told of events over HTTP. */
+export interface Webhook {
+  url: string;
+  /** Empty: every event. */
+  codes: string[];
+  state: string;
+  waiting: number;
+  skipped: number;
+  failing_since_ms: number | null;
+  last_error: string | null;
+  last_delivered_at_ms: number | null;
+}
+
+/** What came of a test event. */
+export interface WebhookTest {
+  url: string;
+  delivered: boolean;
+  status: number | null;
+  took_ms: number;
+  error: string | null;
 }
 
 export interface Version {

@@ -100,11 +100,17 @@ export class Cockpit {
   }
 }
 
-/** A window on Cockpit; `frame` is our page in it, when it is there. */
+const PAGE = 'cockpit1:localhost/divvy';
+
+/** A window on Cockpit; `frame` is our page in it, when it is there and Cockpit has marked it as ready: before
+ *  that, which takes Cockpit a tenth of a second, it puts a page that goes elsewhere back where it began. */
 export async function openCockpit(cockpit, { address = '/divvy', ...options } = {}) {
   const { context, page: window, complaints } = await newWindow(options);
   await window.goto(`${cockpit.url}${address}`);
-  const frame = () => until('Cockpit shows the page', async () => window.frame({ name: 'cockpit1:localhost/divvy' }));
+  const frame = async () => {
+    await window.locator(`iframe[name="${PAGE}"][data-ready="1"]`).waitFor();
+    return until('the browser knows the page', async () => window.frame({ name: PAGE }));
+  };
   return { context, window, frame, complaints };
 }
 
@@ -119,7 +125,7 @@ export async function inCockpit(cockpit, options, test) {
   } catch (failure) {
     // Cockpit and the page inside it may lead each other astray: where both were says which one did.
     const inside = await page?.locator('body').innerText().catch((gone) => `unreadable: ${gone}`);
-    console.error(`Cockpit was at ${window.url()}, the page in it at ${page?.url()} and read:\n${inside}`);
+    console.error(`Cockpit was at ${window.url()}, the page in it at ${page?.url()} and read:\n${inside}\n${complaints.join('\n')}`);
     throw failure;
   } finally {
     await context.close();

@@ -11,13 +11,17 @@ after(endBrowser);
 
 const gpus = () => room.json('gpu', 'list');
 
+/** A list draws what it has when it has been seen, which is a moment after its dialog. */
+const chosen = (dialog, many) =>
+  until(`${many} GPUs are chosen`, async () => (await dialog.getByRole('checkbox', { name: /^A16/, checked: true }).count()) === many);
+
 describe('partition counts', () => {
   onRoom('a16-pair');
 
   test('GPUs that are all alike are chosen for a start', async () => {
     await inConsole(room, {}, async (page) => {
       const dialog = await openDialog(page, 'Set partition count …');
-      assert.equal(await dialog.getByRole('checkbox', { name: /^A16/, checked: true }).count(), 8);
+      await chosen(dialog, 8);
       assert.equal(await dialog.locator('.notice').count(), 0);
     });
   });
@@ -29,7 +33,7 @@ describe('partition counts', () => {
       const plain = choices.map((text) => text.replaceAll('\u00a0', ' '));
       assert.deepEqual(plain.slice(1), [
         '1 partition: 16 GiB each', '2 partitions: 8 GiB each', '4 partitions: 4 GiB each', '8 partitions: 2 GiB each',
-        '16 partitions: 1 GiB each', 'Off: not split',
+        '16 partitions: 1 GiB each', 'Different sizes …', 'Off: not split',
       ]);
     });
   });
@@ -76,9 +80,10 @@ describe('partition counts', () => {
     await inConsole(room, {}, async (page) => {
       const dialog = await openDialog(page, 'Set partition count …');
       await dialog.getByText('The servers do not all have the same GPU configuration.').waitFor();
-      assert.equal(await dialog.getByRole('checkbox', { checked: true }).count(), 0);
+      await dialog.getByRole('checkbox', { name: /^A16/ }).first().waitFor();
+      await chosen(dialog, 0);
       await dialog.getByRole('button', { name: 'Choose 7 GPUs: A16, not split' }).click();
-      assert.equal(await dialog.getByRole('checkbox', { name: /^A16/, checked: true }).count(), 7);
+      await chosen(dialog, 7);
     });
   });
 

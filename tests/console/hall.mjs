@@ -10,7 +10,8 @@ const gpus = serverNames.flatMap((server) => Array.from({ length: GPUS }, (_, nt
   id: `gpu-${server}-${nth}`, name: `${server}/0000:4${nth}:00.0`, server, vendor: 'NVIDIA', model: 'A40', memory_bytes: 48 * 2 ** 30,
   pci_address: `0000:4${nth}:00.0`, numa_node: 0, serial: `${server}${nth}`, driver: 'simgpu', driver_version: '1', mode: 'partitioned',
   reason: 'split into 32 partitions', scheme: 'sriov', partition_count: PARTITIONS, valid_partition_counts: [1, 2, 4, 8, 16, 32],
-  max_partitions: PARTITIONS, free_partitions: PARTITIONS / 2, memory_per_partition_bytes: 1.5 * 2 ** 30, findings: 0,
+  max_partitions: PARTITIONS, free_partitions: PARTITIONS / 2, memory_per_partition_bytes: 1.5 * 2 ** 30,
+  memory_by_count: [1, 2, 4, 8, 16, 32].map((many) => ({ partition_count: many, memory_per_partition_bytes: (48 * 2 ** 30) / many })), mmio_bytes: 2 ** 36, findings: 0,
 })));
 const partitions = gpus.flatMap((gpu) => Array.from({ length: PARTITIONS }, (_, index) => {
   const isTaken = index % 2 === 0;

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -67,17 +68,23 @@ export class Room {
   #folder;
   #child = null;
 
-  /** `edit` may change the room before it opens: its servers, and their VMs' definitions. */
-  static async start(name, edit = null) {
+  /** `edit` may change the room before it opens: its servers, and their VMs' definitions. `settings` makes the
+   *  text of divvyd's settings file; it is told where to put other files. */
+  static async start(name, edit = null, settings = null) {
     const room = new Room();
     room.#name = name;
     room.#folder = await mkdtemp(path.join(tmpdir(), 'dvc-'));
     room.port = await freePort();
     room.url = `http://127.0.0.1:${room.port}`;
+    if (settings !== null) await writeFile(room.#settings, await settings(room.#folder));
     await room.start();
     if (edit !== null) await room.#edit(edit);
     room.token = (await readFile(path.join(room.#folder, 'state/token'), 'utf8')).trim();
     return room;
+  }
+
+  get #settings() {
+    return path.join(this.#folder, 'divvyd.toml');
   }
 
   get socket() {
@@ -87,7 +94,8 @@ export class Room {
   async start() {
     const listen = `127.0.0.1:${this.port}`;
     const places = ['--state-dir', path.join(this.#folder, 'state'), '--socket', this.socket];
-    const words = ['--sim', this.#name, ...places, '--listen', listen];
+    const settings = existsSync(this.#settings) ? ['--settings', this.#settings] : [];
+    const words = ['--sim', this.#name, ...places, ...settings, '--listen', listen];
     const answers = () => this.divvy('version').then(() => true, () => false);
     this.#child = await startProgram(path.join(binaries, 'divvyd'), words, {}, answers);
   }

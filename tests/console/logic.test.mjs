@@ -20,10 +20,17 @@ before(async () => {
 
 const gpu = (id, more = {}) => ({
   id, name: id, server: 's1', vendor: 'NVIDIA', model: 'A16', memory_bytes: 16 * 2 ** 30, mode: 'partitionable', reason: null,
-  partition_count: 0, valid_partition_counts: [1, 2, 4], free_partitions: 0, ...more,
+  partition_count: 0, valid_partition_counts: [1, 2, 4], free_partitions: 0,
+  memory_by_count: [1, 2, 4].map((many) => ({ partition_count: many, memory_per_partition_bytes: 2 ** 34 / many })), ...more,
 });
 const vm = (id, more = {}) => ({ id, name: id, server: 's1', power: 'off', assignment: null, ...more });
 const none = () => [];
+
+test('a partition has what the server tells of its count, which need not be an equal share', () => {
+  const cut = gpu('a', { memory_bytes: 141 * 2 ** 30, memory_by_count: [{ partition_count: 3, memory_per_partition_bytes: 35 * 2 ** 30 }] });
+  assert.equal(counts.eachHas(cut, 3), 35 * 2 ** 30);
+  assert.equal(counts.eachHas(cut, 4), null);
+});
 
 test('GPUs that are all alike are one set', () => {
   assert.equal(counts.homogeneousSet([gpu('a'), gpu('b')])?.length, 2);
@@ -54,6 +61,36 @@ test('a choice of one model with two counts is no error, for that is how a set b
 test('only counts that all chosen GPUs take are offered', () => {
   const all = [gpu('a'), gpu('b', { valid_partition_counts: [2, 4, 8] })];
   assert.deepEqual(counts.judge(all, all, none).counts, [2, 4]);
+});
+
+test('different sizes are offered only where every chosen GPU takes them', () => {
+  const all = [gpu('a', { takes_sizes: true }), gpu('b', { takes_sizes: true }), gpu('c')];
+  assert.equal(counts.judge(all.slice(0, 2), all, none).takesSizes, true);
+  assert.equal(counts.judge(all, all, none).takesSizes, false);
+  assert.equal(counts.judge([], all, none).takesSizes, false);
+});
+
+test('sizes are read however they are separated, and the largest comes first', () => {
+  for (const text of ['4,2,4', '4 2 4', ' 2,, 4 4 ']) assert.deepEqual(counts.sizesOf(text, [1, 2, 4]), { sizes: [2, 4, 4] }, text);
+  assert.equal(counts.sizesOf(' , ', [1, 2, 4]), null);
+  for (const text of ['2,5', '2,x', '-2', '2.5', '0', '4,4,4,4,4,4,4,4,4']) assert.ok('error' in counts.sizesOf(text, [1, 2, 4]), text);
+});
+
+test('GPUs with the same number of other sizes are another set', () => {
+  const three = { partition_count: 3, mode: 'partitioned' };
+  assert.equal(counts.homogeneousSet([gpu('a', { ...three, sizes: [2, 4, 4] }), gpu('b', three)]), null);
+  assert.equal(counts.homogeneousSet([gpu('a', { ...three, sizes: [2, 4, 4] }), gpu('b', { ...three, sizes: [2, 4, 4] })])?.length, 2);
+});
+
+test('memory is a whole number of GiB or nothing', () => {
+  assert.deepEqual(assigning.memoryOf(' 20 '), { bytes: 20 * 2 ** 30 });
+  assert.deepEqual(assigning.memoryOf(''), { bytes: undefined });
+  for (const text of ['0', '-1', '1.5', '20GiB', 'x', '9999999']) assert.ok('error' in assigning.memoryOf(text), text);
+});
+
+test('sizes and memory are in the command line', () => {
+  assert.equal(cli.setCount({ gpus: ['a'], wish: { sizes: [2, 4, 4] } }, false), 'divvy gpu partition a --sizes 2,4,4');
+  assert.equal(cli.assign({ vms: ['v'], gpu: null, memory_bytes: 20 * 2 ** 30, accept: [] }), 'divvy assign v --memory 20GiB');
 });
 
 test('partitions of VMs stop a choice and name the VMs once each', () => {
@@ -123,6 +160,17 @@ test('of a pool only the free GPUs of the VM’s server count', () => {
   assert.match(whole.tooFew(pool, vm('1'), 2), /1 free GPU on server s1.*It has 1 free GPU on s2/);
 });
 
+test('of a pool that is promised all GPUs of the VM’s server count, free or not', () => {
+  const pool = { name: 'ml', gpus: [{ server: 's1', free: true }, { server: 's1', free: false }, { server: 's2', free: true }] };
+  assert.equal(whole.tooFewThere(pool, vm('1'), 2), null);
+  assert.match(whole.tooFewThere(pool, vm('1'), 3), /2 GPUs on server s1/);
+});
+
+test('a VM that is promised GPUs says so where it cannot be chosen', () => {
+  const assignment = { kind: 'dda', gpu: null, gpus: [], partition: null, pool: 'ml', count: 2, state: 'waiting_for_start' };
+  assert.equal(whole.whyNotVmWhole(vm('1', { assignment })), 'is promised 2 GPUs of pool ml already');
+});
+
 test('VMs that have GPUs of a pool are named once each', () => {
   const taken = [{ vm: 'v1', vm_name: 'one' }, { vm: 'v1', vm_name: 'one' }, { vm: null, vm_name: null }];
   assert.deepEqual(whole.havingOf(taken), [{ id: 'v1', name: 'one' }]);
@@ -143,6 +191,7 @@ test('whole GPUs and partitions are taken back by a command each', () => {
 test('one of a pool is asked for without a count', () => {
   assert.equal(cli.assignWhole({ vm: 'a', wish: { pool: 'ml', count: 1 }, accept: [] }), 'divvy dda assign a --pool ml');
   assert.equal(cli.assignWhole({ vm: 'a', wish: { pool: 'ml', count: 2 }, accept: ['x'] }), 'divvy dda assign a --pool ml --count 2 --accept x');
+  assert.equal(cli.assignWhole({ vm: 'a', wish: { pool: 'ml', count: 1, at_start: true }, accept: ['x'] }), 'divvy dda assign a --pool ml --at-start --accept x');
   assert.equal(cli.assignWhole({ vm: 'a', wish: { gpus: ['g', 'h'] }, accept: [] }), 'divvy dda assign a --gpu g --gpu h');
 });
 

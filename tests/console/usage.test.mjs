@@ -28,12 +28,13 @@ const isTold = (page) => page.getByText(/\d\s?% busy/).first();
 test('the page of a GPU says how busy it is and how much memory is used, and so of each partition in use', async () => {
   await inConsole(room, {}, async (page) => {
     await visit(page, `/gpus/${gpu}`, /^GPU/);
-    await section(page).getByText(/^\d+%$/).waitFor();
+    await section(page).getByText(/^\d+%$/).first().waitFor();
     await section(page).getByText(/ of 16\sGiB$/).waitFor();
     assert.equal(await section(page).getByRole('meter', { name: 'GPU: busy' }).count(), 1);
+    for (const what of ['encoding', 'decoding']) await section(page).getByRole('meter', { name: `GPU: ${what}` }).waitFor();
     const row = page.getByRole('row').filter({ hasText: 'vm-001' });
     await row.getByText(/ of 4\sGiB$/).waitFor();
-    assert.equal(await row.getByRole('meter', { name: 'Partition 0: busy' }).count(), 1);
+    for (const what of ['busy', 'encoding', 'decoding']) await row.getByRole('meter', { name: `Partition 0: ${what}` }).waitFor();
     assert.equal(await page.getByRole('row').filter({ hasText: 'vm-002' }).getByRole('meter').count(), 0);
   });
 });
@@ -41,8 +42,10 @@ test('the page of a GPU says how busy it is and how much memory is used, and so 
 test('the page of a partition says what its VM uses of it, or that no VM uses it', async () => {
   await inConsole(room, {}, async (page) => {
     await visit(page, `/partitions/${gpu}.0`, 'Partition 0');
-    await section(page).getByText(/^\d+%$/).waitFor();
+    await section(page).getByText(/^\d+%$/).first().waitFor();
     await section(page).getByText(/ of 4\sGiB$/).waitFor();
+    await section(page).getByRole('meter', { name: 'Partition: encoding' }).waitFor();
+    await section(page).getByText('Most of the GPU’s encoders').waitFor();
     await visit(page, `/partitions/${gpu}.3`, 'Partition 3');
     await section(page).getByText('No VM uses it now.').waitFor();
   });
@@ -56,7 +59,8 @@ test('the first page says it beside each GPU', async () => {
 });
 
 const UNKNOWN = {
-  server: 'edge-1', at_ms: null, memory_bytes: null, memory_used_bytes: null, utilization_percent: null, ecc: null,
+  server: 'edge-1', at_ms: null, memory_bytes: null, memory_used_bytes: null, utilization_percent: null,
+  encoder_utilization_percent: null, decoder_utilization_percent: null, encoder_capacity_percent: null, ecc: null,
   scheduler: null, reason: 'the library did not answer', partitions: [],
 };
 
@@ -128,7 +132,7 @@ for (const theme of ['light', 'dark']) {
       await assertClean(page, 'overview');
       for (const [address, heading] of [[`/gpus/${gpu}`, /^GPU/], [`/partitions/${gpu}.0`, 'Partition 0']]) {
         await visit(page, address, heading);
-        await section(page).getByText(/^\d+%$/).waitFor();
+        await section(page).getByText(/^\d+%$/).first().waitFor();
         await assertClean(page, address);
       }
       await context.close();

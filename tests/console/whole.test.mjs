@@ -28,7 +28,7 @@ describe('one GPU', () => {
       await page.locator('[data-whole].state-assigned', { hasText: 'vm-001' }).waitFor();
       await until('it is counted', async () => (await page.getByRole('list', { name: 'In numbers' }).textContent()).includes('1 whole'));
     });
-    assert.deepEqual((await vmOf('vm-001')).assignment, { kind: 'dda', gpu: gpu.id, gpus: [gpu.id], partition: null });
+    assert.deepEqual((await vmOf('vm-001')).assignment, { kind: 'dda', gpu: gpu.id, gpus: [gpu.id], partition: null, pool: null, count: null, state: 'assigned' });
   });
 
   test('the page of a GPU gives it and takes it back', async () => {
@@ -188,6 +188,35 @@ describe('several GPUs', () => {
         await page.getByText('2 of 4 GPUs free').waitFor();
       });
       assert.equal((await room.json('vm', 'show', vm.id)).assignment.gpus.length, 2);
+    });
+
+    test('a VM is promised a GPU that it has while it runs, also when none is free now', async () => {
+      const vm = await vmOf('vm-001');
+      const server = (await room.json('gpu', 'list')).filter((gpu) => gpu.server === vm.server);
+      await room.divvy('dda', 'assign', 'vm-002', ...server.flatMap((gpu) => ['--gpu', gpu.id]), '--accept', 'vm_mmio_window');
+      await inConsole(room, {}, async (page) => {
+        await visit(page, '/pools/ml', 'Pool ml');
+        const dialog = await openDialog(page, 'Assign to a VM …');
+        await dialog.getByLabel('Find a VM').fill('vm-001');
+        await dialog.getByRole('radio', { name: /vm-001/ }).check();
+        await dialog.getByText(/Pool ml has 0 free GPUs on server a10-1/).waitFor();
+        await dialog.getByRole('radio', { name: 'Pick when the VM starts' }).check();
+        await dialog.getByRole('checkbox', { name: /vm_mmio_window/ }).check();
+        await dialog.getByText('No step has to be taken for it now.').waitFor();
+        await dialog.getByText(/--pool ml --at-start --accept vm_mmio_window$/).waitFor();
+        await dialog.getByRole('button', { name: 'Promise 1 whole GPU to vm-001' }).click();
+        await isDone(page);
+        await page.getByText('2 of 4 GPUs free, 1 promised to VMs at their start').waitFor();
+        await visit(page, `/vms/${vm.id}`, 'VM vm-001');
+        await page.getByRole('definition').getByText('waiting for its start').waitFor();
+        await room.divvy('dda', 'unassign', 'vm-002');
+        await page.getByRole('button', { name: 'Power on (simulated)' }).click();
+        await page.getByRole('definition').getByRole('link', { name: /^a10-1\// }).waitFor();
+        const ending = await openDialog(page, 'Unassign …');
+        await ending.getByRole('button', { name: 'Unassign 1 VM' }).click();
+        await page.getByRole('button', { name: 'Assign whole GPUs …' }).waitFor();
+      });
+      assert.equal((await vmOf('vm-001')).assignment, null);
     });
 
     test('more than the VM’s server has are stopped, with where there are others', async () => {

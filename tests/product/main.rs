@@ -25,3 +25,4 @@ mod sign_in;
 mod tls;
 mod usage;
 mod use_cases;
+mod webhooks;

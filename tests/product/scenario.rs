@@ -10,6 +10,8 @@
 //! NAME …                         standard output
 //! ! error: …                     standard error
 //! [1]                            the exit code, when it is not 0
+//!
+//! $ until no findings: divvy check        asked again until the answer holds these words
 //! ```
 //!
 //! Times and the name of who runs the tests are masked. `DIVVY_WRITE_GOLDEN=1` writes the files anew.
@@ -18,7 +20,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::daemon::{Place, vm_in_room};
+use crate::daemon::{Place, vm_in_room, wait_until};
 
 pub const WRITE: &str = "DIVVY_WRITE_GOLDEN";
 
@@ -80,6 +82,18 @@ fn set(room: &mut Value, change: &str) {
 }
 
 fn answer(place: &Place, command: &str) -> String {
+    let Some((text, command)) = command.strip_prefix("until ").and_then(|rest| rest.split_once(": ")) else {
+        return answer_once(place, command);
+    };
+    let mut told = String::new();
+    wait_until(text, || {
+        told = answer_once(place, command);
+        told.contains(text)
+    });
+    told
+}
+
+fn answer_once(place: &Place, command: &str) -> String {
     let words: Vec<&str> = command.split(' ').collect();
     assert_eq!(words[0], "divvy", "only divvy can be run");
     let output = place.divvy(&words[1..]);

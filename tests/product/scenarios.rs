@@ -30,17 +30,23 @@ scenarios! {
     assign
     one_more_than_there_are
     uneven
+    unlike
+    unlike_mig
     names
     other_server
     running
     accept
     dda
     pools
+    claims
     cure
     desktops
     another_model_joins
     every_scheme
     mig
+    sizes
+    sizes_by_share
+    sizes_of_turns
     lying_program
     killed_vm
 }

@@ -40,6 +40,10 @@ fn a_running_vm_is_told_of_with_its_partition_and_nothing_before_it_runs() {
     let used = &row["partitions"][0];
     assert_eq!(used["vm_name"], "vm-001");
     assert!(used["memory_used_bytes"].as_u64() <= used["memory_bytes"].as_u64(), "{row}");
+    for what in ["encoder_utilization_percent", "decoder_utilization_percent", "encoder_capacity_percent"] {
+        assert!(row[what].as_u64() <= Some(100) && row[what].is_u64(), "{what}: {row}");
+        assert!(used[what].as_u64() <= Some(100) && used[what].is_u64(), "{what}: {row}");
+    }
     assert_eq!((&row["reason"], &row["scheduler"]), (&Value::Null, &Value::from("best_effort")));
     daemon.stop();
 }

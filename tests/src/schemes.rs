@@ -3,7 +3,7 @@
 //! printed again.
 
 use divvy_host::attribute;
-use divvy_host::scheme::nvidia::{enable, types};
+use divvy_host::scheme::nvidia::{enable, modes, types};
 use divvy_host::scheme::{amd_gim, intel, nvidia_mig};
 
 pub(crate) const TYPES: &[&str] = &[
@@ -42,12 +42,12 @@ pub(crate) const SAID: &[&str] = &[
      |   0  MIG 1g.12gb       19     7/7        10.62      No     16     1     0   |\n\
      |   0  MIG 1g.12gb+me    20     1/1        10.62      No     16     1     0   |\n\
      |   0  MIG 3g.47gb        9     2/2        46.38      No     60     3     0   |\n",
-    "Enabled\n",
-    "[N/A]\n",
+    "Enabled, Disabled\n",
+    "[N/A], Enabled\n",
     "Enabling VFs on 0000:41:00.0\nCannot obtain unbindLock for 0000:41:00.0\n",
 ];
 
-/// The table of parts, the mode of MIG, and why a GPU was not to be had.
+/// The table of parts, the modes, and why a GPU was not to be had.
 pub fn nvidia_programs(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let rows = nvidia_mig::profiles(text);
@@ -62,10 +62,13 @@ pub fn nvidia_programs(bytes: &[u8]) {
             assert!(best.most >= count && !best.name.contains('+'), "{best:?}");
         }
     }
-    if let Some(mode) = nvidia_mig::parse_mode(text) {
-        let word = text.trim();
-        assert_eq!(mode == nvidia_mig::Mode::On, word == "Enabled", "{text:?}");
-        assert_eq!(mode == nvidia_mig::Mode::Off, word == "Disabled", "{text:?}");
+    let _ = nvidia_mig::Kinds::read(text, text).is_empty();
+    if let Some(told) = modes::parse(text) {
+        let (mig, ecc) = text.trim().split_once(',').unwrap_or((text.trim(), ""));
+        assert_eq!(told.mig == modes::Mode::On, mig.trim() == "Enabled", "{text:?}");
+        assert_eq!(told.mig == modes::Mode::Off, mig.trim() == "Disabled", "{text:?}");
+        assert_eq!(told.ecc == Some(true), ecc.trim() == "Enabled", "{text:?}");
+        assert_eq!(told.ecc == Some(false), ecc.trim() == "Disabled", "{text:?}");
     }
     assert!(!enable::is_busy(text) || text.contains("unbindLock"));
 }

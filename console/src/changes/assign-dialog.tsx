@@ -10,9 +10,10 @@ import { freeOfServer, gpus, plainName, vms } from '../store.ts';
 import type { Vm } from '../types.ts';
 import { Combobox, type Choice } from '../ui/combobox.tsx';
 import { Dialog, openDialog } from '../ui/dialog.tsx';
+import { TextField } from '../ui/field.tsx';
 import { Notice } from '../ui/problem.tsx';
 import { Accept } from './accept.tsx';
-import { asManyAsFit, freeFor, tooMany, whyNotVm, type Capacity } from './assign-rules.ts';
+import { asManyAsFit, freeFor, memoryOf, tooMany, whyNotVm, type Capacity } from './assign-rules.ts';
 import { VmChoices } from './choose-vms.tsx';
 import { ChangeActions, PlanBox, usePlan, useSending } from './plan.tsx';
 
@@ -28,13 +29,16 @@ function AssignDialog({ start, startGpu }: { start: readonly string[]; startGpu:
   const chosen = useSignal<ReadonlySet<string>>(new Set(start));
   const accepted = useSignal<ReadonlySet<string>>(new Set());
   const gpuId = useSignal(startGpu ?? ANY);
+  const typedMemory = useSignal('');
   const gpu = gpus.value.get(gpuId.value) ?? null;
   const capacity: Capacity = { freeOfServer: freeOfServer.value, gpu };
   const list = [...chosen.value].map((id) => vms.value.get(id)).filter((vm) => vm !== undefined);
   const barred = list.filter((vm) => whyNotVm(vm, capacity) !== null);
   const errors = [...barred.slice(0, 5).map((vm) => `VM ${vm.name} ${whyNotVm(vm, capacity)}.`), ...tooMany(list.filter((vm) => whyNotVm(vm, capacity) === null), capacity)];
-  const request: api.AssignRequest = { vms: list.map((vm) => vm.id), gpu: gpu?.id ?? null, accept: [...accepted.value] };
-  const isReady = list.length > 0 && errors.length === 0;
+  const memory = memoryOf(typedMemory.value);
+  const least = 'bytes' in memory && memory.bytes !== undefined ? { memory_bytes: memory.bytes } : {};
+  const request: api.AssignRequest = { vms: list.map((vm) => vm.id), gpu: gpu?.id ?? null, ...least, accept: [...accepted.value] };
+  const isReady = list.length > 0 && errors.length === 0 && 'bytes' in memory;
   const planned = usePlan(isReady ? JSON.stringify(request) : null, () => api.planAssign(request));
   const sending = useSending(() => api.assign(request));
   const text = list.length === 0 ? 'Assign' : `Assign a partition to ${count(list.length, 'VM')}`;
@@ -49,6 +53,7 @@ function AssignDialog({ start, startGpu }: { start: readonly string[]; startGpu:
         <ChooseVms chosen={chosen} capacity={capacity} />
         <div class="panel">
           <Combobox label="Partition of" value={gpuId.value} choices={gpuChoices()} onChoose={(id) => { gpuId.value = id; }} />
+          <TextField label="At least so much memory, GiB" value={typedMemory} isNumber error={'error' in memory ? memory.error : null} hint="Optional: the smallest free partition that has as much is given." />
           <p class="hint">Divvy picks the partition: one that is free and was proved clean.</p>
           <div class="panel" aria-live="polite">
             <Room list={list} capacity={capacity} />

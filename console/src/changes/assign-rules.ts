@@ -15,8 +15,13 @@ export function freeFor(server: string, { freeOfServer, gpu }: Capacity): number
   return gpu.server === server ? (gpu.free_partitions ?? 0) : 0;
 }
 
-/** A VM has one partition, or whole GPUs. */
-export function hasAlready({ partition, gpus }: Assignment): string {
+/** `2 GPUs of pool ml`, of a VM that gets them at its start. */
+export const claimOf = ({ pool, count: many }: Assignment): string => `${count(many ?? 1, 'GPU')} of pool ${pool}`;
+
+/** A VM has one partition, or whole GPUs, or is promised some. */
+export function hasAlready(assignment: Assignment): string {
+  const { partition, gpus, pool } = assignment;
+  if (pool != null && gpus.length === 0) return `is promised ${claimOf(assignment)} already`;
   return partition === null ? `has ${gpus.length === 1 ? `${gpus[0]} whole` : `${count(gpus.length, 'whole GPU')}`} already` : `has ${partition} already`;
 }
 
@@ -28,6 +33,13 @@ export function whyNotVm(vm: Vm, capacity: Capacity): string | null {
     return gpu === null ? `no partition is free on server ${vm.server}` : 'no partition of the GPU is free';
   }
   return null;
+}
+
+/** What a partition shall have at least, out of what was typed in GiB; undefined: nothing was. */
+export function memoryOf(text: string): { bytes: number | undefined } | { error: string } {
+  const typed = text.trim();
+  if (typed === '') return { bytes: undefined };
+  return /^[1-9]\d{0,5}$/.test(typed) ? { bytes: Number(typed) * 2 ** 30 } : { error: 'Type a whole number of GiB, or nothing.' };
 }
 
 /** Servers that have fewer free partitions than VMs that were chosen for them. */

@@ -17,6 +17,8 @@ export interface Judgement {
   warnings: string[];
   /** Counts that every chosen GPU can be split into. */
   counts: number[];
+  /** Every chosen GPU takes partitions of different sizes. */
+  takesSizes: boolean;
   /** VMs that have a partition of a chosen GPU. */
   inTheWay: { id: string; name: string }[];
 }
@@ -35,8 +37,9 @@ export function sets(gpus: readonly Gpu[]): GpuSet[] {
   const found = new Map<string, GpuSet>();
   for (const gpu of gpus) {
     if (whyNot(gpu) !== null) continue;
-    const key = [gpu.vendor, gpu.model, gpu.memory_bytes, gpu.partition_count].join('|');
-    const many = gpu.partition_count ? `split into ${gpu.partition_count}` : 'not split';
+    const sizes = gpu.sizes ? ` (${gpu.sizes.join(',')})` : '';
+    const key = [gpu.vendor, gpu.model, gpu.memory_bytes, gpu.partition_count, sizes].join('|');
+    const many = gpu.partition_count ? `split into ${gpu.partition_count}${sizes}` : 'not split';
     const set = found.get(key) ?? { key, label: `${gpu.model}, ${many}`, gpus: [] };
     set.gpus.push(gpu);
     found.set(key, set);
@@ -50,6 +53,19 @@ export function homogeneousSet(gpus: readonly Gpu[]): Gpu[] | null {
   return all.length === 1 ? (all[0]?.gpus ?? null) : null;
 }
 
+/** No server takes more. */
+const MOST_SIZES = 8;
+
+/** Sizes as they are typed, the largest first; or why they are none. Whether they fit together the server says. */
+export function sizesOf(text: string, counts: readonly number[]): { sizes: number[] } | { error: string } | null {
+  const words = text.split(/[\s,]+/).filter((word) => word !== '');
+  if (words.length === 0) return null;
+  const wrong = words.find((word) => !/^\d+$/.test(word) || !counts.includes(Number(word)));
+  if (wrong !== undefined) return { error: `${wrong} is no size of these GPUs: a size is one of ${counts.join(', ')}.` };
+  if (words.length > MOST_SIZES) return { error: `No GPU has more than ${MOST_SIZES} partitions of different sizes.` };
+  return { sizes: words.map(Number).sort((one, two) => one - two) };
+}
+
 /** So many are named, the others are counted. */
 const NAMED = 8;
 
@@ -57,6 +73,10 @@ function named(vms: readonly { name: string }[]): string {
   const names = vms.slice(0, NAMED).map((vm) => vm.name).join(', ');
   return vms.length > NAMED ? `${names} and ${vms.length - NAMED} more` : names;
 }
+
+/** What each of so many partitions has; null where nobody tells. */
+export const eachHas = (gpu: Gpu, parts: number): number | null =>
+  gpu.memory_by_count.find((one) => one.partition_count === parts)?.memory_per_partition_bytes ?? null;
 
 function commonCounts(chosen: readonly Gpu[]): number[] {
   const [first, ...rest] = chosen;
@@ -84,7 +104,8 @@ export function judge(
     errors.push(`${count(inTheWay.length, 'VM')} ${inTheWay.length === 1 ? 'has' : 'have'} partitions of the chosen GPUs. Unassign first: ${named(inTheWay)}.`);
   }
   warnings.push(...warningsOf(chosen, all));
-  return { errors, warnings, counts, inTheWay };
+  const takesSizes = chosen.length > 0 && chosen.every((gpu) => gpu.takes_sizes === true);
+  return { errors, warnings, counts, takesSizes, inTheWay };
 }
 
 function warningsOf(chosen: readonly Gpu[], all: readonly Gpu[]): string[] {

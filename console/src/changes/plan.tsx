@@ -66,7 +66,7 @@ const toTell = (problem: Problem): Problem => (problem.code === 'not_accepted' ?
 
 function Steps({ plan }: { plan: Plan }) {
   const isAskedFor = useSignal(false);
-  if (plan.steps.length === 0) return <p>It is so already; there is nothing to do.</p>;
+  if (plan.steps.length === 0) return <p>No step has to be taken for it now.</p>;
   const servers = new Set(plan.steps.map((step) => step.server)).size;
   const isFew = plan.steps.length <= FEW_STEPS;
   return (

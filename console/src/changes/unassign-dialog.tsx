@@ -5,10 +5,11 @@ import * as api from '../api.ts';
 import * as cli from '../cli.ts';
 import { count, number } from '../format.ts';
 import { gpus, plainName, vms } from '../store.ts';
-import type { Accepted, Plan, Vm } from '../types.ts';
+import type { Accepted, Assignment, Plan, Vm } from '../types.ts';
 import { Badge } from '../ui/badge.tsx';
 import { Dialog, openDialog } from '../ui/dialog.tsx';
 import { Notice } from '../ui/problem.tsx';
+import { claimOf } from './assign-rules.ts';
 import { MOST_LINES } from './choose-vms.tsx';
 import { follow } from './follow.ts';
 import { ChangeActions, PlanBox, usePlan, useSending } from './plan.tsx';
@@ -25,9 +26,11 @@ interface Split {
   whole: Having[];
 }
 
+const GONE: Assignment = { kind: 'unknown', gpu: null, gpus: [], partition: null, pool: null, count: null, state: 'unknown' };
+
 /** A VM that is gone may still have its partition, and is known by its id only. */
 function havingOf(ids: readonly string[]): Having[] {
-  return ids.map((id) => vms.value.get(id) ?? { id, name: id, power: 'unknown', assignment: { kind: 'unknown', gpu: '', gpus: [], partition: null } });
+  return ids.map((id) => vms.value.get(id) ?? { id, name: id, power: 'unknown', assignment: GONE });
 }
 
 function splitOf(list: readonly Having[]): Split {
@@ -85,13 +88,18 @@ function UnassignDialog({ ids }: { ids: readonly string[] }) {
   );
 }
 
+function has(assignment: Assignment): string | null {
+  if (assignment.kind !== 'dda') return assignment.partition;
+  if (assignment.gpus.length === 0) return `${claimOf(assignment)} at its start`;
+  return `whole: ${assignment.gpus.map((id) => gpus.value.get(id)?.name ?? id).join(', ')}`;
+}
+
 function Line({ vm }: { vm: Having }) {
   const { assignment } = vm;
-  const names = assignment?.gpus.map((id) => gpus.value.get(id)?.name ?? id).join(', ');
   return (
     <li>
       <strong>{vm.name}</strong> <Badge word={vm.power} />{' '}
-      <span class="hint">{assignment === null ? 'has nothing any more' : assignment.kind === 'dda' ? `whole: ${names}` : assignment.partition}</span>
+      <span class="hint">{assignment === null ? 'has nothing any more' : has(assignment)}</span>
     </li>
   );
 }

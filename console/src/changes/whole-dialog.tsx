@@ -16,7 +16,7 @@ import { GpuChoices } from './choose-gpus.tsx';
 import { VmChoices } from './choose-vms.tsx';
 import { openCount } from './count-dialog.tsx';
 import { ChangeActions, PlanBox, usePlan, useSending } from './plan.tsx';
-import { countOf, freeOfPool, tooFew, whyNotVmWhole, whyNotWhole } from './whole-rules.ts';
+import { countOf, freeOfPool, tooFew, tooFewThere, whyNotVmWhole, whyNotWhole } from './whole-rules.ts';
 
 interface Start {
   vm?: string;
@@ -39,6 +39,7 @@ interface Choice {
   gpuIds: Ids;
   poolName: Signal<string>;
   howMany: Signal<string>;
+  isAtStart: Signal<boolean>;
 }
 
 interface Meant {
@@ -46,6 +47,7 @@ interface Meant {
   list: Gpu[];
   pool: Pool | null;
   many: number | null;
+  isAtStart: boolean;
 }
 
 function useChoice(start: Start): Choice {
@@ -55,20 +57,21 @@ function useChoice(start: Start): Choice {
     gpuIds: useSignal<ReadonlySet<string>>(new Set(start.gpus)),
     poolName: useSignal(start.pool ?? pools.value[0]?.name ?? ''),
     howMany: useSignal('1'),
+    isAtStart: useSignal(false),
   };
 }
 
-function meantBy({ vmIds, isOfPool, gpuIds, poolName, howMany }: Choice): Meant {
+function meantBy({ vmIds, isOfPool, gpuIds, poolName, howMany, isAtStart }: Choice): Meant {
   const [vmId] = vmIds.value;
   const list = isOfPool.value ? [] : [...gpuIds.value].map((id) => gpus.value.get(id)).filter((gpu) => gpu !== undefined);
   const pool = isOfPool.value ? (pools.value.find((one) => one.name === poolName.value) ?? null) : null;
-  return { vm: vms.value.get(vmId ?? '') ?? null, list, pool, many: pool === null ? list.length : countOf(howMany.value) };
+  return { vm: vms.value.get(vmId ?? '') ?? null, list, pool, many: pool === null ? list.length : countOf(howMany.value), isAtStart: pool !== null && isAtStart.value };
 }
 
-function errorsOf({ vm, list, pool, many }: Meant): string[] {
+function errorsOf({ vm, list, pool, many, isAtStart }: Meant): string[] {
   const ofVm = vm === null ? null : whyNotVmWhole(vm);
   const barred = list.filter((gpu) => whyNotGpu(gpu) !== null);
-  const few = vm !== null && pool !== null && many !== null ? tooFew(pool, vm, many) : null;
+  const few = vm !== null && pool !== null && many !== null ? (isAtStart ? tooFewThere : tooFew)(pool, vm, many) : null;
   return [
     ...(ofVm === null ? [] : [`VM ${vm?.name} ${ofVm}.`]),
     ...barred.map((gpu) => `GPU ${gpu.name}: ${whyNotGpu(gpu)}.`),
@@ -76,22 +79,28 @@ function errorsOf({ vm, list, pool, many }: Meant): string[] {
   ];
 }
 
-function wishOf({ list, pool, many }: Meant): api.WholeRequest['wish'] | null {
-  if (pool !== null) return many === null ? null : { pool: pool.name, count: many };
+function wishOf({ list, pool, many, isAtStart }: Meant): api.WholeRequest['wish'] | null {
+  if (pool !== null) return many === null ? null : { pool: pool.name, count: many, at_start: isAtStart };
   return list.length > 0 ? { gpus: list.map((gpu) => gpu.id) } : null;
+}
+
+/** What the button does. */
+function textOf({ vm, many, isAtStart }: Meant): string {
+  if (vm === null || !many) return 'Assign whole GPUs';
+  return isAtStart ? `Promise ${count(many, 'whole GPU')} to ${vm.name}` : `Assign ${count(many, 'whole GPU')} to ${vm.name}`;
 }
 
 function WholeDialog({ start }: { start: Start }) {
   const choice = useChoice(start);
   const accepted = useSignal<ReadonlySet<string>>(new Set());
   const meant = meantBy(choice);
-  const { vm, list, many } = meant;
+  const { vm, list } = meant;
   const errors = errorsOf(meant);
   const wish = wishOf(meant);
   const request = vm !== null && wish !== null && errors.length === 0 ? { vm: vm.id, wish, accept: [...accepted.value] } : null;
   const planned = usePlan(request && JSON.stringify(request), () => api.planWhole(request as api.WholeRequest));
   const sending = useSending(() => api.assignWhole(request as api.WholeRequest));
-  const text = vm === null || !many ? 'Assign whole GPUs' : `Assign ${count(many, 'whole GPU')} to ${vm.name}`;
+  const text = textOf(meant);
   const command = request && vm && cli.assignWhole({ ...request, vm: plainName(vm) });
   const split = list.filter((gpu) => gpu.partition_count);
   const isReady = request !== null && planned.problem === null;
@@ -137,7 +146,7 @@ function Which({ choice, vm }: { choice: Choice; vm: Vm | null }) {
   );
 }
 
-function OfPool({ choice: { poolName, howMany }, vm }: { choice: Choice; vm: Vm | null }) {
+function OfPool({ choice: { poolName, howMany, isAtStart }, vm }: { choice: Choice; vm: Vm | null }) {
   const told = (pool: Pool) => {
     const free = vm === null ? pool.gpus.filter((gpu) => gpu.free).length : freeOfPool(pool, vm.server);
     return `${pool.name}: ${number(free)} of ${count(pool.gpus.length, 'GPU')} free${vm === null ? '' : ` on ${vm.server}`}`;
@@ -146,6 +155,28 @@ function OfPool({ choice: { poolName, howMany }, vm }: { choice: Choice; vm: Vm 
     <>
       <Select label="Pool" value={poolName} choices={pools.value.map((pool): [string, string] => [pool.name, told(pool)])} />
       <TextField label="How many GPUs" value={howMany} isNumber error={countOf(howMany.value) === null ? 'A whole number, 1 or more.' : null} hint="Divvy picks them: of one NUMA node if one has enough." />
+      <When isAtStart={isAtStart} />
     </>
+  );
+}
+
+/** Kept from now on, or picked anew at each start. */
+function When({ isAtStart }: { isAtStart: Signal<boolean> }) {
+  const way = (atStart: boolean, text: string) => (
+    <label class={isAtStart.value === atStart ? 'way chosen' : 'way'}>
+      <input type="radio" name="when" checked={isAtStart.value === atStart} onChange={() => { isAtStart.value = atStart; }} />
+      <span>{text}</span>
+    </label>
+  );
+  return (
+    <fieldset>
+      <legend class="hidden">When they are picked</legend>
+      <div class="ways">{way(false, 'Reserve now')}{way(true, 'Pick when the VM starts')}</div>
+      <p class="hint">
+        {isAtStart.value
+          ? 'Off, the VM has none and others can have them. Who starts first gets them. Whoever starts the VM is refused and told that Divvy goes on: it prepares them and then starts the VM itself.'
+          : 'They are the VM’s from now on, whether it runs or not.'}
+      </p>
+    </fieldset>
   );
 }

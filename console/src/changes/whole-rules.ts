@@ -40,6 +40,12 @@ export function countOf(text: string): number | null {
 
 export const freeOfPool = (pool: Pool, server: string): number => pool.gpus.filter((gpu) => gpu.server === server && gpu.free).length;
 
+/** What is picked at the start need not be free now, but has to be there. */
+export function tooFewThere(pool: Pool, vm: Vm, wanted: number): string | null {
+  const here = pool.gpus.filter((gpu) => gpu.server === vm.server).length;
+  return here >= wanted ? null : `Pool ${pool.name} has ${count(here, 'GPU')} on server ${vm.server}, where VM ${vm.name} is, and ${wanted} are wanted.`;
+}
+
 /** A pool has GPUs of all servers, and a VM gets those of its own. */
 export function tooFew(pool: Pool, vm: Vm, wanted: number): string | null {
   const here = freeOfPool(pool, vm.server);

@@ -22,7 +22,7 @@ const COLUMNS: Column<Gpu>[] = [
   { head: 'Server', cell: (gpu) => gpu.server, by: (gpu) => gpu.server },
   { head: 'Model', cell: (gpu) => gpu.model, by: (gpu) => gpu.model, isProse: true, room: 'medium' },
   { head: 'Mode', cell: (gpu) => <ModeOf gpu={gpu} />, by: (gpu) => gpu.mode },
-  { head: 'Partitions', cell: (gpu) => number(gpu.partition_count), by: (gpu) => gpu.partition_count ?? -1, isNumber: true },
+  { head: 'Partitions', cell: (gpu) => <>{number(gpu.partition_count)}{gpu.sizes && ` (${gpu.sizes.join(',')})`}</>, by: (gpu) => gpu.partition_count ?? -1, isNumber: true },
   { head: 'Free', cell: (gpu) => number(gpu.free_partitions), by: (gpu) => gpu.free_partitions ?? -1, isNumber: true },
   { head: 'Memory', cell: (gpu) => bytes(gpu.memory_bytes), by: (gpu) => gpu.memory_bytes ?? -1, isNumber: true, room: 'medium' },
   { head: 'Each partition', cell: (gpu) => bytes(gpu.memory_per_partition_bytes), by: (gpu) => gpu.memory_per_partition_bytes ?? -1, isNumber: true, room: 'wide' },

@@ -7,7 +7,7 @@ import { openCount } from '../changes/count-dialog.tsx';
 import { whyNot } from '../changes/count-rules.ts';
 import { openUnassign } from '../changes/unassign-dialog.tsx';
 import { openWhole, whyNotGpu } from '../changes/whole-dialog.tsx';
-import { bytes, number, numbers } from '../format.ts';
+import { bytes, number, yes } from '../format.ts';
 import { to } from '../router.ts';
 import { findings, gpus, jobList, ownerOfWhole, partitionsOfGpu } from '../store.ts';
 import type { Gpu, Partition } from '../types.ts';
@@ -23,6 +23,7 @@ import { Facts, Gone, Page, Section } from '../ui/page.tsx';
 import { Table } from '../ui/table.tsx';
 import { useOfPartitions } from '../usage/columns.tsx';
 import { GpuUse } from '../usage/section.tsx';
+import { usage } from '../usage/store.ts';
 
 const UP = { to: to('gpus'), text: 'GPUs' };
 
@@ -83,6 +84,13 @@ function Partitions({ gpu, list }: { gpu: Gpu; list: readonly Partition[] }) {
   );
 }
 
+/** `1 (16 GiB each), 2 (8 GiB each)`. */
+function countsAndSizes(gpu: Gpu): string {
+  const sized = (one: Gpu['memory_by_count'][number]) =>
+    one.memory_per_partition_bytes === null ? number(one.partition_count) : `${number(one.partition_count)} (${bytes(one.memory_per_partition_bytes)} each)`;
+  return gpu.memory_by_count.map(sized).join(', ');
+}
+
 function facts(gpu: Gpu): [string, ComponentChildren][] {
   const whole = ownerOfWhole.value.get(gpu.id);
   return [
@@ -93,12 +101,15 @@ function facts(gpu: Gpu): [string, ComponentChildren][] {
     ['PCI address', <span class="mono">{gpu.pci_address}</span>],
     ['NUMA node', number(gpu.numa_node)],
     ['Driver', [gpu.driver, gpu.driver_version].filter(Boolean).join(' ') || null],
+    ['Corrects memory errors (ECC)', yes(gpu.ecc ?? usage.value.get(gpu.id)?.ecc)],
     ['Split by', gpu.scheme],
     ['Memory', bytes(gpu.memory_bytes)],
     ['Memory of each partition', bytes(gpu.memory_per_partition_bytes)],
     ['Partition count', number(gpu.partition_count)],
-    ['Valid partition counts', numbers(gpu.valid_partition_counts) || null],
+    ['Sizes of the partitions', gpu.sizes?.join(', ')],
+    ['Valid partition counts', countsAndSizes(gpu) || null],
     ['Most partitions', number(gpu.max_partitions)],
+    ['Address space of a VM that gets it whole', bytes(gpu.mmio_bytes)],
     ['Pool', gpu.pool && <a href={to('pools', gpu.pool)}>{gpu.pool}</a>],
     ['Whole to', whole && <a href={to('vms', whole.id)}>{whole.name}</a>],
   ];

@@ -64,7 +64,7 @@ function Target({ target }: { target: JobTarget }) {
   const address = target.vm ? to('vms', target.vm) : target.gpu ? to('gpus', target.gpu) : null;
   const name = target.vm ? targetName(target) : gpus.value.get(target.gpu ?? '')?.name ?? targetName(target);
   const whole = target.gpus.map((id) => gpus.value.get(id)?.name ?? id).join(', ');
-  const wish = whole !== '' ? `whole ${whole}` : target.partition ?? (target.partition_count === null ? '' : `${number(target.partition_count)} partitions`);
+  const wish = whole !== '' ? `whole ${whole}` : target.partition ?? (target.partition_count === null ? '' : `${number(target.partition_count)} partitions${target.sizes ? ` (sizes ${target.sizes.join(',')})` : ''}`);
   return (
     <Section title={name} aside={<Badge word={target.progress} running={target.progress === 'running'} />}>
       <p>{address && <a href={address}>{target.vm ? 'VM' : 'GPU'}</a>} on server {target.server}{wish && <>: <span class="mono">{wish}</span></>}</p>

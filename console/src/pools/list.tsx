@@ -23,6 +23,7 @@ const COLUMNS: Column<Pool>[] = [
   { head: 'Pool', cell: (pool) => <a href={to('pools', pool.name)}>{pool.name}</a>, by: (pool) => pool.name },
   { head: 'GPUs', cell: (pool) => number(pool.gpus.length), by: (pool) => pool.gpus.length, isNumber: true },
   { head: 'Free', cell: (pool) => number(free(pool)), by: free, isNumber: true },
+  { head: 'Promised', cell: (pool) => number(pool.promised), by: (pool) => pool.promised, isNumber: true, room: 'medium' },
   { head: 'VMs', cell: (pool) => <Having pool={pool} />, isProse: true },
   { head: 'Servers', cell: serversOf, by: serversOf, room: 'medium' },
   { head: 'Models', cell: modelsOf, by: modelsOf, room: 'medium' },

@@ -41,7 +41,7 @@ export function PoolPage({ id }: { id: string }) {
   const taking = pool.gpus.filter((gpu) => chosen.value.has(gpu.id)).map((gpu) => gpu.id);
   const actions = (
     <>
-      <button type="button" class="button primary" disabled={free === 0} onClick={() => openWhole({ pool: id })}>Assign to a VM …</button>
+      <button type="button" class="button primary" onClick={() => openWhole({ pool: id })}>Assign to a VM …</button>
       <button type="button" class="button" onClick={() => openPutIntoPool([], id)}>Add GPUs …</button>
       <button type="button" class="button" disabled={taking.length === 0} onClick={() => openTakeFromPool(id, taking)}>Take {taking.length > 0 ? count(taking.length, 'GPU') : ''} out …</button>
       <button type="button" class="button" onClick={() => openRenamePool(id)}>Rename …</button>
@@ -49,7 +49,7 @@ export function PoolPage({ id }: { id: string }) {
     </>
   );
   return (
-    <Page title={`Pool ${id}`} up={UP} subtitle={`${number(free)} of ${count(pool.gpus.length, 'GPU')} free`} actions={actions}>
+    <Page title={`Pool ${id}`} up={UP} subtitle={`${number(free)} of ${count(pool.gpus.length, 'GPU')} free${pool.promised > 0 ? `, ${number(pool.promised)} promised to VMs at their start` : ''}`} actions={actions}>
       <Table
         caption={`GPUs of pool ${id}`} columns={COLUMNS} rows={pool.gpus} keyOf={(gpu) => gpu.id} empty={null}
         choosing={{ chosen, label: (gpu) => `GPU ${gpus.value.get(gpu.id)?.name ?? gpu.id}` }}

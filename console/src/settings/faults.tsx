@@ -27,6 +27,8 @@ const KINDS: [string, string][] = [
   ['gpu GPU sriov-manage-dies', 'NVIDIA’s program dies half-way'],
   ['gpu GPU wedge', 'the partitions of a GPU work for nobody until they are made anew'],
   ['gpu GPU lose-profiles', 'the partitions of a GPU lose their types and shares'],
+  ['gpu GPU ecc MODE', 'the ECC mode of a GPU is switched, for the next boot'],
+  ['gpu GPU mig MODE', 'the MIG mode of a GPU is switched'],
   ['gpu GPU clear', 'all of that ends for a GPU'],
   ['partition PARTITION wedge', 'a partition works for nobody'],
   ['partition PARTITION linger N', 'the driver of a partition does not let it go'],
@@ -34,9 +36,10 @@ const KINDS: [string, string][] = [
   ['server SERVER reboot', 'a server is powered off and on'],
   ['server SERVER renumber', 'the same, and addresses name other GPUs'],
   ['server SERVER reload-driver', 'the drivers of the GPUs of a server are loaded anew'],
+  ['server SERVER nvidia-driver VERSION', 'the same, with another version of NVIDIA’s driver'],
 ];
 
-const AMOUNTS: Record<string, string> = { ERRNO: 'Error, such as ENOSPC or 5', N: 'How many', MS: 'Milliseconds' };
+const AMOUNTS: Record<string, string> = { ERRNO: 'Error, such as ENOSPC or 5', N: 'How many', MS: 'Milliseconds', MODE: 'on or off', VERSION: 'Version, such as 570.172.08' };
 
 function targets(kind: string): Choice[] {
   if (kind === 'gpu') return inOrder(gpus.value.values(), (gpu) => gpu.name).map((gpu) => ({ value: gpu.id, text: gpu.name, more: gpu.model }));
@@ -72,7 +75,7 @@ function Cause({ onCause }: { onCause: (fault: string) => void }) {
   const [kind = '', , what = '', amount] = template.value.split(' ');
   const choices = targets(kind);
   const chosen = choices.some((one) => one.value === target.value) ? target.value : (choices[0]?.value ?? '');
-  const wrong = amount === undefined || /^\w+$/.test(typed.value.trim()) ? null : 'One word or number.';
+  const wrong = amount === undefined || /^[\w.-]+$/.test(typed.value.trim()) ? null : 'One word or number.';
   const fault = [kind, chosen, what, ...(amount === undefined ? [] : [typed.value.trim()])].join(' ');
   const isReady = chosen !== '' && wrong === null;
   const submit = (event: Event) => {

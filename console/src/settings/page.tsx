@@ -9,6 +9,7 @@ import { Select } from '../ui/filter.tsx';
 import { Facts, Page, Section } from '../ui/page.tsx';
 import { Faults } from './faults.tsx';
 import { signOutAndTell } from '../shell/sign-out.ts';
+import { Webhooks } from './webhooks.tsx';
 
 const THEMES: [Theme, string][] = [['system', 'as the system'], ['light', 'light'], ['dark', 'dark']];
 const DIRECTIONS: [Direction, string][] = [['ltr', 'left to right'], ['rtl', 'right to left']];
@@ -41,6 +42,7 @@ export function Settings() {
         />
       </Section>
       {about?.room != null && <Section title="What goes wrong in the simulated room"><Faults /></Section>}
+      <Webhooks />
       <Section title="Server">
         <Facts
           facts={[
@@ -49,7 +51,7 @@ export function Settings() {
             ['Room', about?.room === null ? 'none: real hardware' : `${about?.room}: simulated`],
           ]}
         />
-        <p class="hint">What divvyd does is set in <code>/etc/divvy/divvyd.toml</code> on the server: its name, where libvirt answers, who may use the socket.</p>
+        <p class="hint">What divvyd does is set in <code>/etc/divvy/divvyd.toml</code> on the server: its name, where libvirt answers, who may use the socket, who is told of events.</p>
       </Section>
     </Page>
   );

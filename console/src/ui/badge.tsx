@@ -10,6 +10,8 @@ const LOOKS: Record<string, [Tone, IconName, string?]> = {
   free: ['muted', 'free'],
   assigned: ['calm', 'check'],
   in_use: ['good', 'play', 'in use'],
+  waiting_for_start: ['muted', 'free', 'waiting for its start'],
+  starting: ['busy', 'running'],
   releasing: ['busy', 'back'],
   quarantined: ['danger', 'barred'],
   // GPUs
@@ -22,6 +24,9 @@ const LOOKS: Record<string, [Tone, IconName, string?]> = {
   off: ['muted', 'off'],
   running: ['good', 'play'],
   paused: ['warning', 'pause'],
+  // webhooks
+  working: ['good', 'check'],
+  retrying: ['warning', 'warning'],
   // findings
   info: ['calm', 'info'],
   warning: ['warning', 'warning'],

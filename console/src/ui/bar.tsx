@@ -1,7 +1,7 @@
 // A GPU as a bar that is divided into its partitions, each with its state and the name of its VM. The
 // picture is one image with one sentence for readers; what it shows stands in a table on the GPU's page.
 
-import { count, number, words } from '../format.ts';
+import { bytes, count, number, words } from '../format.ts';
 import { go, to } from '../router.ts';
 import { ownerOfWhole } from '../store.ts';
 import type { Gpu, Partition, PartitionState, Vm } from '../types.ts';
@@ -19,6 +19,16 @@ function columns(many: number): Record<string, string> {
   const fit = (most: number) => String(many <= most ? many : Math.ceil(many / Math.ceil(many / most)));
   return { '--wide': fit(16), '--medium': fit(8), '--narrow': fit(4) };
 }
+
+/** Widths by memory, where the partitions are not all alike and stand in one line. */
+function widths(shares: readonly number[]): Record<string, string> {
+  const isEqual = shares.every((share) => share === shares[0]);
+  return isEqual ? columns(shares.length) : { gridTemplateColumns: shares.map((share) => `minmax(0, ${share}fr)`).join(' ') };
+}
+
+/** How large each is; where that is not told of one, they are drawn alike. */
+const sharesOf = (list: readonly Partition[]): number[] =>
+  list.map((one) => (list.every((other) => other.memory_bytes) ? (one.memory_bytes as number) / 2 ** 30 : 1));
 
 interface BarProps {
   gpu: Gpu;
@@ -40,13 +50,13 @@ export function PartitionBar({ gpu, list, current }: BarProps) {
   };
   return (
     <div class="bar-room"><div
-      class="bar" role="img" style={columns(list.length)} onClick={pick}
+      class="bar" role="img" style={gpu.sizes ? widths(sharesOf(list)) : columns(list.length)} onClick={pick}
       aria-label={`GPU ${gpu.name}: ${count(list.length, 'partition')}: ${summary(list)}`}
     >
       {list.map((one) => (
         <div
           key={one.id} class={`segment state-${one.state}${one.id === current ? ' current' : ''}`} data-partition={one.id}
-          title={[`${one.index}: ${words(one.state)}`, one.vm_name, one.reason].filter(Boolean).join(' · ')}
+          title={[`${one.index}: ${words(one.state)}`, gpu.sizes ? bytes(one.memory_bytes) : '', one.vm_name, one.reason].filter(Boolean).join(' · ')}
         >
           <span>{one.vm_name ?? (one.state === 'free' ? '' : words(one.state))}</span>
         </div>
@@ -71,6 +81,17 @@ export function PreviewBar({ many, text }: { many: number; text: string }) {
     <div class="bar-room">
       <div class="bar preview" role="img" aria-label={`${count(many, 'partition')} of ${text} each`} style={columns(many)}>
         {Array.from({ length: many }, (_, nth) => <div key={nth} class="segment state-free"><span>{text}</span></div>)}
+      </div>
+    </div>
+  );
+}
+
+/** What a GPU with partitions of different sizes would look like. */
+export function SizesBar({ sizes, textOf }: { sizes: readonly number[]; textOf: (size: number) => string }) {
+  return (
+    <div class="bar-room">
+      <div class="bar preview" role="img" aria-label={`Partitions of ${sizes.map(textOf).join(', ')}`} style={widths(sizes.map((size) => 1 / size))}>
+        {sizes.map((size, nth) => <div key={nth} class="segment state-free"><span>{textOf(size)}</span></div>)}
       </div>
     </div>
   );

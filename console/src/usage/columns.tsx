@@ -2,7 +2,7 @@
 
 import type { Partition } from '../types.ts';
 import type { Column } from '../ui/table.tsx';
-import { Busy, Memory } from './figures.tsx';
+import { Busy, Decoding, Encoding, Memory } from './figures.tsx';
 import { usage } from './store.ts';
 
 export function useOfPartitions(gpu: string): Column<Partition>[] {
@@ -14,6 +14,18 @@ export function useOfPartitions(gpu: string): Column<Partition>[] {
       cell: ({ id, index }) => { const one = told.get(id); return one && <Busy of={one} name={`Partition ${index}`} />; },
       by: ({ id }) => told.get(id)?.utilization_percent ?? -1,
       room: 'medium',
+    },
+    {
+      head: 'Encoding',
+      cell: ({ id, index }) => { const one = told.get(id); return one && <Encoding of={one} name={`Partition ${index}`} />; },
+      by: ({ id }) => told.get(id)?.encoder_utilization_percent ?? -1,
+      room: 'wide',
+    },
+    {
+      head: 'Decoding',
+      cell: ({ id, index }) => { const one = told.get(id); return one && <Decoding of={one} name={`Partition ${index}`} />; },
+      by: ({ id }) => told.get(id)?.decoder_utilization_percent ?? -1,
+      room: 'wide',
     },
     {
       head: 'Memory used',

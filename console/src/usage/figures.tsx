@@ -1,5 +1,5 @@
-// How busy something is and how much memory it uses: always as text, with a bar beside it for the eye. What
-// cannot be told is a dash.
+// How busy something is, with its engines for video, and how much memory it uses: always as text, with a bar
+// beside it for the eye. What cannot be told is a dash.
 
 import { bytes, NONE, share } from '../format.ts';
 
@@ -7,6 +7,8 @@ interface Measured {
   memory_bytes: number | null;
   memory_used_bytes: number | null;
   utilization_percent: number | null;
+  encoder_utilization_percent?: number | null;
+  decoder_utilization_percent?: number | null;
 }
 
 /** What the figure is of, for who hears the bar instead of seeing it. */
@@ -19,11 +21,15 @@ function Bar({ name, part, whole }: { name: string; part: number; whole: number 
   return <meter class="use-bar" aria-label={name} min={0} max={Math.max(1, whole)} value={Math.min(part, whole)} />;
 }
 
-export function Busy({ of, name }: Props) {
-  const percent = of.utilization_percent;
-  if (percent === null) return <>{NONE}</>;
-  return <span class="use"><span>{share(percent, 100)}</span> <Bar name={`${name}: busy`} part={percent} whole={100} /></span>;
+function Percent({ percent, name }: { percent: number | null | undefined; name: string }) {
+  if (percent == null) return <>{NONE}</>;
+  return <span class="use"><span>{share(percent, 100)}</span> <Bar name={name} part={percent} whole={100} /></span>;
 }
+
+export const Busy = ({ of, name }: Props) => <Percent percent={of.utilization_percent} name={`${name}: busy`} />;
+/** A server of before does not tell it. */
+export const Encoding = ({ of, name }: Props) => <Percent percent={of.encoder_utilization_percent} name={`${name}: encoding`} />;
+export const Decoding = ({ of, name }: Props) => <Percent percent={of.decoder_utilization_percent} name={`${name}: decoding`} />;
 
 export function Memory({ of, name }: Props) {
   const { memory_used_bytes: used, memory_bytes: all } = of;

@@ -8,6 +8,12 @@ export interface PartitionUsage {
   memory_bytes: number | null;
   memory_used_bytes: number | null;
   utilization_percent: number | null;
+  encoder_utilization_percent: number | null;
+  decoder_utilization_percent: number | null;
+  encoder_capacity_percent: number | null;
+  multiprocessors: number | null;
+  encoders: number | null;
+  decoders: number | null;
 }
 
 export interface Usage {
@@ -17,6 +23,9 @@ export interface Usage {
   memory_bytes: number | null;
   memory_used_bytes: number | null;
   utilization_percent: number | null;
+  encoder_utilization_percent: number | null;
+  decoder_utilization_percent: number | null;
+  encoder_capacity_percent: number | null;
   ecc: boolean | null;
   scheduler: string | null;
   reason: string | null;

@@ -3,6 +3,7 @@
 import { useSignal } from '@preact/signals';
 import * as cli from '../cli.ts';
 import { openAssign } from '../changes/assign-dialog.tsx';
+import { claimOf } from '../changes/assign-rules.ts';
 import { openUnassign } from '../changes/unassign-dialog.tsx';
 import { openWhole } from '../changes/whole-dialog.tsx';
 import { count, number, system } from '../format.ts';
@@ -20,7 +21,7 @@ const COLUMNS: Column<Vm>[] = [
   { head: 'VM', cell: (vm) => <a href={to('vms', vm.id)}>{vm.name}</a>, by: (vm) => vm.name },
   { head: 'Server', cell: (vm) => vm.server, by: (vm) => vm.server },
   { head: 'Power', cell: (vm) => <Badge word={vm.power} />, by: (vm) => vm.power },
-  { head: 'Has', cell: (vm) => <Has vm={vm} />, by: (vm) => vm.assignment?.partition ?? vm.assignment?.gpu ?? '' },
+  { head: 'Has', cell: (vm) => <Has vm={vm} />, by: (vm) => vm.assignment?.partition ?? vm.assignment?.gpu ?? vm.assignment?.pool ?? '' },
   { head: 'Guest OS', cell: (vm) => system(vm.guest_os), by: (vm) => system(vm.guest_os), room: 'medium' },
   { head: 'Findings', cell: (vm) => number(vm.findings), by: (vm) => vm.findings, isNumber: true, room: 'medium' },
   { head: 'Id', cell: (vm) => <span class="mono">{vm.id}</span>, room: 'wide' },
@@ -29,9 +30,11 @@ const COLUMNS: Column<Vm>[] = [
 function Has({ vm }: { vm: Vm }) {
   const { assignment } = vm;
   if (assignment === null) return <span class="hint">nothing</span>;
+  const { pool } = assignment;
+  if (pool != null && assignment.gpus.length === 0) return <>{claimOf(assignment)} <span class="hint">at its start</span></>;
   return assignment.partition === null
-    ? <>{assignment.gpus.map((id, nth) => <span key={id}>{nth > 0 && ', '}<a class="mono" href={to('gpus', id)}>{gpus.value.get(id)?.pci_address ?? id}</a></span>)} <span class="hint">whole</span></>
-    : <a href={to('partitions', assignment.partition)}><span class="mono">{gpus.value.get(assignment.gpu)?.pci_address ?? assignment.gpu}</span> / {assignment.partition.split('.').at(-1)}</a>;
+    ? <>{assignment.gpus.map((id, nth) => <span key={id}>{nth > 0 && ', '}<a class="mono" href={to('gpus', id)}>{gpus.value.get(id)?.pci_address ?? id}</a></span>)} <span class="hint">whole{pool != null && `, of ${pool} while it runs`}</span></>
+    : <a href={to('partitions', assignment.partition)}><span class="mono">{gpus.value.get(assignment.gpu ?? '')?.pci_address ?? assignment.gpu}</span> / {assignment.partition.split('.').at(-1)}</a>;
 }
 
 const HAVING: [string, string][] = [['', 'all'], ['partition', 'a partition'], ['dda', 'whole GPUs'], ['nothing', 'nothing']];
@@ -44,7 +47,7 @@ export function VmList() {
   const fitting = vmList.value.filter((vm) => (
     (server.value === '' || vm.server === server.value)
     && (having.value === '' || (vm.assignment?.kind ?? 'nothing') === having.value)
-    && fits(typed.value, vm.name, vm.server, vm.id, vm.assignment?.partition ?? null, ...(vm.assignment?.gpus ?? []))
+    && fits(typed.value, vm.name, vm.server, vm.id, vm.assignment?.partition ?? null, vm.assignment?.pool ?? null, ...(vm.assignment?.gpus ?? []))
   ));
   const known = [...chosen.value].map((id) => vms.value.get(id)).filter((vm) => vm !== undefined);
   const without = known.filter((vm) => vm.assignment === null).map((vm) => vm.id);

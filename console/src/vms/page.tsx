@@ -4,6 +4,7 @@ import { useSignal } from '@preact/signals';
 import * as api from '../api.ts';
 import * as cli from '../cli.ts';
 import { openAssign } from '../changes/assign-dialog.tsx';
+import { claimOf } from '../changes/assign-rules.ts';
 import { openUnassign } from '../changes/unassign-dialog.tsx';
 import { openWhole } from '../changes/whole-dialog.tsx';
 import { system } from '../format.ts';
@@ -48,7 +49,8 @@ export function VmPage({ id }: { id: string }) {
         <Facts
           facts={[
             ['Partition', assignment?.partition && <a class="mono" href={to('partitions', assignment.partition)}>{assignment.partition}</a>],
-            [assignment?.kind === 'dda' ? 'Whole GPUs' : 'GPU', assignment && <ul class="plain-list">{assignment.gpus.map((gpu) => <li key={gpu}><a href={to('gpus', gpu)}>{gpus.value.get(gpu)?.name ?? gpu}</a></li>)}</ul>],
+            [assignment?.kind === 'dda' ? 'Whole GPUs' : 'GPU', assignment && assignment.gpus.length > 0 ? <ul class="plain-list">{assignment.gpus.map((gpu) => <li key={gpu}><a href={to('gpus', gpu)}>{gpus.value.get(gpu)?.name ?? gpu}</a></li>)}</ul> : null],
+            ['Promised', assignment?.pool != null ? <><a href={to('pools', assignment.pool)}>{claimOf(assignment)}</a> at each start <Badge word={assignment.state} /></> : null],
             ['Server', vm.server],
             ['Guest OS', system(vm.guest_os)],
             ['Managed by Divvy', vm.managed ? 'yes' : 'no'],
@@ -56,7 +58,7 @@ export function VmPage({ id }: { id: string }) {
           ]}
         />
       </Section>
-      <Section title="Why it is so"><Explained name={vm.id} key={`${vm.power}${assignment?.partition}${assignment?.gpus.join()}`} /></Section>
+      <Section title="Why it is so"><Explained name={vm.id} key={`${vm.power}${assignment?.partition}${assignment?.gpus.join()}${assignment?.state}`} /></Section>
       <SameOnCli command={cli.showVm(plainName(vm))} />
     </Page>
   );

@@ -35,12 +35,12 @@ use crate::views::{
     PlanView, UsageView, VersionView, VmView,
 };
 
-use connections::{Connections, Sender};
-
-pub use tls::{InvalidTrust, Trust};
+pub use connections::{Connections, Sender};
+pub use tls::{InvalidTrust, Trust, system_certificates};
 
 mod connections;
 mod tls;
+mod webhooks;
 mod whole;
 
 /// How long an answer may take, beside what the question itself asks the server to wait.
@@ -387,7 +387,7 @@ impl Client {
 
     /// Sends the question and waits for the head of the answer; its body comes on that connection.
     async fn open(&self, question: Question) -> Result<(Response<Incoming>, Sender), Lost> {
-        self.connections.send(&self.endpoint, question.into_request(self)).await
+        Ok(self.connections.send(&self.endpoint, question.into_request(self)).await?)
     }
 }
 
@@ -412,6 +412,12 @@ enum Lost {
 impl From<hyper::Error> for Lost {
     fn from(error: hyper::Error) -> Self {
         Self::OnTheWay(Unreachable::Broken(error))
+    }
+}
+
+impl From<Unreachable> for Lost {
+    fn from(source: Unreachable) -> Self {
+        Self::OnTheWay(source)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use divvy_core::finding::{Finding, Severity as CoreSeverity, Subject};
 use divvy_core::gpu::Mode as CoreMode;
+use divvy_core::gpu::PartitionCount;
 use divvy_core::job::{Job, JobKind as CoreJobKind, JobTarget, Progress as CoreProgress, StepRecord, Wanted};
 use divvy_core::vm::Power as CorePower;
 
@@ -28,7 +29,7 @@ macro_rules! same_words {
 same_words!(CoreMode => Mode { Partitioned Partitionable Dda Host NotAssignable Unknown });
 same_words!(CorePower => Power { Off Running Paused Unknown });
 same_words!(CoreSeverity => Severity { Info Warning NeedsAccept Error });
-same_words!(CoreJobKind => JobKind { SetPartitionCount Assign Unassign AssignDda UnassignDda Cure });
+same_words!(CoreJobKind => JobKind { SetPartitionCount Assign Unassign AssignDda UnassignDda FillClaim Cure });
 same_words!(CoreProgress => Progress { Running Succeeded Failed });
 
 impl From<&Subject> for SubjectView {
@@ -97,14 +98,23 @@ impl From<&JobTarget> for JobTargetView {
             Wanted::Assigned { vm, vm_name, partition } | Wanted::Unassigned { vm, vm_name, partition } => {
                 (Some(&partition.gpu), Some((vm, vm_name)), Some(partition), None)
             }
-            Wanted::AssignedDda { vm, vm_name, gpus } | Wanted::UnassignedDda { vm, vm_name, gpus } => {
-                (gpus.first(), Some((vm, vm_name)), None, None)
+            Wanted::AssignedDda { vm, vm_name, gpus }
+            | Wanted::UnassignedDda { vm, vm_name, gpus }
+            | Wanted::ClaimFilled { vm, vm_name, gpus } => (gpus.first(), Some((vm, vm_name)), None, None),
+            Wanted::Claimed { vm, vm_name, .. } | Wanted::Unclaimed { vm, vm_name } => {
+                (None, Some((vm, vm_name)), None, None)
             }
             Wanted::Cured { partition, .. } => (Some(&partition.gpu), None, Some(partition), None),
         };
         let gpus = match &target.wanted {
-            Wanted::AssignedDda { gpus, .. } | Wanted::UnassignedDda { gpus, .. } => gpus.as_slice(),
+            Wanted::AssignedDda { gpus, .. }
+            | Wanted::UnassignedDda { gpus, .. }
+            | Wanted::ClaimFilled { gpus, .. } => gpus.as_slice(),
             _ => &[],
+        };
+        let sizes = match &target.wanted {
+            Wanted::Count { setting, .. } => setting.split().and_then(|split| split.sizes()),
+            _ => None,
         };
         Self {
             server: target.server.to_string(),
@@ -114,6 +124,7 @@ impl From<&JobTarget> for JobTargetView {
             vm_name: vm.map(|(_, name)| name.clone()),
             partition: partition.map(ToString::to_string),
             partition_count,
+            sizes: sizes.map(|sizes| sizes.iter().map(PartitionCount::get).collect()),
             progress: target.progress.into(),
             steps: target.steps.iter().map(JobStepView::from).collect(),
             detail: target.detail.clone(),
@@ -151,6 +162,7 @@ mod tests {
                 setting: PartitionSetting::Off,
                 before: None,
                 observed_before: Some(4),
+                sizes_before: None,
             },
             progress: CoreProgress::Failed,
             steps: vec![StepRecord { text: "remove".to_owned(), outcome: "failed".to_owned(), at_ms: 2 }],

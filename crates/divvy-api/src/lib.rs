@@ -27,3 +27,4 @@ pub mod client;
 pub mod endpoint;
 pub mod paths;
 pub mod stream;
+pub mod timestamp;

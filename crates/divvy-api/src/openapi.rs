@@ -6,7 +6,8 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::requests::{
-    AssignDda, ChangePool, GpuSelection, MAX_NAME_CHARS, MAX_NAMES, SetPartitionCount, SetPartitionCounts,
+    AssignDda, ChangePool, GpuSelection, MAX_NAME_CHARS, MAX_NAMES, MAX_SIZES, SetPartitionCount,
+    SetPartitionCounts,
 };
 use crate::session::SignIn;
 
@@ -41,7 +42,7 @@ fn selection() -> Value {
     })
 }
 
-/// A count, or off: exactly one of both.
+/// A count, sizes, or off: exactly one of them.
 fn count_or_off(more: &[(&str, Value)]) -> Value {
     let dry_run = json!({
         "type": "boolean", "description": "Answer with the steps, and change nothing."
@@ -61,11 +62,21 @@ fn count_or_off(more: &[(&str, Value)]) -> Value {
     let count = json!({ "count": {
         "type": "integer", "minimum": 0, "maximum": u16::MAX,
         "description": "How many partitions; the GPU's valid counts are accepted."
-    }, "off": { "type": "boolean", "enum": [false] } });
+    }, "sizes": { "type": "null" }, "off": { "type": "boolean", "enum": [false] } });
+    let sizes = json!({ "sizes": {
+        "type": "array", "minItems": 1, "maxItems": MAX_SIZES,
+        "items": { "type": "integer", "minimum": 0, "maximum": u16::MAX },
+        "description": "One partition of each of these sizes, in any order: each as large as one of so many \
+            equal ones. Valid counts of a GPU that takes sizes are accepted, if they fit together."
+    }, "count": { "type": "null" }, "off": { "type": "boolean", "enum": [false] } });
     let off = json!({ "off": {
         "type": "boolean", "enum": [true], "description": "Not partitioned any more."
-    }, "count": { "type": "null" } });
-    json!({ "oneOf": [body(count, "count", "Split"), body(off, "off", "Stop splitting")] })
+    }, "count": { "type": "null" }, "sizes": { "type": "null" } });
+    json!({ "oneOf": [
+        body(count, "count", "Split"),
+        body(sizes, "sizes", "Split into partitions of different sizes"),
+        body(off, "off", "Stop splitting")
+    ] })
 }
 
 fn names(min_items: usize, what: &str) -> Value {
@@ -94,11 +105,17 @@ fn gpus_or_pool() -> Value {
     });
     let named = json!({
         "gpus": names(1, "Ids, names or addresses of GPUs of the VM's server."),
-        "pool": { "type": "null" }, "count": { "type": "null" }, "accept": codes, "dry_run": dry_run
+        "pool": { "type": "null" }, "count": { "type": "null" }, "at_start": { "type": "boolean", "enum": [false] },
+        "accept": codes, "dry_run": dry_run
     });
     let pooled = json!({
         "pool": name(), "count": count,
-        "gpus": { "type": "array", "items": name(), "maxItems": 0 }, "accept": codes, "dry_run": dry_run
+        "gpus": { "type": "array", "items": name(), "maxItems": 0 }, "accept": codes, "dry_run": dry_run,
+        "at_start": {
+            "type": "boolean",
+            "description": "They are picked when the VM starts, and are the pool's again when it is off; \
+                            else they are the VM's from now on."
+        }
     });
     json!({ "oneOf": [object("These GPUs", named, &["gpus"]), object("Of a pool", pooled, &["pool"])] })
 }

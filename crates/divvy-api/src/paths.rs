@@ -35,6 +35,9 @@ pub const USAGE: &str = "/v1/usage";
 pub const CHECK: &str = "/v1/check";
 pub const EXPLAIN: &str = "/v1/explain/{name}";
 pub const EVENTS: &str = "/v1/events";
+pub const WEBHOOKS: &str = "/v1/webhooks";
+/// POST
+pub const WEBHOOK_TESTS: &str = "/v1/webhooks/test";
 pub const JOBS: &str = "/v1/jobs";
 /// `?wait_ms=`
 pub const JOB: &str = "/v1/jobs/{id}";

@@ -11,14 +11,27 @@ use crate::queries::MAX_LIMIT;
 
 pub use whole::{AssignDda, ChangePool, CreatePool, Cure};
 
+mod numbers;
 mod whole;
 
 /// Most names in one request.
 pub const MAX_NAMES: usize = 4096;
+/// Most sizes in one request: no GPU is split into more partitions of different sizes.
+pub const MAX_SIZES: usize = divvy_core::split::Sizes::MOST;
 /// Longest name, in characters.
 pub const MAX_NAME_CHARS: usize = 128;
 /// Longest key that makes a change happen once, in characters.
 pub const MAX_KEY_CHARS: usize = 64;
+
+/// `POST /v1/webhooks/test`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct TestWebhooks {
+    /// The receiver, as the list of webhooks has it; null for all of them.
+    #[serde(default)]
+    pub url: Option<String>,
+}
 
 /// What is wrong with the shape of a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,10 +42,12 @@ pub enum InvalidRequest {
     EmptyName { member: String },
     #[error("{member} has {chars} characters, more than {MAX_NAME_CHARS}")]
     LongName { member: String, chars: usize },
-    #[error("count and off are both given; give one of them")]
+    #[error("more than one of count, sizes and off is given; give one of them")]
     CountAndOff,
-    #[error("neither count nor off is given; give one of them")]
+    #[error("none of count, sizes and off is given; give one of them")]
     NeitherCountNorOff,
+    #[error("sizes has 1 to {MAX_SIZES} entries, not {count}")]
+    SizesOutOfRange { count: usize },
     #[error("give gpus, or pool and how many of it")]
     GpusOrPool,
     #[error("give one of name, add and take")]
@@ -51,6 +66,7 @@ impl InvalidRequest {
             Self::EmptyName { .. } => "name_empty",
             Self::LongName { .. } => "name_too_long",
             Self::CountAndOff | Self::NeitherCountNorOff => "count_or_off",
+            Self::SizesOutOfRange { .. } => "sizes_out_of_range",
             Self::GpusOrPool => "gpus_or_pool",
             Self::OneChangeOfPool => "one_change_of_pool",
             Self::LimitOutOfRange { .. } => "limit_out_of_range",
@@ -106,51 +122,26 @@ impl<'de> de::Visitor<'de> for SelectionVisitor {
     }
 }
 
-/// A number of 16 bits or nothing. `8.0` is the number 8: JSON knows one kind of number.
-fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
-    struct Whole;
-
-    impl<'de> de::Visitor<'de> for Whole {
-        type Value = Option<u16>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a whole number from 0 to 65535")
-        }
-
-        fn visit_unit<E: de::Error>(self) -> Result<Option<u16>, E> {
-            Ok(None)
-        }
-
-        fn visit_u64<E: de::Error>(self, number: u64) -> Result<Option<u16>, E> {
-            let whole = u16::try_from(number);
-            whole.map(Some).map_err(|_| E::invalid_value(de::Unexpected::Unsigned(number), &self))
-        }
-
-        fn visit_f64<E: de::Error>(self, number: f64) -> Result<Option<u16>, E> {
-            match number.fract() == 0.0 && (0.0..=f64::from(u16::MAX)).contains(&number) {
-                true => Ok(Some(number as u16)),
-                false => Err(E::invalid_value(de::Unexpected::Float(number), &self)),
-            }
-        }
-    }
-
-    deserializer.deserialize_any(Whole)
-}
-
-/// What the GPUs of a request shall be, once it is known that one of both was given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the GPUs of a request shall be, once it is known that one of the three was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Setting {
     Off,
     /// May be a number that no GPU accepts, zero among them; that is not decided here.
     Count(u16),
+    /// A partition of each of these sizes.
+    Sizes(Vec<u16>),
 }
 
-fn setting(count: Option<u16>, off: bool) -> Result<Setting, InvalidRequest> {
-    match (count, off) {
-        (Some(_), true) => Err(InvalidRequest::CountAndOff),
-        (None, false) => Err(InvalidRequest::NeitherCountNorOff),
-        (Some(count), false) => Ok(Setting::Count(count)),
-        (None, true) => Ok(Setting::Off),
+fn setting(count: Option<u16>, sizes: Option<&[u16]>, off: bool) -> Result<Setting, InvalidRequest> {
+    match (count, sizes, off) {
+        (None, None, false) => Err(InvalidRequest::NeitherCountNorOff),
+        (Some(count), None, false) => Ok(Setting::Count(count)),
+        (None, None, true) => Ok(Setting::Off),
+        (None, Some(sizes), false) if (1..=MAX_SIZES).contains(&sizes.len()) => {
+            Ok(Setting::Sizes(sizes.to_vec()))
+        }
+        (None, Some(sizes), false) => Err(InvalidRequest::SizesOutOfRange { count: sizes.len() }),
+        _ => Err(InvalidRequest::CountAndOff),
     }
 }
 
@@ -158,8 +149,11 @@ fn setting(count: Option<u16>, off: bool) -> Result<Setting, InvalidRequest> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SetPartitionCount {
-    #[serde(default, deserialize_with = "whole_number")]
+    #[serde(default, deserialize_with = "numbers::count")]
     pub count: Option<u16>,
+    /// One partition of each of these sizes: each as large as one of so many equal ones.
+    #[serde(default, deserialize_with = "numbers::counts", skip_serializing_if = "Option::is_none")]
+    pub sizes: Option<Vec<u16>>,
     /// Not partitioned any more.
     #[serde(default)]
     pub off: bool,
@@ -169,7 +163,7 @@ pub struct SetPartitionCount {
 
 impl SetPartitionCount {
     pub fn validate(&self) -> Result<Setting, InvalidRequest> {
-        setting(self.count, self.off)
+        setting(self.count, self.sizes.as_deref(), self.off)
     }
 }
 
@@ -178,8 +172,11 @@ impl SetPartitionCount {
 #[serde(deny_unknown_fields)]
 pub struct SetPartitionCounts {
     pub gpus: GpuSelection,
-    #[serde(default, deserialize_with = "whole_number")]
+    #[serde(default, deserialize_with = "numbers::count")]
     pub count: Option<u16>,
+    /// One partition of each of these sizes: each as large as one of so many equal ones.
+    #[serde(default, deserialize_with = "numbers::counts", skip_serializing_if = "Option::is_none")]
+    pub sizes: Option<Vec<u16>>,
     /// Not partitioned any more.
     #[serde(default)]
     pub off: bool,
@@ -192,7 +189,7 @@ impl SetPartitionCounts {
         if let GpuSelection::Named(names) = &self.gpus {
             check_names("gpus", names)?;
         }
-        setting(self.count, self.off)
+        setting(self.count, self.sizes.as_deref(), self.off)
     }
 }
 
@@ -205,6 +202,10 @@ pub struct AssignOne {
     #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 128))]
     #[serde(default)]
     pub gpu: Option<String>,
+    /// The least memory that a partition shall have; the smallest that has as much is given. Null: any.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0))]
+    #[serde(default, deserialize_with = "numbers::bytes", skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
     /// Always refused: which partition is Divvy's choice.
     #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::always_null))]
     #[serde(default)]
@@ -234,6 +235,10 @@ pub struct Assign {
     #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 128))]
     #[serde(default)]
     pub gpu: Option<String>,
+    /// The least memory that a partition shall have; the smallest that has as much is given. Null: any.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0))]
+    #[serde(default, deserialize_with = "numbers::bytes", skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
     /// Always refused: which partition is Divvy's choice.
     #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::always_null))]
     #[serde(default)]

@@ -6,11 +6,14 @@
 use serde::{Deserialize, Serialize};
 
 mod usage;
+mod webhooks;
 
 pub use usage::{PartitionUsageView, UsageView};
+pub use webhooks::{WebhookTestView, WebhookView};
 
 use crate::words::{
-    AssignmentKind, JobKind, Mode, PartitionState, Power, Progress, Severity, StepOutcome, SubjectKind,
+    AssignmentKind, AssignmentState, JobKind, Mode, PartitionState, Power, Progress, Severity, StepOutcome,
+    SubjectKind,
 };
 
 /// One GPU.
@@ -29,6 +32,9 @@ pub struct GpuView {
     pub serial: Option<String>,
     pub driver: Option<String>,
     pub driver_version: Option<String>,
+    /// Its memory corrects errors (ECC) now; null when nobody tells.
+    #[serde(default)]
+    pub ecc: Option<bool>,
     pub mode: Mode,
     /// Why it is in this mode; null when the mode says it all.
     pub reason: Option<String>,
@@ -39,14 +45,37 @@ pub struct GpuView {
     pub scheme: Option<String>,
     /// Zero when it is not split, null when that cannot be read.
     pub partition_count: Option<u16>,
+    /// The size of each partition, by index, where they are not equal: as large as one of so many equal
+    /// ones. Null when they are equal.
+    #[serde(default)]
+    pub sizes: Option<Vec<u16>>,
+    /// Partitions of different sizes can be asked for.
+    #[serde(default)]
+    pub takes_sizes: bool,
     /// Ascending; empty when it cannot be split.
     pub valid_partition_counts: Vec<u16>,
     /// Hardware limit of the number of partitions.
     pub max_partitions: Option<u16>,
     pub free_partitions: Option<u16>,
+    /// Of each of equal partitions; null when it is not split, or into partitions of different sizes.
     pub memory_per_partition_bytes: Option<u64>,
+    /// For each valid partition count, ascending: what a partition would have.
+    #[serde(default)]
+    pub memory_by_count: Vec<CountMemoryView>,
+    /// Address space that a VM needs for it as a whole, with everything in its slot.
+    #[serde(default)]
+    pub mmio_bytes: Option<u64>,
     /// How many findings are about it or its partitions.
     pub findings: u32,
+}
+
+/// What each partition of a GPU has when the GPU is split into so many.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CountMemoryView {
+    pub partition_count: u16,
+    /// Null when neither the driver nor the catalogue tells.
+    pub memory_per_partition_bytes: Option<u64>,
 }
 
 /// One partition.
@@ -89,13 +118,21 @@ pub struct VmView {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AssignmentView {
     pub kind: AssignmentKind,
-    /// The GPU's id; the first one's if there are several.
-    pub gpu: String,
+    /// The GPU's id; the first one's if there are several; null while it has none.
+    pub gpu: Option<String>,
     /// The ids of all its GPUs: more than one only of a VM that has them whole.
     #[serde(default)]
     pub gpus: Vec<String>,
     /// The partition's id; null when the VM has the whole GPU.
     pub partition: Option<String>,
+    /// The pool of which its GPUs are picked at each start; null when it keeps what it has.
+    #[serde(default)]
+    pub pool: Option<String>,
+    /// How many of the pool it is promised.
+    #[serde(default)]
+    pub count: Option<u16>,
+    #[serde(default)]
+    pub state: AssignmentState,
 }
 
 /// A pool of whole GPUs.
@@ -105,6 +142,9 @@ pub struct PoolView {
     pub name: String,
     /// By server and id; never empty.
     pub gpus: Vec<PoolGpuView>,
+    /// How many of them are promised to VMs at their start; more than there are, if not all run at once.
+    #[serde(default)]
+    pub promised: u32,
 }
 
 /// One GPU of a pool.
@@ -195,6 +235,9 @@ pub struct JobTargetView {
     pub partition: Option<String>,
     /// The count that the GPU shall have, zero for none; null when the job is about something else.
     pub partition_count: Option<u16>,
+    /// What `partition_count` is made up of, where the partitions shall not be equal.
+    #[serde(default)]
+    pub sizes: Option<Vec<u16>>,
     pub progress: Progress,
     pub steps: Vec<JobStepView>,
     /// What it waits for, or what went wrong.
@@ -247,7 +290,7 @@ pub struct VersionView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PlanView {
-    /// In the order in which each server takes them; empty when it is so already.
+    /// In the order in which each server takes them; empty when none has to be taken now.
     pub steps: Vec<PlanStepView>,
     pub warnings: Vec<FindingView>,
 }

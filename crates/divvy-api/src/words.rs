@@ -126,6 +126,28 @@ words! {
 }
 
 words! {
+    /// Whether a VM has what it was given.
+    AssignmentState {
+        /// It is the VM's, whether the VM runs or not.
+        Assigned = "assigned",
+        /// It is picked when the VM starts.
+        WaitingForStart = "waiting_for_start",
+        /// It was picked, and Divvy is about to start the VM with it.
+        Starting = "starting",
+        /// A state that this version does not know.
+        #[serde(other)]
+        Unknown = "unknown",
+    }
+}
+
+impl Default for AssignmentState {
+    /// What there was before there were others.
+    fn default() -> Self {
+        Self::Assigned
+    }
+}
+
+words! {
     /// How a GPU shares its time among its partitions.
     Scheduler {
         /// Who has nothing to do leaves its time to the others.
@@ -135,6 +157,21 @@ words! {
         /// Equal shares among all partitions that there could be.
         FixedShare = "fixed_share",
         /// A way that this version does not know.
+        #[serde(other)]
+        Unknown = "unknown",
+    }
+}
+
+words! {
+    /// Whether a receiver takes the events that it is told of.
+    WebhookState {
+        /// It took the last one, or there was none yet.
+        Working = "working",
+        /// It did not; the same event is sent again after a while.
+        Retrying = "retrying",
+        /// It said that it wants no more; nothing is sent until divvyd is restarted.
+        Paused = "paused",
+        /// A state that this version does not know.
         #[serde(other)]
         Unknown = "unknown",
     }
@@ -179,6 +216,8 @@ words! {
         Unassign = "unassign",
         AssignDda = "assign_dda",
         UnassignDda = "unassign_dda",
+        /// A VM with a claim starts: its GPUs are picked, and then it is started.
+        FillClaim = "fill_claim",
         Cure = "cure",
         /// A kind that this version does not know.
         #[serde(other)]

@@ -9,7 +9,7 @@ use divvy_api::requests::IdempotencyKey;
 
 use crate::commands::{
     assign, check, completions, dda, events, explain, gpu, job, man, partition, pool, sim, unassign, usage,
-    version, vm,
+    version, vm, webhook,
 };
 use crate::print::Format;
 
@@ -90,6 +90,8 @@ pub enum Command {
     Usage(usage::Usage),
     Explain(explain::Explain),
     Events(events::Events),
+    #[command(subcommand)]
+    Webhook(webhook::Webhook),
     #[command(subcommand)]
     Job(job::Job),
     #[command(subcommand)]

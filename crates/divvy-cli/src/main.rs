@@ -16,7 +16,6 @@ mod print;
 mod progress;
 mod tables;
 mod tell;
-mod timestamp;
 
 use std::process::ExitCode;
 

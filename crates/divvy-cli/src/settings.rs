@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use divvy_api::certificate::{Fingerprint, InvalidFingerprint};
-use divvy_api::client::{Client, InvalidToken, InvalidTrust, Token, Trust};
+use divvy_api::client::{Client, InvalidToken, InvalidTrust, Token, Trust, system_certificates};
 use divvy_api::endpoint::{Endpoint, InvalidAddress, usual_socket};
 
 use crate::cli::Global;
@@ -123,7 +123,10 @@ fn trust(global: &Global, environment: &Environment) -> Result<Trust, SettingsEr
             Trust::fingerprint(fingerprint).map_err(SettingsError::Trust)
         }
         (None, Some(path)) => trust_file(path),
-        (None, None) => trust_file(system_ca(environment).ok_or(SettingsError::NoSystemCa)?),
+        (None, None) => {
+            let named = environment.system_ca.clone().map(PathBuf::from);
+            trust_file(named.or_else(system_certificates).ok_or(SettingsError::NoSystemCa)?)
+        }
     }
 }
 
@@ -132,14 +135,6 @@ fn trust_file(path: PathBuf) -> Result<Trust, SettingsError> {
         Ok(pem) => Trust::certificates(&pem).map_err(|source| SettingsError::Ca { path, source }),
         Err(source) => Err(SettingsError::CaFile { path, source }),
     }
-}
-
-/// The file of certificates that the machine trusts; each family of systems has its own place for it.
-fn system_ca(environment: &Environment) -> Option<PathBuf> {
-    const PLACES: [&str; 3] =
-        ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
-    let named = environment.system_ca.clone().map(PathBuf::from);
-    named.or_else(|| PLACES.iter().map(PathBuf::from).find(|place| place.exists()))
 }
 
 fn endpoint(

@@ -2,14 +2,14 @@
 //! for what is not there. Nothing is computed here but what a reader would count on fingers.
 
 use comfy_table::{Table, presets};
+use divvy_api::timestamp::Timestamp;
 use divvy_api::views::{
-    EventView, ExplainView, FaultView, FindingView, GpuView, JobTargetView, JobView, PartitionView, PlanView,
-    PoolView, SubjectView, UsageView, VmView,
+    AssignmentView, CountMemoryView, EventView, ExplainView, FaultView, FindingView, GpuView, JobTargetView,
+    JobView, PartitionView, PlanView, PoolView, SubjectView, UsageView, VmView, WebhookTestView, WebhookView,
 };
 use divvy_api::words::{AssignmentKind, Progress, SubjectKind};
 
 use crate::progress::target_name;
-use crate::timestamp::Timestamp;
 
 const ABSENT: &str = "-";
 
@@ -25,7 +25,7 @@ pub fn gpus(gpus: &[GpuView]) -> String {
                 size(gpu.memory_bytes),
                 gpu.pci_address.clone(),
                 gpu.mode.to_string(),
-                known(gpu.partition_count),
+                known(gpu.partition_count) + &of_sizes(gpu.sizes.as_deref()),
                 known(gpu.free_partitions),
                 counts(&gpu.valid_partition_counts),
             ]
@@ -46,17 +46,32 @@ pub fn gpu(gpu: &GpuView) -> String {
         ("NUMA node", known(gpu.numa_node)),
         ("driver", known(gpu.driver.as_ref())),
         ("driver version", known(gpu.driver_version.as_ref())),
+        ("ECC", known(gpu.ecc.map(yes))),
         ("mode", gpu.mode.to_string()),
         ("reason", known(gpu.reason.as_ref())),
         ("pool", known(gpu.pool.as_ref())),
         ("scheme", known(gpu.scheme.as_ref())),
         ("partition count", known(gpu.partition_count)),
         ("free partitions", known(gpu.free_partitions)),
-        ("valid counts", counts(&gpu.valid_partition_counts)),
+        ("sizes", gpu.sizes.as_deref().map_or_else(|| ABSENT.to_owned(), counts)),
+        ("valid counts", valid_counts(gpu)),
         ("most partitions", known(gpu.max_partitions)),
         ("memory each", size(gpu.memory_per_partition_bytes)),
+        ("address space", size(gpu.mmio_bytes)),
         ("findings", gpu.findings.to_string()),
     ])
+}
+
+/// `1 of 16 GiB, 2 of 8 GiB`.
+fn valid_counts(gpu: &GpuView) -> String {
+    let one = |one: &CountMemoryView| match one.memory_per_partition_bytes {
+        Some(bytes) => format!("{} of {}", one.partition_count, size(Some(bytes))),
+        None => one.partition_count.to_string(),
+    };
+    match gpu.memory_by_count.as_slice() {
+        [] => counts(&gpu.valid_partition_counts),
+        told => told.iter().map(one).collect::<Vec<_>>().join(", "),
+    }
 }
 
 pub fn partitions(partitions: &[PartitionView]) -> String {
@@ -84,6 +99,8 @@ pub fn usage(usage: &[UsageView]) -> String {
             gpu.gpu.clone(),
             gpu.server.clone(),
             percent(gpu.utilization_percent),
+            percent(gpu.encoder_utilization_percent),
+            percent(gpu.decoder_utilization_percent),
             size(gpu.memory_used_bytes),
             size(gpu.memory_bytes),
             known(gpu.ecc.map(yes)),
@@ -96,6 +113,8 @@ pub fn usage(usage: &[UsageView]) -> String {
                 one.partition.clone(),
                 gpu.server.clone(),
                 percent(one.utilization_percent),
+                percent(one.encoder_utilization_percent),
+                percent(one.decoder_utilization_percent),
                 size(one.memory_used_bytes),
                 size(one.memory_bytes),
                 ABSENT.to_owned(),
@@ -106,7 +125,9 @@ pub fn usage(usage: &[UsageView]) -> String {
         });
         std::iter::once(whole).chain(parts)
     });
-    columns(["ID", "SERVER", "BUSY", "USED", "MEMORY", "ECC", "SCHEDULER", "VM", "REASON"], rows)
+    let header =
+        ["ID", "SERVER", "BUSY", "ENCODE", "DECODE", "USED", "MEMORY", "ECC", "SCHEDULER", "VM", "REASON"];
+    columns(header, rows)
 }
 
 /// The same with the time of the look above it.
@@ -129,10 +150,19 @@ pub fn pools(pools: &[PoolView]) -> String {
                 known(gpu.pci_address.as_ref()),
                 yes(gpu.free),
                 known(gpu.vm_name.as_ref().or(gpu.vm.as_ref())),
+                promised(pool),
             ]
         })
     });
-    columns(["POOL", "GPU", "SERVER", "MODEL", "ADDRESS", "FREE", "VM"], rows)
+    columns(["POOL", "GPU", "SERVER", "MODEL", "ADDRESS", "FREE", "VM", "PROMISED"], rows)
+}
+
+/// How many VMs get at their start, of how many there are.
+fn promised(pool: &PoolView) -> String {
+    match pool.promised {
+        0 => ABSENT.to_owned(),
+        promised => format!("{promised} of {}", pool.gpus.len()),
+    }
 }
 
 pub fn vms(vms: &[VmView]) -> String {
@@ -213,6 +243,43 @@ pub fn event_line(event: &EventView) -> String {
     format!("{} {} {server} {}: {}{by}", event.number, time(Some(event.at_ms)), event.code, event.text)
 }
 
+/// One paragraph each: addresses and errors are too long for the columns of a table.
+pub fn webhooks(webhooks: &[WebhookView]) -> String {
+    let paragraph = |webhook: &WebhookView| {
+        let codes = match webhook.codes.as_slice() {
+            [] => "all".to_owned(),
+            codes => codes.join(", "),
+        };
+        let facts = facts([
+            ("events", codes),
+            ("state", webhook.state.to_string()),
+            ("waiting", webhook.waiting.to_string()),
+            ("given up", webhook.skipped.to_string()),
+            ("last delivered", time(webhook.last_delivered_at_ms)),
+            ("failing since", time(webhook.failing_since_ms)),
+            ("last error", known(webhook.last_error.as_ref())),
+        ]);
+        format!("{}\n{}", webhook.url, indented(&facts))
+    };
+    webhooks.iter().map(paragraph).collect::<Vec<_>>().join("\n\n")
+}
+
+/// What each receiver said.
+pub fn webhook_tests(tests: &[WebhookTestView]) -> String {
+    let line = |test: &WebhookTestView| {
+        let status = test.status.map_or(String::new(), |status| format!(" with status {status}"));
+        match &test.error {
+            None => format!("{} took it{status}, in {} ms", test.url, test.took_ms),
+            Some(error) => format!("{} did not take it\n  {error}", test.url),
+        }
+    };
+    tests.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+}
+
 pub fn jobs(jobs: &[JobView]) -> String {
     columns(
         ["ID", "KIND", "PROGRESS", "TARGETS DONE", "BY", "STARTED", "ENDED"],
@@ -250,7 +317,7 @@ pub fn job(job: &JobView) -> String {
 fn job_target(target: &JobTargetView) -> String {
     let wanted = match (target.partition_count, &target.partition) {
         (Some(0), _) => ", no partitions".to_owned(),
-        (Some(count), _) => format!(", {count} partitions"),
+        (Some(count), _) => format!(", {count} partitions{}", of_sizes(target.sizes.as_deref())),
         (None, Some(partition)) => format!(", partition {partition}"),
         (None, None) if target.gpus.is_empty() => String::new(),
         (None, None) => format!(", whole {}", target.gpus.join(", ")),
@@ -263,6 +330,11 @@ fn job_target(target: &JobTargetView) -> String {
         lines.extend(remark.lines().map(|line| format!("  {line}")));
     }
     lines.join("\n")
+}
+
+/// ` (2,4,4)` behind a number of partitions that are not equal.
+fn of_sizes(sizes: Option<&[u16]>) -> String {
+    sizes.map(|sizes| format!(" ({})", counts(sizes))).unwrap_or_default()
 }
 
 pub fn plan(plan: &PlanView) -> String {
@@ -320,12 +392,18 @@ fn assigned(vm: &VmView) -> String {
         None => ABSENT.to_owned(),
         Some(assignment) => match (&assignment.partition, assignment.kind) {
             (Some(partition), _) => partition.clone(),
-            (None, AssignmentKind::Dda) if assignment.gpus.len() > 1 => {
-                format!("{} (whole)", assignment.gpus.join(","))
-            }
-            (None, AssignmentKind::Dda) => format!("{} (whole)", assignment.gpu),
-            (None, _) => assignment.gpu.clone(),
+            (None, AssignmentKind::Dda) => whole(assignment),
+            (None, _) => known(assignment.gpu.as_ref()),
         },
+    }
+}
+
+fn whole(assignment: &AssignmentView) -> String {
+    let gpus = || assignment.gpus.join(",");
+    match (&assignment.pool, assignment.gpus.is_empty()) {
+        (None, _) => format!("{} (whole)", gpus()),
+        (Some(pool), true) => format!("{} of {pool} (at start)", assignment.count.unwrap_or(1)),
+        (Some(pool), false) => format!("{} (whole, of {pool})", gpus()),
     }
 }
 

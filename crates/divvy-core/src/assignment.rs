@@ -1,14 +1,16 @@
 //! Who has what: a partition belongs to one VM, and so does a GPU that is given whole; a VM has one
-//! partition or whole GPUs, never both.
+//! partition or whole GPUs, never both. A claim promises a VM so many GPUs of a pool while it runs: they are
+//! picked when it starts, and are the pool's again when it is off.
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::finding::FindingCode;
-use crate::id::{GpuId, PartitionId, VmId};
+use crate::id::{GpuId, PartitionId, PoolName, VmId};
 
 /// An assignment as it was decided. It names what the VM has; only `decide` makes one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,14 +27,36 @@ pub struct Assignment {
     /// it is shut down, changed and started, and this is cleared when it runs again.
     #[serde(default)]
     pub restart: bool,
+    /// Its start was held up until it has the GPUs that it claims: Divvy starts it then, once, and this is
+    /// cleared when it runs.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub start: bool,
 }
 
 /// What a VM has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Holding {
-    Partition { partition: PartitionId },
-    Dda { gpus: Vec<WholeGpu> },
+    Partition {
+        partition: PartitionId,
+    },
+    Dda {
+        gpus: Vec<WholeGpu>,
+        /// They were picked for this claim, and go back to its pool when the VM is off.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        claim: Option<Claim>,
+    },
+    /// Nothing yet: what it is promised is picked when it starts.
+    Claim {
+        claim: Claim,
+    },
+}
+
+/// So many GPUs of a pool, while the VM runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    pub pool: PoolName,
+    pub count: u16,
 }
 
 /// A GPU that is given whole, with what has to be put back when it returns.
@@ -77,16 +101,30 @@ impl Assignment {
     pub fn partition(&self) -> Option<&PartitionId> {
         match &self.holding {
             Holding::Partition { partition } => Some(partition),
-            Holding::Dda { .. } => None,
+            Holding::Dda { .. } | Holding::Claim { .. } => None,
         }
     }
 
     /// The GPUs that the VM has whole; none of a VM with a partition.
     pub fn whole_gpus(&self) -> &[WholeGpu] {
         match &self.holding {
-            Holding::Partition { .. } => &[],
-            Holding::Dda { gpus } => gpus,
+            Holding::Partition { .. } | Holding::Claim { .. } => &[],
+            Holding::Dda { gpus, .. } => gpus,
         }
+    }
+
+    /// What it is promised while it runs, whether it has it now or not.
+    pub fn claim(&self) -> Option<&Claim> {
+        match &self.holding {
+            Holding::Partition { .. } => None,
+            Holding::Dda { claim, .. } => claim.as_ref(),
+            Holding::Claim { claim } => Some(claim),
+        }
+    }
+
+    /// It has nothing of what it is promised: that is picked when it starts.
+    pub fn waits_for_start(&self) -> bool {
+        matches!(self.holding, Holding::Claim { .. })
     }
 
     pub fn has_whole(&self, gpu: &GpuId) -> bool {
@@ -103,8 +141,17 @@ impl Holding {
     pub fn in_words(&self) -> String {
         match self {
             Self::Partition { partition } => alloc::format!("partition {partition}"),
-            Self::Dda { gpus } => gpus_in_words(gpus.iter().map(|whole| &whole.gpu)),
+            Self::Dda { gpus, .. } => gpus_in_words(gpus.iter().map(|whole| &whole.gpu)),
+            Self::Claim { claim } => alloc::format!("a claim to {claim}"),
         }
+    }
+}
+
+/// `2 GPUs of pool ml`.
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gpus = if self.count == 1 { "GPU" } else { "GPUs" };
+        write!(f, "{} {gpus} of pool {}", self.count, self.pool)
     }
 }
 
@@ -116,6 +163,9 @@ pub fn gpus_in_words<'a>(gpus: impl IntoIterator<Item = &'a GpuId>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+    use alloc::string::ToString;
+
     use super::*;
     use crate::testing::partition_id;
 
@@ -135,11 +185,37 @@ mod tests {
         let assignment = Assignment {
             vm: crate::testing::vm_id("vm-001"),
             vm_name: "vm-001".into(),
-            holding: Holding::Dda { gpus: Vec::from([whole]) },
+            holding: Holding::Dda { gpus: Vec::from([whole]), claim: None },
             accepted: BTreeSet::new(),
             restart: false,
+            start: false,
         };
         let text = serde_json::to_string(&assignment).expect("is written");
         assert_eq!(serde_json::from_str::<Assignment>(&text).expect("is read"), assignment);
+    }
+
+    #[test]
+    fn a_record_of_whole_gpus_from_before_claims_is_read_and_written_as_it_was() {
+        let text = concat!(
+            r#"{"vm":"0a","vm_name":"vm-001","gpus":[{"gpu":"gpu-1","functions":[]}],"#,
+            r#""restart":false}"#
+        );
+        let read: Assignment = serde_json::from_str(text).expect("is read");
+        assert_eq!((read.whole_gpus().len(), read.claim(), read.start), (1, None, false));
+        assert_eq!(serde_json::to_string(&read).expect("is written"), text);
+    }
+
+    #[test]
+    fn a_claim_reads_back_with_and_without_its_gpus() {
+        let claim = r#""claim":{"pool":"ml","count":2}"#;
+        let open = format!(r#"{{"vm":"0a","vm_name":"vm-001",{claim},"restart":false}}"#);
+        let filled =
+            format!(r#"{{"vm":"0a","vm_name":"vm-001","gpus":[],{claim},"restart":false,"start":true}}"#);
+        for (text, waits) in [(open, true), (filled, false)] {
+            let read: Assignment = serde_json::from_str(&text).expect("is read");
+            assert_eq!(read.claim().map(ToString::to_string).as_deref(), Some("2 GPUs of pool ml"));
+            assert_eq!(read.waits_for_start(), waits);
+            assert_eq!(serde_json::to_string(&read).expect("is written"), text);
+        }
     }
 }

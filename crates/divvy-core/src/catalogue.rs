@@ -10,11 +10,18 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::gpu::{CountSource, GpuModel, PartitionCount, ValidPartitionCounts};
+use crate::gpu::{CountSource, GpuModel, PartitionCount, Scheme, ValidPartitionCounts};
 
 mod amd;
+mod extent;
 mod intel;
+mod mig;
 mod nvidia;
+mod turns;
+
+pub use extent::{Extent, place};
+pub use mig::parts_fit;
+pub use turns::turns_fit;
 
 const GIB: u64 = 1 << 30;
 
@@ -114,11 +121,30 @@ pub fn of_model(model: &GpuModel) -> Option<&'static CatalogueEntry> {
 /// The counts that the model takes by MIG with a part for each partition; None: none are known. More
 /// partitions than there are units of compute share parts, and are none of these.
 pub fn mig_partition_counts(entry: &CatalogueEntry) -> Option<ValidPartitionCounts> {
-    let units = entry.mig_counts.iter().map(|one| u16::from(one.compute)).max()?;
-    let has_own_part = |one: &&MigCount| u16::from(one.compute) * one.count <= units;
-    let of_own_parts = entry.mig_counts.iter().filter(has_own_part);
-    let counts: Vec<PartitionCount> = of_own_parts.filter_map(|one| PartitionCount::new(one.count)).collect();
+    let counts = of_own_parts(entry).filter_map(|one| PartitionCount::new(one.count));
+    let counts: Vec<PartitionCount> = counts.collect();
     (!counts.is_empty()).then(|| ValidPartitionCounts::new(counts, CountSource::Catalogue))
+}
+
+/// The units of compute of a model that MIG can cut.
+fn units(entry: &CatalogueEntry) -> Option<u16> {
+    entry.mig_counts.iter().map(|one| u16::from(one.compute)).max()
+}
+
+/// The counts by MIG that give each partition a part of its own.
+fn of_own_parts(entry: &CatalogueEntry) -> impl Iterator<Item = &MigCount> {
+    let units = units(entry).unwrap_or(0);
+    entry.mig_counts.iter().filter(move |one| u16::from(one.compute) * one.count <= units)
+}
+
+/// What each partition has when the model is split by this scheme into a count that it takes so; None for
+/// other counts. MIG cuts into other sizes: of three partitions of an H200 each has 35 GiB, of two 71.
+pub fn memory_by(entry: &CatalogueEntry, scheme: Option<Scheme>, count: u16) -> Option<u64> {
+    if scheme != Some(Scheme::NvidiaMig) {
+        return memory_per_partition(entry, count);
+    }
+    let part = mig::part_of(entry, PartitionCount::new(count)?)?;
+    Some((u64::from(part.memory_gib) * GIB).min(entry.memory_bytes))
 }
 
 /// What each partition has when the model is split by a count that it takes; None for other counts.

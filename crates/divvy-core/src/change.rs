@@ -2,6 +2,7 @@
 //! change is applied whole or not at all.
 
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,12 @@ pub enum Edit {
     RemoveAssignment {
         server: ServerId,
         vm: VmId,
+    },
+    /// Of a VM that has nothing of what it claims.
+    RemoveClaim {
+        server: ServerId,
+        vm: VmId,
+        vm_name: String,
     },
     SetHold {
         server: ServerId,
@@ -63,6 +70,7 @@ impl Edit {
             Self::SetCount { server, .. }
             | Self::SetAssignment { server, .. }
             | Self::RemoveAssignment { server, .. }
+            | Self::RemoveClaim { server, .. }
             | Self::SetHold { server, .. }
             | Self::RemoveHold { server, .. }
             | Self::SetReturning { server, .. }
@@ -137,7 +145,7 @@ fn apply_edit(desired: &mut Desired, edit: &Edit) {
         Edit::SetAssignment { assignment, .. } => {
             server.assignments.insert(assignment.vm.clone(), assignment.clone());
         }
-        Edit::RemoveAssignment { vm, .. } => {
+        Edit::RemoveAssignment { vm, .. } | Edit::RemoveClaim { vm, .. } => {
             server.assignments.remove(vm);
         }
         Edit::SetHold { partition, hold, .. } => {

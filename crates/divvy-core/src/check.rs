@@ -43,6 +43,10 @@ pub enum Violation {
     WholeAndCount { gpu: GpuId, count: u16 },
     /// I3: a running VM uses a whole GPU that belongs to another VM.
     UsesAnothersGpu { vm: String, gpu: GpuId, owner: String },
+    /// A VM has other GPUs than it claims: too many, too few, or of another pool.
+    OtherThanClaimed { vm: String, claim: String, gpus: Vec<GpuId> },
+    /// A VM claims more GPUs than its pool has on the server.
+    BeyondPool { vm: String, claim: String, count: usize },
     /// Two GPUs of the cluster have one id.
     SameGpuId { gpu: String, servers: (ServerId, ServerId) },
 }
@@ -62,6 +66,8 @@ impl Violation {
             Self::OwnedWhileReturning { .. } => "violation_owned_while_returning",
             Self::WholeAndCount { .. } => "violation_whole_and_count",
             Self::UsesAnothersGpu { .. } => "violation_uses_anothers_gpu",
+            Self::OtherThanClaimed { .. } => "violation_other_than_claimed",
+            Self::BeyondPool { .. } => "violation_beyond_pool",
             Self::SameGpuId { .. } => "violation_same_gpu_id",
         }
     }
@@ -125,6 +131,13 @@ impl fmt::Display for Violation {
             Self::UsesAnothersGpu { vm, gpu, owner } => {
                 write!(f, "VM {vm} runs with GPU {gpu}, which belongs to {owner}")
             }
+            Self::OtherThanClaimed { vm, claim, gpus } => {
+                let gpus: Vec<String> = gpus.iter().map(GpuId::to_string).collect();
+                write!(f, "VM {vm} claims {claim} and has {}", gpus.join(", "))
+            }
+            Self::BeyondPool { vm, claim, count } => {
+                write!(f, "VM {vm} claims {claim}, which has {count} on its server")
+            }
             Self::SameGpuId { gpu, servers: (one, two) } => write!(f, "GPU {gpu} is on {one} and on {two}"),
         }
     }
@@ -136,6 +149,7 @@ pub fn check(state: &State) -> Vec<Violation> {
     for (server, desired) in &state.desired.servers {
         check_records(server, desired, &mut found);
         check_whole(desired, &mut found);
+        check_claims(desired, &mut found);
     }
     for (server, observed) in &state.observed {
         check_devices(server, state.desired.servers.get(server).map(|d| d.as_ref()), observed, &mut found);
@@ -170,7 +184,7 @@ fn check_records(server: &ServerId, desired: &DesiredServer, found: &mut Vec<Vio
         }
         let Holding::Partition { partition } = &assignment.holding else { continue };
         let count = match desired.settings.get(&partition.gpu) {
-            Some(PartitionSetting::Count(asked)) => asked.count.get(),
+            Some(PartitionSetting::Count(asked)) => asked.split.count().get(),
             Some(PartitionSetting::Off) | None => 0,
         };
         if partition.index.0 >= count {
@@ -188,7 +202,7 @@ fn check_records(server: &ServerId, desired: &DesiredServer, found: &mut Vec<Vio
 fn check_whole(desired: &DesiredServer, found: &mut Vec<Violation>) {
     let mut owners: BTreeMap<&GpuId, &str> = BTreeMap::new();
     for assignment in desired.assignments.values() {
-        let Holding::Dda { gpus } = &assignment.holding else { continue };
+        let Holding::Dda { gpus, .. } = &assignment.holding else { continue };
         for whole in gpus {
             if let Some(other) = owners.insert(&whole.gpu, &assignment.vm_name) {
                 let vms = (other.to_string(), assignment.vm_name.clone());
@@ -203,7 +217,29 @@ fn check_whole(desired: &DesiredServer, found: &mut Vec<Violation>) {
     for (gpu, setting) in &desired.settings {
         let PartitionSetting::Count(count) = setting else { continue };
         if owners.contains_key(gpu) || desired.returns.contains_key(gpu) || desired.pools.contains_key(gpu) {
-            found.push(Violation::WholeAndCount { gpu: gpu.clone(), count: count.count.get() });
+            found.push(Violation::WholeAndCount { gpu: gpu.clone(), count: count.split.count().get() });
+        }
+    }
+}
+
+/// A VM with a claim has nothing, or as many GPUs of that pool as it claims.
+fn check_claims(desired: &DesiredServer, found: &mut Vec<Violation>) {
+    for assignment in desired.assignments.values() {
+        let (claim, given) = match &assignment.holding {
+            Holding::Claim { claim } => (claim, None),
+            Holding::Dda { gpus, claim: Some(claim) } => (claim, Some(gpus)),
+            Holding::Dda { claim: None, .. } | Holding::Partition { .. } => continue,
+        };
+        let (vm, text) = (assignment.vm_name.clone(), claim.to_string());
+        let count = desired.pools.values().filter(|pool| **pool == claim.pool).count();
+        if count < usize::from(claim.count) {
+            found.push(Violation::BeyondPool { vm: vm.clone(), claim: text.clone(), count });
+        }
+        let Some(given) = given else { continue };
+        let is_other = |gpu: &GpuId| desired.pools.get(gpu) != Some(&claim.pool);
+        if given.len() != usize::from(claim.count) || given.iter().any(|whole| is_other(&whole.gpu)) {
+            let gpus = given.iter().map(|whole| whole.gpu.clone()).collect();
+            found.push(Violation::OtherThanClaimed { vm, claim: text, gpus });
         }
     }
 }
@@ -217,8 +253,8 @@ fn check_whole_users(
 ) {
     let mut owners = desired.into_iter().flat_map(|desired| desired.assignments.values());
     let owner = owners.find(|one| match &one.holding {
-        Holding::Dda { gpus } => gpus.iter().any(|whole| whole.gpu == gpu.id),
-        Holding::Partition { .. } => false,
+        Holding::Dda { gpus, .. } => gpus.iter().any(|whole| whole.gpu == gpu.id),
+        Holding::Partition { .. } | Holding::Claim { .. } => false,
     });
     let Some(owner) = owner else { return };
     for vm in observed.vms.iter().filter(|vm| vm.id != owner.vm) {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::assignment::{Assignment, Hold, Returning};
 use crate::gpu::{PartitionCount, Scheme};
 use crate::id::{GpuId, PartitionId, PoolName, ServerId, VmId};
+use crate::split::{Sizes, Split};
 
 /// Grows by one with every change of one server's desired state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -21,42 +22,48 @@ pub struct Generation(pub u64);
 pub enum PartitionSetting {
     /// Not partitioned.
     Off,
-    /// Split into this many.
+    /// Split into this many, equal or not.
     Count(AskedCount),
 }
 
-/// A count with the scheme that the GPU had when it was asked for: by another one, partitions of the same
+/// A split with the scheme that the GPU had when it was asked for: by another one, partitions of the same
 /// count are other partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "CountRecord", into = "CountRecord")]
 pub struct AskedCount {
-    pub count: PartitionCount,
+    pub split: Split,
     /// None: recorded before schemes were.
     pub scheme: Option<Scheme>,
 }
 
-/// As it is written: a bare number where no scheme is known.
+/// As it is written: a bare number where no scheme is known, and no number where the sizes say it. A
+/// version that knows no sizes cannot read those, rather than to take them for equal.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum CountRecord {
     Bare(PartitionCount),
     WithScheme { number: PartitionCount, scheme: Scheme },
+    Sizes { sizes: Sizes, scheme: Option<Scheme> },
 }
 
 impl From<CountRecord> for AskedCount {
     fn from(record: CountRecord) -> Self {
         match record {
-            CountRecord::Bare(count) => Self { count, scheme: None },
-            CountRecord::WithScheme { number, scheme } => Self { count: number, scheme: Some(scheme) },
+            CountRecord::Bare(count) => Self { split: Split::Equal(count), scheme: None },
+            CountRecord::WithScheme { number, scheme } => {
+                Self { split: Split::Equal(number), scheme: Some(scheme) }
+            }
+            CountRecord::Sizes { sizes, scheme } => Self { split: Split::Sizes(sizes), scheme },
         }
     }
 }
 
 impl From<AskedCount> for CountRecord {
-    fn from(AskedCount { count, scheme }: AskedCount) -> Self {
-        match scheme {
-            None => Self::Bare(count),
-            Some(scheme) => Self::WithScheme { number: count, scheme },
+    fn from(AskedCount { split, scheme }: AskedCount) -> Self {
+        match (split, scheme) {
+            (Split::Equal(count), None) => Self::Bare(count),
+            (Split::Equal(number), Some(scheme)) => Self::WithScheme { number, scheme },
+            (Split::Sizes(sizes), scheme) => Self::Sizes { sizes, scheme },
         }
     }
 }
@@ -66,16 +73,29 @@ impl PartitionSetting {
     pub fn as_number(self) -> u16 {
         match self {
             Self::Off => 0,
-            Self::Count(asked) => asked.count.get(),
+            Self::Count(asked) => asked.split.count().get(),
         }
     }
 
-    /// Without a scheme.
-    pub fn from_number(number: u16) -> Self {
-        PartitionCount::new(number).map_or(Self::Off, |count| Self::Count(AskedCount { count, scheme: None }))
+    /// None: off.
+    pub fn split(self) -> Option<Split> {
+        match self {
+            Self::Off => None,
+            Self::Count(asked) => Some(asked.split),
+        }
     }
 
-    /// The same count by this scheme.
+    /// Without a scheme; none is off.
+    pub fn of(split: Option<Split>) -> Self {
+        split.map_or(Self::Off, |split| Self::Count(AskedCount { split, scheme: None }))
+    }
+
+    /// So many equal partitions, without a scheme.
+    pub fn from_number(number: u16) -> Self {
+        Self::of(PartitionCount::new(number).map(Split::Equal))
+    }
+
+    /// The same split by this scheme.
     #[must_use]
     pub fn by(self, scheme: Option<Scheme>) -> Self {
         match self {
@@ -143,18 +163,32 @@ impl Desired {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     #[test]
-    fn a_count_is_read_as_it_was_written_with_and_without_a_scheme() {
+    fn a_setting_is_read_as_it_was_written_and_as_it_was_before_schemes_and_sizes() {
         let mig = PartitionSetting::from_number(4).by(Some(Scheme::NvidiaMig));
+        let list = [2, 4, 4].into_iter().filter_map(PartitionCount::new).collect::<Vec<_>>();
+        let split = Split::Sizes(Sizes::try_from(list).expect("three are not too many"));
+        let sizes = PartitionSetting::of(Some(split)).by(Some(Scheme::NvidiaMig));
         for (setting, text) in [
             (PartitionSetting::Off, r#""off""#),
             (PartitionSetting::from_number(4), r#"{"count":4}"#),
             (mig, r#"{"count":{"number":4,"scheme":"nvidia_mig"}}"#),
+            (sizes, r#"{"count":{"sizes":[2,4,4],"scheme":"nvidia_mig"}}"#),
         ] {
             assert_eq!(serde_json::to_string(&setting).expect("a text"), text);
             assert_eq!(serde_json::from_str::<PartitionSetting>(text).expect("a setting"), setting);
+        }
+    }
+
+    #[test]
+    fn sizes_that_are_none_are_not_read() {
+        for text in [r#"{"count":{"sizes":[],"scheme":null}}"#, r#"{"count":{"sizes":[0,2],"scheme":null}}"#]
+        {
+            assert!(serde_json::from_str::<PartitionSetting>(text).is_err(), "{text}");
         }
     }
 }

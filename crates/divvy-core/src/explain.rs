@@ -4,14 +4,16 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::assignment::Hold;
+use crate::assignment::{Assignment, Hold};
+use crate::catalogue;
 use crate::desired::DesiredServer;
 use crate::finding::{Finding, Subject};
+use crate::gpu::CountSource;
 use crate::id::{PartitionId, ServerId};
 use crate::observed::{Failure, Observed, ObservedGpu};
 use crate::plan::plan;
 use crate::rules::vm_settings::Need;
-use crate::rules::{guest_os, same_scheme, vm_settings};
+use crate::rules::{guest_os, same_scheme, sizes, vm_settings};
 use crate::state::State;
 use crate::status::{self, PartitionState};
 use crate::vm::ObservedVm;
@@ -54,8 +56,9 @@ pub fn gpu(state: &State, server: &ServerId, gpu: &ObservedGpu) -> Explanation {
     let mut sentences = Vec::from([
         format!("GPU {} is a {} in server {server}, now at {}.", gpu.id, gpu.model, gpu.address),
         format!("Its mode is {mode}: {reason}."),
-        format!("Its valid partition counts are {}.", gpu.valid_counts),
+        counts(gpu),
     ]);
+    sentences.extend(vm_settings::implied(gpu));
     for partition in &gpu.partitions {
         let status = partitions.status(gpu, partition);
         if !matches!(status.state, PartitionState::Free | PartitionState::Assigned) {
@@ -83,6 +86,27 @@ pub fn gpu(state: &State, server: &ServerId, gpu: &ObservedGpu) -> Explanation {
         observed.findings.iter().filter(|finding| own(&finding.subject)).cloned().collect();
     findings.extend(desired.and_then(|desired| same_scheme::finding(desired, gpu)));
     Explanation { sentences, findings }
+}
+
+/// The counts that it takes, with what a partition has by each; and why it takes no other.
+fn counts(gpu: &ObservedGpu) -> String {
+    let sizes: Vec<String> = gpu
+        .valid_counts
+        .as_slice()
+        .iter()
+        .map(|count| match gpu.memory_of_each(count.get()) {
+            Some(bytes) => format!("{count} ({} each)", catalogue::in_gib(bytes)),
+            None => count.to_string(),
+        })
+        .collect();
+    if sizes.is_empty() {
+        return "It takes no partition count.".to_string();
+    }
+    let who = match gpu.valid_counts.source() {
+        CountSource::Driver => "its driver makes no other partitions",
+        CountSource::Catalogue => "there are no other sizes that fill it equally",
+    };
+    format!("Its valid partition counts are {}: {who}.", sizes.join(", "))
 }
 
 fn why_partition(
@@ -129,11 +153,15 @@ pub fn vm(state: &State, server: &ServerId, vm: &ObservedVm) -> Explanation {
             Some(partition) => {
                 let about = Subject::Partition(partition.clone());
                 findings.extend(observed.findings.iter().filter(|one| one.subject == about).cloned());
-                format!(
-                    "It has partition {partition} on server {on}: Divvy picked the lowest free one of the GPU with the fewest free."
-                )
+                let gpu = observed.gpu(&partition.gpu);
+                let how = if gpu.is_some_and(sizes::are_different) {
+                    "the smallest free one that was large enough"
+                } else {
+                    "the lowest free one of the GPU with the fewest free"
+                };
+                format!("It has partition {partition} on server {on}: Divvy picked {how}.")
             }
-            None => format!("It has {} on server {on}, whole.", assignment.in_words()),
+            None => whole_in_words(on, assignment),
         }),
         None => {
             sentences.push("It has no partition: nobody assigned one.".to_string());
@@ -147,6 +175,19 @@ pub fn vm(state: &State, server: &ServerId, vm: &ObservedVm) -> Explanation {
     sentences
         .extend(waiting_and_failures(desired, observed, own, |failure| failure.vm.as_ref() == Some(&vm.id)));
     Explanation { sentences, findings }
+}
+
+fn whole_in_words(on: &ServerId, assignment: &Assignment) -> String {
+    match (assignment.claim(), assignment.waits_for_start()) {
+        (None, _) => format!("It has {} on server {on}, whole.", assignment.in_words()),
+        (Some(claim), true) => format!(
+            "It has no GPU now: it is promised {claim} on server {on}, picked when it starts, if so many are free then."
+        ),
+        (Some(claim), false) => format!(
+            "It has {} on server {on}, whole, picked for its claim to {claim}; back in the pool when it is off.",
+            assignment.in_words()
+        ),
+    }
 }
 
 fn free_on(desired: Option<&DesiredServer>, observed: &Observed, gpu: &ObservedGpu) -> String {
@@ -173,10 +214,32 @@ mod tests {
     }
 
     #[test]
+    fn a_vm_with_a_claim_is_told_what_it_is_promised_and_what_it_has() {
+        let told =
+            |world: &World| vm(&world.state(), &server_id("a"), &world.observed().vms[0]).sentences.join(" ");
+        let pooled = World::one_a2(0).pooled("ml");
+        let open = told(&pooled.clone().claimed("vm-001", "ml", 1));
+        assert!(open.contains("promised 1 GPU of pool ml"), "{open}");
+        let filled = told(&pooled.whole("vm-001").claimed("vm-001", "ml", 1));
+        assert!(
+            filled.contains("GPU gpu-1") && filled.contains("back in the pool when it is off"),
+            "{filled}"
+        );
+    }
+
+    #[test]
     fn a_gpu_whose_count_cannot_change_names_the_vm() {
         let world = World::one_a2(4).assigned("vm-001", 0);
         let told = gpu(&world.state(), &server_id("a"), world.gpu()).sentences.join(" ");
-        assert!(told.contains("vm-001") && told.contains("1, 2, 4, 8, 16"), "{told}");
+        assert!(told.contains("vm-001"), "{told}");
+    }
+
+    #[test]
+    fn a_gpu_tells_what_a_partition_has_by_each_count_and_what_a_vm_needs_for_it() {
+        let world = World::one_a2(0);
+        let told = gpu(&world.state(), &server_id("a"), world.gpu()).sentences.join(" ");
+        assert!(told.contains("4 (4 GiB each), 8 (2 GiB each)"), "{told}");
+        assert!(told.contains("16384 MiB for the GPU as a whole"), "{told}");
     }
 
     #[test]

@@ -184,6 +184,11 @@ impl Scheme {
         matches!(self, Self::NvidiaVfio | Self::NvidiaMdev | Self::NvidiaMig)
     }
 
+    /// Partitions of different sizes can stand side by side, and Divvy knows how to make them.
+    pub fn takes_sizes(self) -> bool {
+        matches!(self, Self::NvidiaMig | Self::NvidiaVfio | Self::IntelI915)
+    }
+
     /// From one count to another there is no way but through no partitions at all. GIM is told all
     /// counts of a server at once, and none cannot be said for one GPU among several.
     pub fn goes_through_zero(self) -> bool {

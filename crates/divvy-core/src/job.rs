@@ -8,8 +8,10 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::assignment::Claim;
 use crate::desired::PartitionSetting;
 use crate::id::{GpuId, PartitionId, ServerId, VmId};
+use crate::split::Sizes;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -29,6 +31,7 @@ pub enum JobKind {
     Unassign,
     AssignDda,
     UnassignDda,
+    FillClaim,
     Cure,
 }
 
@@ -49,6 +52,9 @@ pub enum Wanted {
         setting: PartitionSetting,
         before: Option<PartitionSetting>,
         observed_before: Option<u16>,
+        /// With `observed_before`, where those were of different sizes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sizes_before: Option<Sizes>,
     },
     Assigned {
         vm: VmId,
@@ -66,6 +72,22 @@ pub enum Wanted {
         gpus: Vec<GpuId>,
     },
     UnassignedDda {
+        vm: VmId,
+        vm_name: String,
+        gpus: Vec<GpuId>,
+    },
+    /// So many GPUs of a pool, when it starts.
+    Claimed {
+        vm: VmId,
+        vm_name: String,
+        claim: Claim,
+    },
+    Unclaimed {
+        vm: VmId,
+        vm_name: String,
+    },
+    /// The VM runs with the GPUs that were picked for its claim.
+    ClaimFilled {
         vm: VmId,
         vm_name: String,
         gpus: Vec<GpuId>,

@@ -25,6 +25,7 @@ pub mod assignment;
 pub mod catalogue;
 pub mod finding;
 pub mod gpu;
+pub mod split;
 pub mod vm;
 
 pub mod desired;
@@ -41,6 +42,7 @@ pub mod request;
 pub mod step;
 
 pub mod check;
+pub mod claims;
 pub mod decide;
 pub mod explain;
 pub mod plan;

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalogue;
 use crate::desired::Generation;
 use crate::device::DeviceHandle;
 use crate::finding::{Finding, Subject};
@@ -35,6 +36,9 @@ pub struct ObservedPartition {
     pub mmio_bytes: Option<u64>,
     /// The GPU's memory that it has, where the driver tells, bytes.
     pub memory_bytes: Option<u64>,
+    /// As large as each of so many, where partitions of one GPU can differ and the driver tells.
+    #[serde(default)]
+    pub size: Option<PartitionCount>,
 }
 
 /// One function of a GPU's slot: the GPU itself, its audio, its USB.
@@ -84,6 +88,9 @@ pub struct ObservedGpu {
     pub numa_node: Option<u32>,
     pub driver: Option<String>,
     pub driver_version: Option<String>,
+    /// Its memory corrects errors (ECC) now. None: nobody tells.
+    #[serde(default)]
+    pub ecc: Option<bool>,
     pub memory_bytes: Option<u64>,
     pub iommu_group: Option<u32>,
     /// None: it cannot be partitioned as it is.
@@ -97,6 +104,9 @@ pub struct ObservedGpu {
     /// The count for which its partitions have the right size, where they come one by one: if there
     /// are fewer, the missing ones can be made while the others are in use.
     pub sized_for: Option<PartitionCount>,
+    /// Sizes of which one more can be made now, where partitions can differ.
+    #[serde(default)]
+    pub sizes_on_offer: Vec<PartitionCount>,
     /// PCI functions that are there to carry partitions, whether they do or not.
     #[serde(default)]
     pub carriers: u16,
@@ -119,6 +129,12 @@ impl ObservedGpu {
         self.partitions.iter().find(|partition| partition.index == index)
     }
 
+    /// What one of its partitions has: as the driver tells, or by its size, or an equal share.
+    pub fn memory_of(&self, partition: &ObservedPartition) -> Option<u64> {
+        let size = || partition.size.map(PartitionCount::get).or(self.partition_count);
+        partition.memory_bytes.or_else(|| self.memory_of_each(size()?))
+    }
+
     /// The function of its slot with this number.
     pub fn function(&self, number: u8) -> Option<&SlotFunction> {
         self.slot.functions.iter().find(|function| function.address.function == number)
@@ -126,6 +142,18 @@ impl ObservedGpu {
 
     pub fn is_healthy(&self) -> bool {
         self.health == GpuHealth::Ok
+    }
+
+    /// What each of so many equal partitions has, in bytes: as the driver tells it of one of that size, as
+    /// the catalogue has it for the GPU's scheme, or an equal share. None: it cannot be told, or it is 0.
+    pub fn memory_of_each(&self, count: u16) -> Option<u64> {
+        let size = |one: &ObservedPartition| one.size.map(PartitionCount::get).or(self.partition_count);
+        let of_size = self.partitions.iter().filter(|one| size(one) == Some(count));
+        let told = of_size.filter_map(|one| one.memory_bytes).next();
+        let listed = || catalogue::memory_by(catalogue::of_model(&self.model)?, self.scheme, count);
+        let share = || self.memory_bytes?.checked_div(u64::from(count));
+        let is_cut = self.scheme == Some(Scheme::NvidiaMig);
+        told.or_else(listed).or_else(|| if is_cut { None } else { share() })
     }
 }
 

@@ -12,7 +12,8 @@ use crate::id::{GpuId, PartitionId, VmId};
 use crate::job::{JobTarget, Wanted};
 use crate::observed::Observed;
 use crate::plan::{Waiting, gifts};
-use crate::rules::same_scheme;
+use crate::rules::{same_scheme, sizes};
+use crate::split::Split;
 use crate::state::State;
 
 /// Where one target of a job stands.
@@ -40,13 +41,22 @@ pub fn standing(state: &State, target: &JobTarget, waiting: &[Waiting]) -> Stand
         Wanted::Assigned { vm, partition, .. } => {
             assigned(desired, observed, vm, |now| now.partition() == Some(partition), waiting)
         }
-        Wanted::AssignedDda { vm, gpus, .. } => {
+        Wanted::AssignedDda { vm, gpus, .. } | Wanted::ClaimFilled { vm, gpus, .. } => {
             assigned(desired, observed, vm, |now| whole_are(now, gpus), waiting)
         }
+        Wanted::Claimed { vm, claim, .. } => {
+            is_done(desired.assignments.get(vm).and_then(Assignment::claim) == Some(claim))
+        }
+        Wanted::Unclaimed { vm, .. } => is_done(!desired.assignments.contains_key(vm)),
         Wanted::UnassignedDda { vm, gpus, .. } => unassigned_dda(desired, vm, gpus, waiting),
         Wanted::Cured { partition, .. } => cured(desired, partition, waiting),
         Wanted::Unassigned { partition, vm, .. } => unassigned(desired, partition, vm, waiting),
     }
+}
+
+/// Of what needs no hardware: it is so, or it was changed since.
+fn is_done(is_so: bool) -> Standing {
+    if is_so { Standing::Done } else { Standing::Overtaken }
 }
 
 fn pending(waiting: &[Waiting], subject: &Subject) -> Standing {
@@ -64,10 +74,11 @@ fn count(
         return Standing::Overtaken;
     }
     let wanted = setting.as_number();
+    let has = |seen| sizes::has(setting, seen) == Ok(true);
     match observed.gpu(gpu) {
         Some(seen)
             if seen.is_healthy()
-                && seen.partition_count == Some(wanted)
+                && has(seen)
                 && (wanted > 0 || seen.is_off())
                 && same_scheme::holds(desired, seen).is_ok()
                 && seen.partitions.len() == usize::from(wanted) =>
@@ -95,7 +106,7 @@ fn assigned(
         vm.device(*device).is_some_and(|device| device.defined && (vm.is_off() || device.live))
     };
     let done = gifts.iter().all(|gift| gift.prepare.is_none() && gift.devices.iter().all(is_in));
-    if done && !assignment.restart {
+    if done && !assignment.restart && !assignment.start {
         return Standing::Done;
     }
     pending(waiting, &Subject::Vm(vm.id.clone()))
@@ -148,9 +159,10 @@ fn unassigned(desired: &DesiredServer, partition: &PartitionId, vm: &VmId, waiti
 pub fn in_words(wanted: &Wanted) -> String {
     match wanted {
         Wanted::Count { gpu, setting: PartitionSetting::Off, .. } => format!("GPU {gpu} without partitions"),
-        Wanted::Count { gpu, setting: PartitionSetting::Count(asked), .. } => {
-            format!("GPU {gpu} split into {}", asked.count)
-        }
+        Wanted::Count { gpu, setting: PartitionSetting::Count(asked), .. } => match asked.split {
+            Split::Equal(count) => format!("GPU {gpu} split into {count}"),
+            Split::Sizes(_) => format!("GPU {gpu} split into {}", asked.split),
+        },
         Wanted::Assigned { vm_name, partition, .. } => {
             format!("partition {partition} assigned to VM {vm_name}")
         }
@@ -159,6 +171,11 @@ pub fn in_words(wanted: &Wanted) -> String {
         }
         Wanted::AssignedDda { vm_name, gpus, .. } => {
             format!("{} given whole to VM {vm_name}", gpus_in_words(gpus))
+        }
+        Wanted::Claimed { vm_name, claim, .. } => format!("{claim} promised to VM {vm_name} at its start"),
+        Wanted::Unclaimed { vm_name, .. } => format!("VM {vm_name} without its claim"),
+        Wanted::ClaimFilled { vm_name, gpus, .. } => {
+            format!("VM {vm_name} started with {}", gpus_in_words(gpus))
         }
         Wanted::UnassignedDda { vm_name, gpus, .. } => {
             format!("{} taken back from VM {vm_name}", gpus_in_words(gpus))

@@ -12,8 +12,10 @@ use crate::id::{GpuId, PartitionId, ServerId};
 use crate::job::JobId;
 use crate::rules::whole_or_partitions::UsedBy;
 
+mod sizes;
 mod whole;
 
+pub use sizes::SizesRefusal;
 pub use whole::WholeRefusal;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,6 +72,8 @@ pub enum Refusal {
 
     #[error(transparent)]
     Whole(#[from] WholeRefusal),
+    #[error(transparent)]
+    Sizes(#[from] SizesRefusal),
 
     #[error("there is no partition called {name:?}")]
     PartitionNotFound { name: String },
@@ -157,6 +161,7 @@ impl Refusal {
             Self::NoMigration { .. } => "no_migration",
             Self::StartRefused { .. } => "start_refused",
             Self::Whole(refusal) => refusal.code(),
+            Self::Sizes(refusal) => refusal.code(),
             Self::PartitionNotFound { .. } => "partition_not_found",
             Self::PartitionNotQuarantined { .. } => "partition_not_quarantined",
             Self::SiblingsInTheWay { .. } => "siblings_in_the_way",
@@ -233,6 +238,7 @@ impl Refusal {
             }
             Self::StartRefused { hint, .. } => hint.clone(),
             Self::Whole(refusal) => refusal.hint(),
+            Self::Sizes(refusal) => refusal.hint(),
             Self::PartitionNotFound { .. } | Self::PartitionNotQuarantined { .. } => {
                 "divvy partition list shows every partition with its state".to_string()
             }

@@ -19,11 +19,13 @@ pub enum GpuSelection {
 }
 
 /// The partition count that somebody asks for, valid or not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CountWish {
     /// No partitions any more.
     Off,
     Count(u16),
+    /// One partition of each of these sizes, in any order.
+    Sizes(Vec<u16>),
 }
 
 /// Which GPUs a VM shall get whole.
@@ -32,7 +34,8 @@ pub enum WholeWish {
     /// These, by id, name or address.
     Gpus(Vec<String>),
     /// So many of a pool, on the VM's server; Divvy picks them.
-    Pool { pool: String, count: u16 },
+    /// At start: they are picked when the VM starts, and are the pool's again when it is off.
+    Pool { pool: String, count: u16, at_start: bool },
 }
 
 /// What shall become of a pool of whole GPUs.
@@ -60,10 +63,12 @@ pub enum PoolWish {
 pub enum Request {
     /// Split GPUs into a number of partitions, or stop partitioning them.
     SetPartitionCount { gpus: GpuSelection, wish: CountWish },
-    /// Give each VM one partition. Divvy picks it; the GPU may be wished for.
+    /// Give each VM one partition. Divvy picks it; the GPU may be wished for, and how much of its memory
+    /// each needs.
     Assign {
         vms: Vec<String>,
         gpu: Option<String>,
+        memory_bytes: Option<u64>,
         /// Always refused: the partition is Divvy's choice.
         partition: Option<String>,
         accept: BTreeSet<FindingCode>,
@@ -85,7 +90,7 @@ pub enum Request {
     RevertCount { server: ServerId, gpu: GpuId, failed: PartitionSetting, back_to: Option<PartitionSetting> },
     /// An assignment could not be carried out.
     RevertAssignment { server: ServerId, vm: VmId, partition: PartitionId },
-    /// A VM that was restarted for its partition runs again.
+    /// A VM that Divvy restarted or started runs.
     RestartDone { server: ServerId, vm: VmId },
     /// A partition that was given up is proved clean.
     PartitionClean { server: ServerId, partition: PartitionId },
@@ -93,6 +98,10 @@ pub enum Request {
     Quarantine { server: ServerId, partition: PartitionId, reason: String },
     /// Whole GPUs could not be given to their VM.
     RevertDda { server: ServerId, vm: VmId, gpus: Vec<GpuId> },
+    /// A VM with a claim starts: pick its GPUs, and start it when it has them.
+    FillClaim { server: ServerId, vm: VmId },
+    /// A VM with a claim is off again, or its start failed: its GPUs go back to the pool.
+    EmptyClaim { server: ServerId, vm: VmId, gpus: Vec<GpuId>, failed: bool },
     /// A whole GPU that was given up is the server's again.
     GpuReturned { server: ServerId, gpu: GpuId },
     /// All partitions of a GPU were made again to cure one of them.

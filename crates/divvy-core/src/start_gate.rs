@@ -9,6 +9,7 @@ use crate::assignment::{Hold, Holding};
 use crate::desired::DesiredServer;
 use crate::device::DeviceHandle;
 use crate::finding::{Finding, Severity, Subject};
+use crate::gpu::PartitionCount;
 use crate::id::{PartitionId, ServerId, VmId};
 use crate::observed::{GpuHealth, Observed, ObservedGpu, ObservedPartition};
 use crate::plan::is_prepared;
@@ -38,7 +39,11 @@ pub fn may_start(state: &State, server: &ServerId, vm: &StartingVm<'_>) -> Resul
     if let Some(assignment) = desired.and_then(|desired| desired.assignments.get(vm.id)) {
         match &assignment.holding {
             Holding::Partition { partition } => has_its_partition(desired, observed, partition, vm)?,
-            Holding::Dda { gpus } => {
+            Holding::Claim { claim } => {
+                let why = format!("its claim to {claim} is not filled yet");
+                return Err(refused(vm, &why, &explain(vm, "dda unassign")));
+            }
+            Holding::Dda { gpus, .. } => {
                 gpus.iter().try_for_each(|whole| whole::has(observed, &whole.gpu, vm))?;
             }
         }
@@ -79,6 +84,12 @@ fn has_its_partition(
     if let Some(Err(why)) = desired.map(|desired| same_scheme::holds(desired, gpu)) {
         return refuse(format!("GPU {} with its partition {id} is not as it was: {why}", id.gpu));
     }
+    let size = gpu.partition(id.index).and_then(|partition| partition.size);
+    if let (Some(size), Some(asked)) = (size, asked_size(desired, id))
+        && size != asked
+    {
+        return refuse(format!("its partition {id} has the size {size}, and {asked} was asked for"));
+    }
     let Some(partition) = gpu.partition(id.index) else {
         return refuse(format!(
             "its partition {id} is gone: the GPU has {} partitions",
@@ -101,6 +112,11 @@ fn has_its_partition(
         return refuse(format!("its partition {id} is not ready yet"));
     }
     Ok(())
+}
+
+/// None: nobody asked.
+fn asked_size(desired: Option<&DesiredServer>, id: &PartitionId) -> Option<PartitionCount> {
+    desired?.settings.get(&id.gpu)?.split()?.size_of(id.index)
 }
 
 /// One device of the VM: not another VM's partition, not one that is held, not a whole GPU that is split.
@@ -201,6 +217,16 @@ mod tests {
     }
 
     #[test]
+    fn a_vm_does_not_start_with_a_partition_of_another_size_than_its_own() {
+        let mut world = prepared(World::one_a2(4).assigned("vm-001", 1));
+        world.gpu_mut().partitions[1].size = PartitionCount::new(4);
+        assert_eq!(start(&world, "vm-001", &[world.partition_device(1)]), Ok(()));
+        world.gpu_mut().partitions[1].size = PartitionCount::new(8);
+        let refusal = start(&world, "vm-001", &[world.partition_device(1)]).expect_err("is another");
+        assert!(refusal.to_string().contains("size 8"), "{refusal}");
+    }
+
+    #[test]
     fn a_vm_does_not_start_with_a_partition_that_lost_its_share_of_the_gpu() {
         let mut world = prepared(World::one_a2(4).assigned("vm-001", 1));
         let of = |world: &World, index| PartitionId::new(&world.gpu().id, PartitionIndex(index));
@@ -289,6 +315,15 @@ mod tests {
         assert!(start(&open, "vm-001", &[device]).expect_err("open").to_string().contains("open by another"));
         let own = start(&World::one_a2(0).whole("vm-001"), "vm-001", &[device]).expect_err("not given yet");
         assert!(own.to_string().contains("not ready"), "{own}");
+    }
+
+    #[test]
+    fn a_vm_does_not_start_before_the_gpus_that_it_claims_were_picked() {
+        let world = World::one_a2(0).pooled("ml").claimed("vm-001", "ml", 1);
+        let refusal = start(&world, "vm-001", &[]).expect_err("nothing was picked");
+        assert!(refusal.to_string().contains("its claim to 1 GPU of pool ml is not filled yet"), "{refusal}");
+        let filled = given(World::one_a2(0).pooled("ml").whole("vm-001").claimed("vm-001", "ml", 1));
+        assert_eq!(start(&filled, "vm-001", &[filled.gpu().address.into()]), Ok(()));
     }
 
     #[test]

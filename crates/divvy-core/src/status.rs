@@ -8,12 +8,13 @@ use alloc::string::{String, ToString};
 use serde::{Deserialize, Serialize};
 
 use crate::assignment::Hold;
-use crate::desired::{DesiredServer, PartitionSetting};
+use crate::desired::{AskedCount, DesiredServer, PartitionSetting};
 use crate::gpu::Mode;
 use crate::id::{GpuId, PartitionId, PartitionIndex, VmId};
 use crate::observed::{GpuHealth, Observed, ObservedGpu, ObservedPartition};
-use crate::rules::same_scheme;
 use crate::rules::whole_or_partitions::Whole;
+use crate::rules::{same_scheme, sizes};
+use crate::split::Split;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -92,6 +93,11 @@ impl<'s> Partitions<'s> {
         self.status(gpu, partition).state == PartitionState::Free
     }
 
+    /// Divvy was asked what this GPU shall be.
+    pub fn is_kept(&self, gpu: &ObservedGpu) -> bool {
+        self.desired.is_some_and(|desired| desired.settings.contains_key(&gpu.id))
+    }
+
     /// Whether partitions of this GPU may be given out at all, or why not.
     pub fn gives(&self, gpu: &ObservedGpu) -> Result<(), String> {
         let desired = self.desired;
@@ -113,15 +119,8 @@ impl<'s> Partitions<'s> {
             return Err("its partition count cannot be read".to_string());
         };
         desired.map_or(Ok(()), |desired| same_scheme::holds(desired, gpu))?;
-        let asked =
-            desired.and_then(|desired| desired.settings.get(&gpu.id)).map(|setting| setting.as_number());
-        match asked {
-            Some(asked) if asked != has => {
-                Err(format!("it has {has} partitions and is on the way to {asked}"))
-            }
-            _ if has == 0 => Err("it is not partitioned".to_string()),
-            _ => Ok(()),
-        }
+        desired.map_or(Ok(()), |desired| sizes::holds(desired, gpu))?;
+        if has == 0 { Err("it is not partitioned".to_string()) } else { Ok(()) }
     }
 
     /// How a GPU is used, and why Divvy says so.
@@ -140,11 +139,10 @@ impl<'s> Partitions<'s> {
         }
         let asked = desired.and_then(|desired| desired.settings.get(&gpu.id)).copied();
         match (gpu.partition_count, gpu.scheme) {
-            (Some(count), _) if count > 0 => (Mode::Partitioned, partitioned_reason(count, asked)),
+            (Some(count), _) if count > 0 => (Mode::Partitioned, partitioned_reason(gpu, count, asked)),
             (_, Some(_)) => match asked {
                 Some(PartitionSetting::Count(asked)) => {
-                    let count = asked.count;
-                    (Mode::Partitionable, format!("{count} partitions are asked for and not there yet"))
+                    (Mode::Partitionable, format!("{} are asked for and not there yet", asked.split))
                 }
                 _ => (Mode::Partitionable, "no partitions yet; divvy gpu partition makes them".to_string()),
             },
@@ -153,11 +151,15 @@ impl<'s> Partitions<'s> {
     }
 }
 
-fn partitioned_reason(count: u16, asked: Option<PartitionSetting>) -> String {
-    match asked.map(PartitionSetting::as_number) {
-        Some(asked) if asked == count => format!("split into {count} partitions"),
-        Some(asked) => format!("split into {count} partitions, {asked} are asked for"),
-        None => format!("split into {count} partitions by another hand than Divvy"),
+fn partitioned_reason(gpu: &ObservedGpu, count: u16, asked: Option<PartitionSetting>) -> String {
+    let seen = sizes::seen(gpu).map_or_else(|| format!("{count} partitions"), |split| split.to_string());
+    match asked {
+        Some(asked) if sizes::has(asked, gpu) != Ok(false) => format!("split into {seen}"),
+        Some(PartitionSetting::Count(AskedCount { split: Split::Sizes(sizes), .. })) => {
+            format!("split into {seen}, the sizes {sizes} are asked for")
+        }
+        Some(asked) => format!("split into {seen}, {} are asked for", asked.as_number()),
+        None => format!("split into {seen} by another hand than Divvy"),
     }
 }
 

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::assignment::FormerDriver;
 use crate::device::DeviceHandle;
 use crate::given::Given;
-use crate::gpu::{PartitionCount, Scheme};
+use crate::gpu::Scheme;
 use crate::id::{GpuId, PartitionId, VmId};
 use crate::pci_address::PciAddress;
+use crate::split::Split;
 
 /// What executing a step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +33,7 @@ pub enum HostStep {
     RemovePartitions { gpu: GpuId, address: PciAddress, scheme: Scheme, count: u16 },
     /// Make partitions, those that are missing where some are there already, read the count back, wait
     /// until each one is there.
-    CreatePartitions { gpu: GpuId, address: PciAddress, scheme: Scheme, count: PartitionCount },
+    CreatePartitions { gpu: GpuId, address: PciAddress, scheme: Scheme, split: Split },
     /// Take away the functions that carried partitions, where the driver leaves them when those are gone.
     TurnOff { gpu: GpuId, address: PciAddress, scheme: Scheme },
     /// Give one partition the driver that hands it to a VM.
@@ -138,8 +139,8 @@ impl fmt::Display for HostStep {
             Self::RemovePartitions { gpu, address, count, .. } => {
                 write!(f, "remove {count} partitions of {gpu} at {address} and wait until they are gone")
             }
-            Self::CreatePartitions { gpu, address, count, .. } => {
-                write!(f, "make {count} partitions of {gpu} at {address} and read the count back")
+            Self::CreatePartitions { gpu, address, split, .. } => {
+                write!(f, "make {split} of {gpu} at {address} and read the count back")
             }
             Self::TurnOff { gpu, address, .. } => {
                 write!(f, "make {gpu} at {address} a whole GPU again")

@@ -5,7 +5,7 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::assignment::{Assignment, FormerDriver, Hold, Holding, Returning, WholeGpu};
+use crate::assignment::{Assignment, Claim, FormerDriver, Hold, Holding, Returning, WholeGpu};
 use crate::catalogue;
 use crate::desired::{DesiredServer, Generation, PartitionSetting};
 use crate::device::DeviceHandle;
@@ -63,6 +63,7 @@ pub fn gpu(id: &str, (vendor, device, subsystem): (u16, u16, u16), partitions: u
         numa_node: Some(0),
         driver: Some("simgpu".into()),
         driver_version: None,
+        ecc: None,
         memory_bytes: Some(entry.memory_bytes),
         iommu_group: Some(1),
         scheme: Some(Scheme::Sriov),
@@ -70,6 +71,7 @@ pub fn gpu(id: &str, (vendor, device, subsystem): (u16, u16, u16), partitions: u
         max_partitions: entry.counts.last().copied().unwrap_or(0),
         partition_count: Some(partitions),
         sized_for: None,
+        sizes_on_offer: Vec::new(),
         carriers: partitions,
         autoprobe: false,
         partitions: (0..partitions).map(|index| partition(address, index)).collect(),
@@ -119,6 +121,7 @@ pub fn partition(gpu: PciAddress, index: u16) -> ObservedPartition {
         reset_methods: Vec::from(["flr".to_string()]),
         mmio_bytes: Some(1 << 30),
         memory_bytes: None,
+        size: None,
     }
 }
 
@@ -243,6 +246,7 @@ impl World {
             },
             accepted: Default::default(),
             restart: false,
+            start: false,
         };
         self.desired_mut().assignments.insert(vm_id(vm), assignment);
         self
@@ -254,9 +258,10 @@ impl World {
         let assignment = Assignment {
             vm: vm_id(vm),
             vm_name: vm.into(),
-            holding: Holding::Dda { gpus: Vec::from([whole]) },
+            holding: Holding::Dda { gpus: Vec::from([whole]), claim: None },
             accepted: Default::default(),
             restart: false,
+            start: false,
         };
         self.desired_mut().assignments.insert(vm_id(vm), assignment);
         self
@@ -278,9 +283,49 @@ impl World {
         self
     }
 
+    /// The VM claims so many GPUs of a pool; those that it has already were picked for that.
+    pub fn claimed(mut self, vm: &str, pool: &str, count: u16) -> Self {
+        let claim = Claim { pool: PoolName::new(pool).expect("a test's pool name is well formed"), count };
+        let assignment = self.desired_mut().assignments.entry(vm_id(vm)).or_insert_with(|| Assignment {
+            vm: vm_id(vm),
+            vm_name: vm.into(),
+            holding: Holding::Claim { claim: claim.clone() },
+            accepted: Default::default(),
+            restart: false,
+            start: false,
+        });
+        if let Holding::Dda { claim: of, .. } = &mut assignment.holding {
+            *of = Some(claim);
+        }
+        self
+    }
+
     pub fn releasing(mut self, vm: &str, index: u16) -> Self {
         let partition = PartitionId::new(&self.gpu().id, PartitionIndex(index));
         self.desired_mut().holds.insert(partition, Hold::Releasing { vm: vm_id(vm), vm_name: vm.into() });
         self
     }
+}
+
+/// An H200 by MIG with a partition of each of these sizes.
+pub fn mig(id: &str, sizes: &[u16]) -> ObservedGpu {
+    let mut gpu = gpu(id, (0x10de, 0x2335, 0x18be), 0);
+    gpu.scheme = Some(Scheme::NvidiaMig);
+    let entry = catalogue::of_model(&gpu.model).expect("a test's model is in the catalogue");
+    gpu.valid_counts = catalogue::mig_partition_counts(entry).expect("it knows MIG");
+    gpu.max_partitions = 32;
+    sized(&mut gpu, sizes);
+    gpu
+}
+
+/// Gives a GPU a partition of each of these sizes, and none else.
+pub fn sized(gpu: &mut ObservedGpu, sizes: &[u16]) {
+    let address = gpu.address;
+    let one = |(index, size): (u16, &u16)| {
+        let size = PartitionCount::new(*size);
+        ObservedPartition { size, ..partition(address, index) }
+    };
+    gpu.partitions = (0..).zip(sizes).map(one).collect();
+    gpu.partition_count = Some(gpu.partitions.len() as u16);
+    gpu.carriers = 32;
 }

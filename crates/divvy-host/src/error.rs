@@ -135,6 +135,10 @@ pub enum HostError {
     ModuleShared { verb: Verb, module: &'static str, others: String },
     #[error("cannot {verb}: {path} says {found}, the other partitions have {expected}")]
     OtherType { verb: Verb, path: String, expected: String, found: String },
+    #[error("cannot make a partition of its size: {path} says {found}, of that size is {expected}")]
+    OtherSize { path: String, expected: String, found: String },
+    #[error("cannot make partitions of different sizes of {address}: its scheme makes equal ones only")]
+    EqualOnly { address: PciAddress },
     #[error("cannot {verb}: the kernel knows no way to reset {address}")]
     NoReset { verb: Verb, address: PciAddress },
     #[error("cannot {verb}: {address} does not answer")]
@@ -181,7 +185,8 @@ impl HostError {
             Self::ProgramFailed { .. } => "program_failed",
             Self::NoType { .. } => "no_type",
             Self::ModuleShared { .. } => "module_shared",
-            Self::OtherType { .. } => "other_type",
+            Self::OtherType { .. } | Self::OtherSize { .. } => "other_type",
+            Self::EqualOnly { .. } => "equal_partitions_only",
             Self::NoReset { .. } => "no_reset",
             Self::Lost { .. } => "gpu_lost",
             Self::OtherSlot { .. } => "slot_changed",
@@ -236,7 +241,8 @@ impl HostError {
             }
             Self::NoType { .. } => "divvy gpu show GPU lists the valid counts",
             Self::ModuleShared { .. } => "take the partitions of the other GPUs away in the same request",
-            Self::OtherType { .. } => {
+            Self::EqualOnly { .. } => "divvy gpu partition GPU --count N makes equal partitions",
+            Self::OtherType { .. } | Self::OtherSize { .. } => {
                 "another program makes partitions of this GPU; stop it, then set the partition count anew"
             }
             Self::NoReset { .. } => {

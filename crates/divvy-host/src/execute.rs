@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use divvy_core::split::Split;
 use divvy_core::step::{HostStep, Outcome};
 
 use crate::error::{HostError, Verb};
@@ -72,9 +73,13 @@ pub fn execute(sys: &dyn Sysfs, step: &HostStep, limits: &Limits) -> Result<Outc
             kernel.refuse_another_gpu(Verb::Remove, *address, gpu)?;
             scheme::of(*scheme).remove(&kernel, Target { id: gpu, address: *address }, *count)
         }
-        HostStep::CreatePartitions { gpu, address, scheme, count } => {
+        HostStep::CreatePartitions { gpu, address, scheme, split } => {
             kernel.refuse_another_gpu(Verb::Create, *address, gpu)?;
-            scheme::of(*scheme).create(&kernel, Target { id: gpu, address: *address }, *count)
+            let (mechanism, target) = (scheme::of(*scheme), Target { id: gpu, address: *address });
+            match split {
+                Split::Equal(count) => mechanism.create(&kernel, target, *count),
+                Split::Sizes(sizes) => mechanism.create_sizes(&kernel, target, *sizes),
+            }
         }
         HostStep::TurnOff { gpu, address, scheme } => {
             kernel.refuse_another_gpu(Verb::Disable, *address, gpu)?;

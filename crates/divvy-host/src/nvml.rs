@@ -15,13 +15,14 @@ use std::time::Duration;
 
 use divvy_core::id::VmId;
 use divvy_core::pci_address::PciAddress;
+use nvml_wrapper::enum_wrappers::device::EncoderType;
 use nvml_wrapper::enum_wrappers::vgpu::VmId as NvmlVmId;
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::vgpu::VgpuInstance;
 use nvml_wrapper::{Device, Nvml as Library};
 
-use crate::telemetry::{GpuTelemetry, PartitionTelemetry, Scheduler, Telemetry, TelemetryError};
-use vgpus::Unfilled;
+use crate::telemetry::{GpuTelemetry, Media, PartitionTelemetry, Scheduler, Telemetry, TelemetryError};
+use vgpus::{Load, Unfilled};
 
 mod gate;
 mod parts;
@@ -101,9 +102,12 @@ impl Nvml {
         if active.is_empty() {
             return Vec::new();
         }
-        let busy = self.utilization(gpu, address, &active);
+        let is_cut = parts::is_cut(gpu);
+        let loads = if is_cut { of_pieces(gpu, &active) } else { self.loads(gpu, address) };
+        let engines = is_cut.then(|| parts::engines(gpu)).flatten();
         let seen = active.iter().map(|id| {
             let vgpu = VgpuInstance::new(*id, gpu);
+            let load = loads.get(id).copied().unwrap_or_default();
             PartitionTelemetry {
                 vm: match vgpu.vm_id() {
                     Ok(NvmlVmId::Uuid(text)) => VmId::new(&text).ok(),
@@ -112,19 +116,20 @@ impl Nvml {
                 },
                 uuid: vgpu.uuid().ok(),
                 memory_used_bytes: vgpu.fb_usage().ok(),
-                utilization_percent: busy.get(id).copied(),
+                utilization_percent: load.compute,
+                media: Media {
+                    encoder_percent: load.encoder,
+                    decoder_percent: load.decoder,
+                    encoder_capacity_percent: vgpu.encoder_capacity().ok().and_then(percent),
+                },
+                engines,
             }
         });
         seen.collect()
     }
 
-    /// In percent, by the number that a partition has while it is in use.
-    fn utilization(&self, gpu: &Device<'_>, address: PciAddress, active: &[u32]) -> BTreeMap<u32, u8> {
-        if parts::is_cut(gpu) {
-            let piece = |id: &u32| VgpuInstance::new(*id, gpu).gpu_instance_id().ok();
-            let of = parts::utilization(gpu, active.iter().filter_map(piece));
-            return active.iter().filter_map(|id| Some((*id, *of.get(&piece(id)?)?))).collect();
-        }
+    /// By the number that a partition has while it is in use.
+    fn loads(&self, gpu: &Device<'_>, address: PciAddress) -> BTreeMap<u32, Load> {
         let since = self.seen.lock().get(&address).copied().unwrap_or(0);
         let samples = match vgpus::utilization(gpu, since) {
             // Asked again too soon, or the driver began its clock anew: all that it remembers.
@@ -135,8 +140,15 @@ impl Nvml {
         if let Some(last) = samples.iter().map(|sample| sample.at_us).max().filter(|last| *last > 0) {
             self.seen.lock().insert(address, last);
         }
-        samples.iter().filter_map(|sample| Some((sample.vgpu, sample.percent?))).collect()
+        samples.iter().map(|sample| (sample.vgpu, sample.load)).collect()
     }
+}
+
+/// The same of a GPU that is cut into pieces of hardware.
+fn of_pieces(gpu: &Device<'_>, active: &[u32]) -> BTreeMap<u32, Load> {
+    let piece = |id: &u32| VgpuInstance::new(*id, gpu).gpu_instance_id().ok();
+    let of = parts::utilization(gpu, active.iter().filter_map(piece));
+    active.iter().filter_map(|id| Some((*id, *of.get(&piece(id)?)?))).collect()
 }
 
 impl Telemetry for Nvml {
@@ -166,11 +178,21 @@ fn look_at(gpu: &Device<'_>, address: PciAddress) -> GpuTelemetry {
         uuid: gpu.uuid().ok(),
         memory_bytes: memory.as_ref().map(|memory| memory.total),
         memory_used_bytes: memory.as_ref().map(|memory| memory.used),
-        utilization_percent: gpu.utilization_rates().ok().and_then(|busy| u8::try_from(busy.gpu).ok()),
+        utilization_percent: gpu.utilization_rates().ok().and_then(|busy| percent(busy.gpu)),
+        media: Media {
+            encoder_percent: gpu.encoder_utilization().ok().and_then(|busy| percent(busy.utilization)),
+            decoder_percent: gpu.decoder_utilization().ok().and_then(|busy| percent(busy.utilization)),
+            encoder_capacity_percent: gpu.encoder_capacity(EncoderType::H264).ok().and_then(percent),
+        },
         ecc: gpu.is_ecc_enabled().ok().map(|ecc| ecc.currently_enabled),
         scheduler: gpu.vgpu_scheduler_state().ok().and_then(|state| scheduler(state.scheduler_policy)),
         ..GpuTelemetry::nothing_of(address)
     }
+}
+
+/// What is more says that it is not known.
+fn percent(told: u32) -> Option<u8> {
+    u8::try_from(told).ok().filter(|percent| *percent <= 100)
 }
 
 /// Boards without one say zero.

@@ -5,7 +5,7 @@
 //! What should be is not known here, nor what a VM is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use divvy_core::finding::{Finding, Severity, Subject};
@@ -19,7 +19,7 @@ use crate::identity::{self, SerialKey};
 use crate::paths;
 use crate::pci;
 use crate::pci_names::PciNames;
-use crate::scheme::nvidia_mig::Modes;
+use crate::scheme::nvidia::modes::Modes;
 use crate::sysfs::Sysfs;
 use crate::telemetry::{Asked, Telemetry};
 use draft::Draft;
@@ -127,13 +127,14 @@ impl Observer {
     /// Looks at everything.
     pub fn observe_gpus(&self, sys: &dyn Sysfs) -> Result<HostObservation, ObserveError> {
         let boot_id = boot_id(sys)?;
+        self.begin(&boot_id);
         let mut findings = Vec::new();
         let addresses = self.gpu_addresses(sys, &mut findings)?;
         let mut drafts: Vec<Draft> = addresses
             .into_iter()
             .map(|address| draft::look(sys, address, &self.settings, &self.modes))
             .collect();
-        let shared = self.remember(&boot_id, &mut drafts);
+        let shared = self.remember(&mut drafts);
         self.add_facts(&mut drafts);
         let traits: Vec<identity::Traits> = drafts.iter().map(|draft| draft.traits.clone()).collect();
         let identities = identity::identify_all(&traits, &shared);
@@ -191,13 +192,24 @@ impl Observer {
         Ok(self.settings.also.contains(&(numbers.vendor, numbers.device)))
     }
 
-    /// Fills in serial numbers that were seen before, and answers which ones are shared.
-    fn remember(&self, boot_id: &BootId, drafts: &mut [Draft]) -> BTreeSet<SerialKey> {
-        // Whole after every statement, so a poisoned lock is still good.
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+    /// What was told and seen before a boot is not so after it.
+    fn begin(&self, boot_id: &BootId) {
+        let mut memory = self.memory();
         if memory.boot_id.as_ref() != Some(boot_id) {
             *memory = Memory { boot_id: Some(boot_id.clone()), ..Memory::default() };
+            self.modes.forget();
+            self.vendor.forget();
         }
+    }
+
+    /// Whole after every statement under the lock, so a poisoned lock is still good.
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fills in serial numbers that were seen before, and answers which ones are shared.
+    fn remember(&self, drafts: &mut [Draft]) -> BTreeSet<SerialKey> {
+        let mut memory = self.memory();
         for draft in drafts.iter_mut().filter(|draft| draft.is_silent) {
             let known = memory.serials.get(&draft.traits.address);
             draft.traits.serial =

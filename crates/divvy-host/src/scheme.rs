@@ -17,6 +17,7 @@ use divvy_core::gpu::{CountSource, PartitionCount, Scheme, ValidPartitionCounts}
 use divvy_core::id::{GpuId, PartitionId, PartitionIndex};
 use divvy_core::observed::{ObservedGpu, ObservedPartition};
 use divvy_core::pci_address::PciAddress;
+use divvy_core::split::Sizes;
 use divvy_core::step::Outcome;
 
 use crate::attribute::AttributeError;
@@ -59,6 +60,8 @@ pub(crate) struct Split {
     /// The most partitions that the hardware can make.
     pub most: u16,
     pub sized_for: Option<PartitionCount>,
+    /// Sizes of which one more can be made now, where partitions can differ.
+    pub sizes_on_offer: Vec<PartitionCount>,
     /// What the GPU says that cannot be.
     pub contradiction: Option<String>,
     /// What the driver says otherwise than the catalogue. The driver wins.
@@ -75,6 +78,7 @@ impl Split {
             valid_counts: catalogue_counts(gpu.entry, gpu.total),
             most: gpu.total,
             sized_for: None,
+            sizes_on_offer: Vec::new(),
             contradiction: None,
             difference: None,
         }
@@ -88,6 +92,8 @@ pub(crate) struct Part {
     pub address: PciAddress,
     pub device: DeviceHandle,
     pub memory_bytes: Option<u64>,
+    /// Where partitions of one GPU can differ and the driver tells.
+    pub size: Option<PartitionCount>,
 }
 
 /// The GPU of a step.
@@ -124,6 +130,16 @@ pub(crate) trait Mechanism: Sync {
         gpu: Target<'_>,
         count: PartitionCount,
     ) -> Result<Outcome, HostError>;
+
+    /// The same with partitions of these sizes, by index.
+    fn create_sizes(
+        &self,
+        _kernel: &Kernel<'_>,
+        gpu: Target<'_>,
+        _sizes: Sizes,
+    ) -> Result<Outcome, HostError> {
+        Err(HostError::EqualOnly { address: gpu.address })
+    }
 
     /// Takes all of them away and waits until the last one is gone.
     fn remove(&self, kernel: &Kernel<'_>, gpu: Target<'_>, expected: u16) -> Result<Outcome, HostError>;

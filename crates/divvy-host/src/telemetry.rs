@@ -1,4 +1,5 @@
-//! What a GPU tells of itself only through its vendor's library: serial number, memory, how busy it is.
+//! What a GPU tells of itself only through its vendor's library: serial number, memory, how busy it is and
+//! its encoder and decoder are.
 //! Values that change by themselves are no part of what is observed, or no two reports would be the same;
 //! they are asked for when somebody wants to see them. Every value may be missing: a library that is not
 //! there or does not answer is a reason to tell to who asked, and nothing to complain about otherwise.
@@ -50,6 +51,7 @@ pub struct GpuTelemetry {
     pub memory_bytes: Option<u64>,
     pub memory_used_bytes: Option<u64>,
     pub utilization_percent: Option<u8>,
+    pub media: Media,
     pub ecc: Option<bool>,
     pub scheduler: Option<Scheduler>,
     /// Partitions that a VM uses now.
@@ -67,11 +69,31 @@ impl GpuTelemetry {
             memory_bytes: None,
             memory_used_bytes: None,
             utilization_percent: None,
+            media: Media::default(),
             ecc: None,
             scheduler: None,
             partitions: Vec::new(),
         }
     }
+}
+
+/// The engines for video, of a GPU or of one partition.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Media {
+    /// How busy encoding and decoding are, of all of the GPU's engines; of those of its own, where a partition
+    /// has some.
+    pub encoder_percent: Option<u8>,
+    pub decoder_percent: Option<u8>,
+    /// How much of the GPU's encoders there is for new work; for a partition, how much of them it may have.
+    pub encoder_capacity_percent: Option<u8>,
+}
+
+/// The hardware of a partition that has some of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Engines {
+    pub multiprocessors: u32,
+    pub encoders: u32,
+    pub decoders: u32,
 }
 
 /// How the GPU shares its time among partitions.
@@ -93,4 +115,7 @@ pub struct PartitionTelemetry {
     pub memory_used_bytes: Option<u64>,
     /// Of the GPU's time; of its own part of the hardware, where it has one of its own.
     pub utilization_percent: Option<u8>,
+    pub media: Media,
+    /// None: it shares all of the GPU's, or nobody tells.
+    pub engines: Option<Engines>,
 }

@@ -457,11 +457,11 @@ impl Sysfs for Reacting {
     fn run(&self, program: &str, args: &[&str], _deadline: Duration) -> io::Result<Ran> {
         let name = program.rsplit('/').next().unwrap_or(program);
         if args.iter().any(|arg| arg.starts_with("--query")) {
-            let text = self.nvidia.as_ref().map_or("[N/A]\n", nvidia::Nvidia::mode);
+            let text = self.nvidia.as_ref().map_or("[N/A], [N/A]\n".to_owned(), nvidia::Nvidia::modes);
             return Ok(Ran { code: Some(0), stdout: text.into(), stderr: Vec::new() });
         }
         // A list is a question.
-        if !args.contains(&"-lgip") {
+        if !args.iter().any(|arg| ["-lgip", "-lgipp", "-s"].contains(arg)) {
             self.note(format!("{name} {}", args.join(" ")));
         }
         let does = self.faults.programs.lock().unwrap_or_else(PoisonError::into_inner).pop_front();

@@ -78,7 +78,14 @@ async fn prepare(client: &Client) {
     // As many as one request may name.
     for names in names.chunks(4_096) {
         let vms = names.to_vec();
-        let request = Assign { vms, gpu: None, partition: None, accept: Vec::new(), dry_run: false };
+        let request = Assign {
+            vms,
+            gpu: None,
+            memory_bytes: None,
+            partition: None,
+            accept: Vec::new(),
+            dry_run: false,
+        };
         let answer = client.assign(&request).await.expect("is accepted");
         finish(client, answer).await;
     }

@@ -49,7 +49,8 @@ fn main() {
 async fn work(client: &Client) {
     split_all(client, 8).await;
     let vms = (1..=8).map(|nth| format!("vm-{nth:03}")).collect();
-    let request = Assign { vms, gpu: None, partition: None, accept: Vec::new(), dry_run: false };
+    let request =
+        Assign { vms, gpu: None, memory_bytes: None, partition: None, accept: Vec::new(), dry_run: false };
     let answer = client.assign(&request).await.expect("is accepted");
     finish(client, answer).await;
     for _ in 0..100 {

@@ -62,6 +62,7 @@ async fn change(client: &Client, gpus: &[String], count: u16) {
     let request = SetPartitionCounts {
         gpus: GpuSelection::Named(gpus.to_vec()),
         count: Some(count),
+        sizes: None,
         off: false,
         dry_run: false,
     };

@@ -65,7 +65,8 @@ fn main() {
 }
 
 async fn assign(client: &Client, vms: Vec<String>) {
-    let request = Assign { vms, gpu: None, partition: None, accept: Vec::new(), dry_run: false };
+    let request =
+        Assign { vms, gpu: None, memory_bytes: None, partition: None, accept: Vec::new(), dry_run: false };
     let answer = client.assign(&request).await.expect("is accepted");
     finish(client, answer).await;
 }

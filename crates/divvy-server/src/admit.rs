@@ -238,8 +238,8 @@ impl Admission {
             }
             None => None,
         };
-        let events =
-            happenings::of_change(&change, &warnings, principal, job.as_ref().map(|job| job.id), now_ms());
+        let id = job.as_ref().map(|job| job.id);
+        let events = happenings::of_change(&state.desired, &change, &warnings, principal, id, now_ms());
         let jobs = job.iter().cloned().collect();
         Ok((Commit { change, events, jobs, ..Commit::default() }, warnings, job))
     }
@@ -264,7 +264,7 @@ impl Admission {
         }
         let change = Change::of(edits, &state.desired);
         let mut events = vec![happenings::of_cancelling(&job, principal, now)];
-        events.extend(happenings::of_change(&change, &[], principal, Some(id), now));
+        events.extend(happenings::of_change(&state.desired, &change, &[], principal, Some(id), now));
         Ok((Commit { change, events, jobs: vec![job.clone()], ..Commit::default() }, job))
     }
 

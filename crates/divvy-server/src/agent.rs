@@ -17,7 +17,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use divvy_core::assignment::Hold;
 use divvy_core::desired::{DesiredServer, Generation};
@@ -26,13 +26,14 @@ use divvy_core::id::{GpuId, ServerId};
 use divvy_core::observed::{Failure, GpuHealth, HypervisorHealth, Observed};
 use divvy_core::plan::{Plan, Waiting, gifts, plan};
 use divvy_core::request::Request;
-use divvy_core::step::{HostStep, Step};
-use divvy_core::vm::ObservedVm;
+use divvy_core::step::{HostStep, Step, VmStep};
+use divvy_core::vm::{ObservedVm, Power};
 use divvy_host::observe::HostObservation;
 use divvy_hypervisor::Hypervisor;
 
+use crate::claims;
 use crate::door::{DIVVY, Message};
-use crate::executor;
+use crate::executor::{self, Basis};
 use crate::host_side::HostSide;
 use crate::hub::{Bell, Hub};
 use crate::jobs::StepNote;
@@ -135,20 +136,25 @@ impl Agent {
         let mut notes: Vec<StepNote> = Vec::new();
         self.failures.clear();
         for _round in 0..ROUNDS {
+            let looked_at = Instant::now();
             let desired = self.desired();
             let observed = self.look(desired.generation);
-            let Plan { mut steps, waiting } = plan(&desired, &observed);
-            if steps.is_empty() {
-                let due = self.host.owed.due(&self.hub.state(), &observed);
-                steps.extend(due.into_iter().map(Step::Vm));
+            if claims::empty(&self.host, &self.hub, &desired, &observed, looked_at) {
+                continue;
             }
+            let Plan { mut steps, waiting } = plan(&desired, &observed);
+            self.settle_starts(&mut steps, &observed);
             self.note_restarts(&desired, &observed);
             if steps.is_empty() {
+                let owed = self.host.owed.claims(&desired, &observed);
                 self.report(observed, std::mem::take(&mut notes), waiting);
+                claims::fill_owed(&self.host, &self.hub, &desired, &owed);
                 break;
             }
             self.report_on_the_way(&observed, std::mem::take(&mut notes), waiting);
-            notes = executor::execute(&self.host, self.hypervisor.as_mut(), &steps, &desired, &observed);
+            let (host, starts) = (self.host.as_ref(), self.hub.starts());
+            let basis = Basis { host, starts, desired: &desired, observed: &observed };
+            notes = executor::execute(basis, self.hypervisor.as_mut(), &steps);
             // Before it is reported: hardware is never older than what is known of it.
             (self.after_steps)();
             self.failures = self.follow_up(&notes);
@@ -165,6 +171,16 @@ impl Agent {
         self.looked = Some(self.looked.map_or(Looked::AtGpus, |_| Looked::AtVmsToo));
         self.failed_turns = if self.failures.is_empty() { 0 } else { self.failed_turns + 1 };
         (self.after_steps)();
+    }
+
+    /// No start is given that the hook could not be answered for; one that a VM is owed is, after all else.
+    fn settle_starts(&self, steps: &mut Vec<Step>, observed: &Observed) {
+        if !self.hub.starts().may_begin() {
+            steps.retain(|step| !matches!(step, Step::Vm(VmStep::Start { .. })));
+        } else if steps.is_empty() {
+            let due = self.host.owed.due(&self.hub.state(), observed);
+            steps.extend(due.into_iter().map(Step::Vm));
+        }
     }
 
     fn desired(&self) -> DesiredServer {
@@ -284,15 +300,18 @@ impl Agent {
         self.hub.tell(Message::Report { observed: Box::new(observed), notes, waiting });
     }
 
-    /// VMs that were restarted for their partition and run with it again.
+    /// VMs that were restarted or started for what they were given, and run.
     fn note_restarts(&self, desired: &DesiredServer, observed: &Observed) {
-        for assignment in desired.assignments.values().filter(|assignment| assignment.restart) {
+        for assignment in desired.assignments.values().filter(|one| one.restart || one.start) {
             let is_live = |vm: &ObservedVm, device| vm.device(device).is_some_and(|known| known.live);
             let (Ok(gifts), Some(vm)) = (gifts(desired, observed, assignment), observed.vm(&assignment.vm))
             else {
                 continue;
             };
-            if gifts.iter().flat_map(|gift| &gift.devices).all(|(_, device)| is_live(vm, *device)) {
+            let all_live =
+                gifts.iter().flat_map(|gift| &gift.devices).all(|(_, device)| is_live(vm, *device));
+            // A VM that runs without them was started by somebody else: no start is owed any more.
+            if all_live || (assignment.start && vm.power == Power::Running) {
                 self.ask(Request::RestartDone { server: self.server.clone(), vm: assignment.vm.clone() });
             }
         }

@@ -38,11 +38,14 @@ use crate::settings::Settings;
 use crate::sign_in::SignIn;
 use crate::tcp;
 use crate::usage::{Desk, Looker};
+use crate::webhook::{Surroundings, WebhookError, Webhooks};
 
 /// How long a start waits for first turns; a GPU that hangs must not hold up the boot for ever.
 const FIRST_TURNS: Duration = Duration::from_secs(80);
 /// How long a start waits for VMs after that; at boot libvirt waits for us.
 const VMS_TOO: Duration = Duration::from_secs(2);
+/// How long an end waits for starts that were begun, while the hook is still answered.
+const LAST_STARTS: Duration = Duration::from_secs(10);
 /// How far an agent's thread gives way, between not at all (0) and most (19).
 const AGENT_NICE: i32 = 10;
 
@@ -68,6 +71,8 @@ pub enum DaemonError {
     Token { path: PathBuf, source: std::io::Error },
     #[error("answering over TCP cannot begin")]
     Tcp(#[from] ListenError),
+    #[error("telling webhooks cannot begin")]
+    Webhooks(#[from] WebhookError),
     #[error("listening on {place} failed")]
     Listen { place: String, source: std::io::Error },
     #[error("another divvyd answers on {}; stop it, or use another --socket", path.display())]
@@ -127,6 +132,16 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
     let hosts = servers.iter().map(|parts| (parts.host.server.clone(), Arc::clone(&parts.host)));
     let hosts: Arc<BTreeMap<_, _>> = Arc::new(hosts.collect());
     let newest_event = newest_event(&store);
+    let webhooks = Webhooks::prepare(
+        &options.settings.webhooks,
+        &Surroundings {
+            server: &name,
+            state_dir: &options.state_dir,
+            store: &store,
+            newest_event: &newest_event,
+            notices: &notices,
+        },
+    )?;
     let app = App {
         hub: hub.clone(),
         feed: Feed::new(hub.clone(), Arc::clone(&store), newest_event.clone()),
@@ -135,17 +150,22 @@ pub fn run(options: Options) -> Result<(), DaemonError> {
         name,
         usage: Arc::new(desk(&hosts)),
         hosts,
+        webhooks: webhooks.clone(),
         room: room.clone(),
         users: Users::default(),
         sign_in: Arc::new(SignIn::new(token, Pam::new(options.settings.socket_group.clone()))),
         names: listening.names(),
         presented: listening.presented(),
     };
-    let threads = start(store, hub, messages, servers)?;
+    let threads = start(store, hub.clone(), messages, servers)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)?;
-    let served = runtime.block_on(serve(&options, router(app), listening));
+    let served = runtime.block_on(async {
+        webhooks.start();
+        serve(&options, router(app), listening, hub).await
+    });
     runtime.shutdown_timeout(Duration::from_secs(1));
+    webhooks.keep();
     threads.end();
     if let Some(room) = room {
         room.keep();
@@ -164,7 +184,7 @@ fn desk(hosts: &BTreeMap<ServerId, Arc<HostSide>>) -> Desk {
 }
 
 /// The store's word about new events, for tasks that wait.
-fn newest_event(store: &Store) -> watch::Receiver<u64> {
+pub(crate) fn newest_event(store: &Store) -> watch::Receiver<u64> {
     let (newest, told) = watch::channel(0);
     store.watch().call_back(move |latest| {
         newest.send_replace(latest.event);
@@ -241,7 +261,7 @@ fn wait_for(turns: &mpsc::Receiver<Looked>, agents: usize) -> bool {
     true
 }
 
-async fn serve(options: &Options, app: Router, listening: Listening) -> Result<(), DaemonError> {
+async fn serve(options: &Options, app: Router, listening: Listening, hub: Hub) -> Result<(), DaemonError> {
     // Before the socket appears: whoever sees it may end the daemon, which then ends in good order, and
     // finds the rest open too.
     let ending = Ending::new().map_err(DaemonError::Runtime)?;
@@ -251,12 +271,18 @@ async fn serve(options: &Options, app: Router, listening: Listening) -> Result<(
     let on_tcp = tcp.serve(app.clone(), ended.clone());
     let service = app.into_make_service_with_connect_info::<Peer>();
     let on_unix = axum::serve(unix, service).with_graceful_shutdown(tcp::until(ended));
+    // Whoever knocks from here on is answered.
+    hub.open_starts();
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!(socket = %options.socket.display(), "ready");
     let stopping = async {
         ending.wait().await;
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        let ended = tokio::task::spawn_blocking(move || hub.starts().shut(LAST_STARTS)).await;
+        if !ended.unwrap_or(false) {
+            tracing::warn!("a VM's start takes long; it is not waited for any more");
+        }
         // Connections that wait for events or jobs are not waited for.
         let _ = end.send(true);
         tokio::time::sleep(Duration::from_millis(500)).await;

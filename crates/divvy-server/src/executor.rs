@@ -22,17 +22,21 @@ use crate::chain::chain;
 use crate::clock::now_ms;
 use crate::host_side::HostSide;
 use crate::jobs::StepNote;
+use crate::starts::Starts;
 
 /// How long a VM may take to power off when it is restarted for its partition.
 const SHUT_DOWN_DEADLINE: Duration = Duration::from_secs(120);
 
-pub fn execute(
-    host: &HostSide,
-    hypervisor: &mut dyn Hypervisor,
-    steps: &[Step],
-    desired: &DesiredServer,
-    observed: &Observed,
-) -> Vec<StepNote> {
+/// What steps are carried out on, and what they were planned from.
+#[derive(Clone, Copy)]
+pub struct Basis<'a> {
+    pub host: &'a HostSide,
+    pub starts: &'a Starts,
+    pub desired: &'a DesiredServer,
+    pub observed: &'a Observed,
+}
+
+pub fn execute(basis: Basis<'_>, hypervisor: &mut dyn Hypervisor, steps: &[Step]) -> Vec<StepNote> {
     let mut by_gpu: BTreeMap<&GpuId, Vec<&HostStep>> = BTreeMap::new();
     let mut for_vms: Vec<&VmStep> = Vec::new();
     for step in steps {
@@ -41,10 +45,10 @@ pub fn execute(
             Step::Vm(step) => for_vms.push(step),
         }
     }
-    let mut notes = on_gpus(host, &by_gpu);
+    let mut notes = on_gpus(basis.host, &by_gpu);
     let failed_gpus: BTreeSet<GpuId> =
         notes.iter().filter_map(|note| note.result.as_ref().err()?.gpu.clone()).collect();
-    notes.extend(on_vms(host, hypervisor, &for_vms, &failed_gpus, desired, observed));
+    notes.extend(on_vms(basis, hypervisor, &for_vms, &failed_gpus));
     notes
 }
 
@@ -103,12 +107,10 @@ fn proves_unclean(error: &HostError) -> bool {
 }
 
 fn on_vms(
-    host: &HostSide,
+    basis: Basis<'_>,
     hypervisor: &mut dyn Hypervisor,
     steps: &[&VmStep],
     failed_gpus: &BTreeSet<GpuId>,
-    desired: &DesiredServer,
-    observed: &Observed,
 ) -> Vec<StepNote> {
     let mut failed_vms: BTreeSet<&VmId> = BTreeSet::new();
     let mut notes = Vec::new();
@@ -119,7 +121,12 @@ fn on_vms(
             failed_vms.insert(step.vm());
             continue;
         }
-        let result = on_vm(host, hypervisor, step, desired, observed);
+        // Divvy has begun to end since it was planned: the next one gives the start.
+        let begun = matches!(step, VmStep::Start { .. }).then(|| basis.starts.begin());
+        if matches!(begun, Some(None)) {
+            continue;
+        }
+        let result = on_vm(basis, hypervisor, step);
         if result.is_err() {
             failed_vms.insert(step.vm());
         }
@@ -128,17 +135,11 @@ fn on_vms(
     notes
 }
 
-fn on_vm(
-    host: &HostSide,
-    hypervisor: &mut dyn Hypervisor,
-    step: &VmStep,
-    desired: &DesiredServer,
-    observed: &Observed,
-) -> Result<Outcome, Failure> {
+fn on_vm(basis: Basis<'_>, hypervisor: &mut dyn Hypervisor, step: &VmStep) -> Result<Outcome, Failure> {
     let failed = |error: &HypervisorError| failure(step, chain(error), error.hint().to_string());
     match step {
         VmStep::AddDevice { vm, given, device, scope, .. } => {
-            let ready = prove(&Proving { host, step, vm, desired, observed }, given, *device)?;
+            let ready = prove(&Proving { basis, step, vm }, given, *device)?;
             hypervisor.attach(&ready, *scope).map_err(|error| failed(&error))
         }
         VmStep::RemoveDevice { vm, device, scope, .. } => {
@@ -157,11 +158,9 @@ fn failure(step: &VmStep, error: String, hint: String) -> Failure {
 
 /// What a proof is made from.
 struct Proving<'a> {
-    host: &'a HostSide,
+    basis: Basis<'a>,
     step: &'a VmStep,
     vm: &'a VmId,
-    desired: &'a DesiredServer,
-    observed: &'a Observed,
 }
 
 impl Proving<'_> {
@@ -180,7 +179,7 @@ fn prove(proving: &Proving<'_>, given: &Given, device: DeviceHandle) -> Result<R
         Given::Partition(partition) => partition_findings(proving, partition, device)?,
         Given::Function { .. } => whole_findings(proving, given, device)?,
     };
-    let assignment = proving.desired.assignments.get(proving.vm);
+    let assignment = proving.basis.desired.assignments.get(proving.vm);
     let accepted = assignment.map(|assignment| assignment.accepted.clone()).unwrap_or_default();
     readiness::prove(given, device, proving.vm, &findings, &accepted).map_err(|stopping| {
         let texts: Vec<String> =
@@ -195,13 +194,13 @@ fn partition_findings(
     partition: &PartitionId,
     device: DeviceHandle,
 ) -> Result<Vec<Finding>, Failure> {
-    let observed = proving.observed;
+    let observed = proving.basis.observed;
     let gone = || proving.gone(&partition.clone().into(), device);
     let gpu = observed.gpu(&partition.gpu).ok_or_else(gone)?;
     let seen = gpu.partition(partition.index).filter(|seen| seen.device == device).ok_or_else(gone)?;
     let own = observed.vm(proving.vm).ok_or_else(gone)?;
     let mut findings: Vec<Finding> = decide::findings_for(observed, own, gpu, seen);
-    findings.extend(proving.host.readiness_to_assign(gpu, seen));
+    findings.extend(proving.basis.host.readiness_to_assign(gpu, seen));
     Ok(findings)
 }
 
@@ -212,9 +211,9 @@ fn whole_findings(
     device: DeviceHandle,
 ) -> Result<Vec<Finding>, Failure> {
     let gone = || proving.gone(given, device);
-    let own = proving.observed.vm(proving.vm).ok_or_else(gone)?;
-    let assignment = proving.desired.assignments.get(proving.vm).ok_or_else(gone)?;
-    let seen = proving.host.look().map_err(|_| gone())?;
+    let own = proving.basis.observed.vm(proving.vm).ok_or_else(gone)?;
+    let assignment = proving.basis.desired.assignments.get(proving.vm).ok_or_else(gone)?;
+    let seen = proving.basis.host.look().map_err(|_| gone())?;
     let gpus = assignment.whole_gpus().iter().map(|whole| {
         let ready = |gpu: &&ObservedGpu| {
             let on_vfio = |name: &Option<String>| name.as_deref() == Some(VFIO_DRIVER);
@@ -229,7 +228,7 @@ fn whole_findings(
     if !slot.functions.iter().any(|function| device == function.address.into()) {
         return Err(gone());
     }
-    let mut findings = decide::whole_findings_for(proving.observed, own, &gpus);
-    findings.extend(proving.host.server_readiness());
+    let mut findings = decide::whole_findings_for(proving.basis.observed, own, &gpus);
+    findings.extend(proving.basis.host.server_readiness());
     Ok(findings)
 }

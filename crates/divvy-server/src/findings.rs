@@ -123,7 +123,7 @@ fn gone_vms(state: &State, server: &ServerId, observed: &Observed) -> Vec<Findin
         severity: Severity::Warning,
         subject: match &assignment.holding {
             Holding::Partition { partition } => Subject::Partition(partition.clone()),
-            Holding::Dda { .. } => Subject::Vm(assignment.vm.clone()),
+            Holding::Dda { .. } | Holding::Claim { .. } => Subject::Vm(assignment.vm.clone()),
         },
         text: format!(
             "{} belongs to VM {}, which is not on server {server}",
@@ -132,7 +132,7 @@ fn gone_vms(state: &State, server: &ServerId, observed: &Observed) -> Vec<Findin
         ),
         mend: match &assignment.holding {
             Holding::Partition { .. } => format!("divvy unassign {}", assignment.vm),
-            Holding::Dda { .. } => format!("divvy dda unassign {}", assignment.vm),
+            Holding::Dda { .. } | Holding::Claim { .. } => format!("divvy dda unassign {}", assignment.vm),
         },
     })
     .collect()

@@ -4,10 +4,14 @@
 //!
 //! libvirt starts VMs by itself before it answers anybody. One that is refused then, because its partition
 //! is not back yet, would stay off: it is owed a start, and the agent gives it once.
+//!
+//! A VM with an open claim is refused, and started by the agent when it has what it claims.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use divvy_core::assignment::Assignment;
+use divvy_core::desired::DesiredServer;
 use divvy_core::device::DeviceHandle;
 use divvy_core::id::{ServerId, VmId};
 use divvy_core::observed::Observed;
@@ -19,6 +23,8 @@ use divvy_core::step::VmStep;
 use divvy_core::vm::ObservedVm;
 use divvy_host::observe::ObserveError;
 
+use crate::claims;
+use crate::door::AskError;
 use crate::hook::Gate;
 use crate::host_side::HostSide;
 use crate::hub::Hub;
@@ -30,6 +36,8 @@ pub enum NoStart {
     Refused(#[from] Refusal),
     #[error("the server's GPUs cannot be read")]
     Unseen(#[from] ObserveError),
+    #[error("what the VM claims cannot be picked")]
+    NotFilled(#[from] AskError),
 }
 
 /// VMs that libvirt would have started by itself, and that were not ready for it.
@@ -49,6 +57,28 @@ impl OwedStarts {
         if is_given && !is_answering {
             self.vms().insert(vm.clone());
         }
+    }
+
+    /// The VM's own start was refused, and may still be given.
+    pub fn is_owed(&self, observed: &Observed, vm: &VmId) -> bool {
+        self.vms().contains(vm) && observed.vm(vm).is_some_and(|vm| vm.settings.autostart)
+    }
+
+    pub fn forget(&self, vm: &VmId) {
+        self.vms().remove(vm);
+    }
+
+    /// The VMs whose start waits for GPUs that they claim and that are not picked yet.
+    pub fn claims(&self, desired: &DesiredServer, observed: &Observed) -> Vec<VmId> {
+        let waits = |vm: &VmId| {
+            let is_open = desired.assignments.get(vm).is_some_and(Assignment::waits_for_start);
+            is_open && observed.vm(vm).is_some_and(|vm| vm.is_off() && vm.settings.autostart)
+        };
+        let vms = self.vms();
+        if !observed.hypervisor_is_connected() {
+            return Vec::new();
+        }
+        vms.iter().filter(|vm| waits(vm)).cloned().collect()
     }
 
     /// The starts that can be given now. Each is given out once; what is not owed any more is forgotten.
@@ -85,8 +115,8 @@ fn may_start_as_defined(state: &State, observed: &Observed, vm: &ObservedVm) -> 
 /// Answers the hook.
 pub fn may_start(hub: &Hub, host: &HostSide, gate: &Gate) -> Result<(), NoStart> {
     let seen = host.observe()?;
-    let before = hub.state();
-    let mut state = State::clone(&before);
+    let mut passes = host.passes.hold();
+    let mut state = State::clone(&hub.state());
     if let Some(observed) = state.observed.get_mut(&host.server) {
         let observed = Arc::make_mut(observed);
         observed.gpus = seen.gpus;
@@ -98,10 +128,18 @@ pub fn may_start(hub: &Hub, host: &HostSide, gate: &Gate) -> Result<(), NoStart>
     }
     let vm = StartingVm { id: &gate.vm, name: &gate.name, devices: &gate.devices };
     let verdict = start_gate::may_start(&state, &host.server, &vm);
-    if verdict.is_err() {
-        host.owed.note(&state, &host.server, &gate.vm);
+    let own = state.desired_of(&host.server).and_then(|desired| desired.assignments.get(&gate.vm));
+    match &verdict {
+        Ok(()) if own.is_some_and(|own| own.claim().is_some()) => passes.let_through(&gate.vm),
+        Ok(()) => {}
+        Err(_) => host.owed.note(&state, &host.server, &gate.vm),
     }
+    drop(passes);
     // The hypervisor is there, and one of its VMs changes: at boot this is the first that is heard of it.
     hub.bell(&host.server).ring();
+    let sees_vms = state.observed.get(&host.server).is_some_and(|seen| seen.hypervisor_is_connected());
+    if sees_vms && own.is_some_and(Assignment::waits_for_start) {
+        return Err(claims::fill(hub, &host.server, &gate.vm)?.into());
+    }
     Ok(verdict?)
 }

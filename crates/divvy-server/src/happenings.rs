@@ -3,22 +3,29 @@
 
 use std::collections::BTreeMap;
 
-use divvy_core::assignment::Hold;
+use divvy_core::assignment::{Assignment, Hold};
 use divvy_core::change::{Change, Edit};
-use divvy_core::desired::PartitionSetting;
+use divvy_core::desired::{Desired, PartitionSetting};
 use divvy_core::event::Event;
 use divvy_core::finding::{Finding, Severity, Subject};
 use divvy_core::id::{PartitionId, ServerId, VmId};
 use divvy_core::job::{Job, JobId, Progress};
 use divvy_core::observed::{HypervisorHealth, Observed, ObservedGpu};
 use divvy_core::progress;
+use divvy_core::rules::sizes;
+use divvy_core::split::Split;
 use divvy_core::step::{Outcome, Step, VmStep};
 use divvy_core::vm::ObservedVm;
 
 use crate::jobs::StepNote;
 
+mod codes;
+
+pub use codes::CODES;
+
 /// The record of a change, written in the same transaction and so before its effect.
 pub fn of_change(
+    before: &Desired,
     change: &Change,
     warnings: &[Finding],
     principal: &str,
@@ -26,7 +33,7 @@ pub fn of_change(
     now_ms: u64,
 ) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
-    for edit in &change.edits {
+    for edit in change.edits.iter().filter(|edit| !is_known(before, edit)) {
         let (code, subject, text) = edit_in_words(change, edit);
         events.push(Event {
             at_ms: now_ms,
@@ -53,17 +60,36 @@ pub fn of_change(
     events
 }
 
+/// The VM has the same as before: only how far it is with that is written down.
+fn is_known(before: &Desired, edit: &Edit) -> bool {
+    let Edit::SetAssignment { server, assignment } = edit else { return false };
+    let known = before.server(server).and_then(|desired| desired.assignments.get(&assignment.vm));
+    known.is_some_and(|known| {
+        let has = |one: &Assignment| !one.waits_for_start();
+        has(known)
+            && has(assignment)
+            && known.partition() == assignment.partition()
+            && known.whole_gpus() == assignment.whole_gpus()
+    })
+}
+
 fn edit_in_words(change: &Change, edit: &Edit) -> (&'static str, Subject, String) {
     match edit {
         Edit::SetCount { gpu, setting, .. } => {
             let text = match setting {
                 Some(PartitionSetting::Count(asked)) => {
-                    format!("GPU {gpu} shall have {} partitions", asked.count)
+                    format!("GPU {gpu} shall have {}", asked.split)
                 }
                 Some(PartitionSetting::Off) => format!("GPU {gpu} shall have no partitions"),
                 None => format!("GPU {gpu} is left as it is"),
             };
             ("count_set", Subject::Gpu(gpu.clone()), text)
+        }
+        Edit::SetAssignment { assignment, .. } if assignment.waits_for_start() => {
+            claim_in_words(change, assignment)
+        }
+        Edit::RemoveClaim { vm, vm_name, .. } => {
+            ("unclaimed", Subject::Vm(vm.clone()), format!("VM {vm_name} claims no GPU any more"))
         }
         Edit::SetAssignment { assignment, .. } => {
             let verb = if assignment.whole_gpus().len() > 1 { "belong" } else { "belongs" };
@@ -100,6 +126,18 @@ fn edit_in_words(change: &Change, edit: &Edit) -> (&'static str, Subject, String
             ("unpooled", Subject::Gpu(gpu.clone()), format!("GPU {gpu} left pool{pool}"))
         }
     }
+}
+
+/// A claim without GPUs: a new one, or one whose VM is off again.
+fn claim_in_words(change: &Change, assignment: &Assignment) -> (&'static str, Subject, String) {
+    let (subject, name) = (Subject::Vm(assignment.vm.clone()), &assignment.vm_name);
+    let returns =
+        |edit: &Edit| matches!(edit, Edit::SetReturning { returning, .. } if returning.vm == assignment.vm);
+    if change.edits.iter().any(returns) {
+        return ("unassigned", subject, format!("VM {name} has no whole GPU any more until it starts"));
+    }
+    let claim = assignment.claim().map(ToString::to_string).unwrap_or_default();
+    ("claimed", subject, format!("VM {name} is promised {claim} when it starts"))
 }
 
 fn hold_in_words(partition: &PartitionId, hold: &Hold) -> (&'static str, String) {
@@ -192,14 +230,21 @@ fn gpu_events(before: &Observed, after: &Observed, told: &mut Vec<(&'static str,
 
 fn changed_gpu(was: &ObservedGpu, gpu: &ObservedGpu, told: &mut Vec<(&'static str, Subject, String)>) {
     let subject = || Subject::Gpu(gpu.id.clone());
-    if was.partition_count != gpu.partition_count {
+    let (split, before) = (sizes::seen(gpu), sizes::seen(was));
+    if was.partition_count != gpu.partition_count || split != before {
         let number =
             |count: Option<u16>| count.map_or("an unknown number of".to_owned(), |count| count.to_string());
+        let of_sizes = |split: Option<Split>| {
+            let sizes = split.and_then(|split| split.sizes());
+            sizes.map(|sizes| format!(" (sizes {sizes})")).unwrap_or_default()
+        };
         let text = format!(
-            "GPU {} has {} partitions, had {}",
+            "GPU {} has {} partitions{}, had {}{}",
             gpu.id,
             number(gpu.partition_count),
-            number(was.partition_count)
+            of_sizes(split),
+            number(was.partition_count),
+            of_sizes(before)
         );
         told.push(("count_changed", subject(), text));
     }

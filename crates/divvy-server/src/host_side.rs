@@ -12,6 +12,7 @@ use divvy_host::readiness::{self, Settings as ReadinessSettings};
 use divvy_host::sysfs::Sysfs;
 use divvy_host::telemetry::Asked;
 
+use crate::claims::Passes;
 use crate::gate::OwedStarts;
 use crate::notices::Notices;
 
@@ -28,6 +29,8 @@ pub struct HostSide {
     pub notices: Notices,
     /// VMs whose own start came too early.
     pub owed: OwedStarts,
+    /// VMs that were let through a moment ago.
+    pub passes: Passes,
 }
 
 impl HostSide {

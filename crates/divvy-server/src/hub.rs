@@ -1,5 +1,5 @@
 //! Where the threads of the daemon meet: the published state that everybody may read, the door to the
-//! admission thread, and one bell per agent. Nothing is decided here.
+//! admission thread, one bell per agent, and whether VMs may be started. Nothing is decided here.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::Sender;
@@ -13,6 +13,7 @@ use divvy_core::state::State;
 use tokio::sync::{oneshot, watch};
 
 use crate::door::{Answer, Ask, AskError, Message, Wish};
+use crate::starts::Starts;
 use crate::terms::Terms;
 
 /// A bell: rings stay until somebody waited for them, so none is lost.
@@ -81,6 +82,7 @@ struct Inner {
     published: RwLock<Published>,
     changes: watch::Sender<u64>,
     bells: Mutex<BTreeMap<ServerId, Bell>>,
+    starts: Starts,
     door: Sender<Message>,
 }
 
@@ -88,7 +90,15 @@ impl Hub {
     pub fn new(door: Sender<Message>) -> Self {
         let published = RwLock::new(Published::default());
         let (changes, _) = watch::channel(0);
-        Self { inner: Arc::new(Inner { published, changes, bells: Mutex::default(), door }) }
+        Self {
+            inner: Arc::new(Inner {
+                published,
+                changes,
+                bells: Mutex::default(),
+                starts: Starts::default(),
+                door,
+            }),
+        }
     }
 
     pub fn published(&self) -> Published {
@@ -124,6 +134,18 @@ impl Hub {
     /// The bell of a server's agent.
     pub fn bell(&self, server: &ServerId) -> Bell {
         lock(&self.inner.bells).entry(server.clone()).or_default().clone()
+    }
+
+    pub fn starts(&self) -> &Starts {
+        &self.inner.starts
+    }
+
+    /// The hook is answered from now on: the agents give the starts that waited for it.
+    pub fn open_starts(&self) {
+        self.inner.starts.open();
+        for bell in lock(&self.inner.bells).values() {
+            bell.ring();
+        }
     }
 
     pub fn tell(&self, message: Message) {

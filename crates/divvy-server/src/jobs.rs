@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use divvy_core::assignment::{Assignment, Hold};
+use divvy_core::assignment::{Assignment, Hold, Holding};
 use divvy_core::change::{Change, Edit};
 use divvy_core::desired::PartitionSetting;
 use divvy_core::id::{GpuId, ServerId};
@@ -14,6 +14,8 @@ use divvy_core::plan::Waiting;
 use divvy_core::progress::{Standing, standing};
 use divvy_core::refusal::Refusal;
 use divvy_core::request::Request;
+use divvy_core::rules::sizes;
+use divvy_core::split::Split;
 use divvy_core::state::State;
 use divvy_core::step::{HostStep, Outcome, Step, VmStep};
 
@@ -34,6 +36,7 @@ pub fn kind(request: &Request) -> Option<JobKind> {
         Request::Unassign { .. } => Some(JobKind::Unassign),
         Request::AssignDda { .. } => Some(JobKind::AssignDda),
         Request::UnassignDda { .. } => Some(JobKind::UnassignDda),
+        Request::FillClaim { .. } => Some(JobKind::FillClaim),
         Request::Cure { .. } => Some(JobKind::Cure),
         _ => None,
     }
@@ -50,14 +53,25 @@ fn target(state: &State, edit: &Edit, count_asked: bool) -> Option<JobTarget> {
         Edit::SetCount { server, gpu, setting: Some(setting), before } if count_asked => {
             let seen = state.observed.get(server).and_then(|observed| observed.gpu(gpu));
             let observed_before = seen.and_then(|gpu| gpu.partition_count);
-            Wanted::Count { gpu: gpu.clone(), setting: *setting, before: *before, observed_before }
+            let sizes_before = seen.and_then(sizes::seen).and_then(|split| split.sizes());
+            let (gpu, setting, before) = (gpu.clone(), *setting, *before);
+            Wanted::Count { gpu, setting, before, observed_before, sizes_before }
         }
         Edit::SetAssignment { assignment, .. } => {
             let (vm, vm_name) = (assignment.vm.clone(), assignment.vm_name.clone());
-            match assignment.partition() {
-                Some(partition) => Wanted::Assigned { vm, vm_name, partition: partition.clone() },
-                None => Wanted::AssignedDda { vm, vm_name, gpus: whole(assignment) },
+            match &assignment.holding {
+                Holding::Partition { partition } => {
+                    Wanted::Assigned { vm, vm_name, partition: partition.clone() }
+                }
+                Holding::Claim { claim } => Wanted::Claimed { vm, vm_name, claim: claim.clone() },
+                Holding::Dda { .. } if assignment.start => {
+                    Wanted::ClaimFilled { vm, vm_name, gpus: whole(assignment) }
+                }
+                Holding::Dda { .. } => Wanted::AssignedDda { vm, vm_name, gpus: whole(assignment) },
             }
+        }
+        Edit::RemoveClaim { vm, vm_name, .. } => {
+            Wanted::Unclaimed { vm: vm.clone(), vm_name: vm_name.clone() }
         }
         Edit::RemoveAssignment { server, vm } => {
             let had = state.desired_of(server).and_then(|desired| desired.assignments.get(vm))?;
@@ -207,7 +221,10 @@ fn concerns(wanted: &Wanted, step: &Step) -> bool {
             ),
         ) => partition.gpu == *of,
         (Wanted::Cured { .. }, _) => false,
-        (Wanted::AssignedDda { gpus, .. }, Step::Host(HostStep::GiveGpu { gpu, .. }))
+        (
+            Wanted::AssignedDda { gpus, .. } | Wanted::ClaimFilled { gpus, .. },
+            Step::Host(HostStep::GiveGpu { gpu, .. }),
+        )
         | (Wanted::UnassignedDda { gpus, .. }, Step::Host(HostStep::TakeGpuBack { gpu, .. })) => {
             gpus.contains(gpu)
         }
@@ -218,13 +235,14 @@ fn concerns(wanted: &Wanted, step: &Step) -> bool {
                 | HostStep::CleanPartition { partition: of, .. },
             ),
         ) => partition == of,
-        (Wanted::Assigned { vm, .. } | Wanted::AssignedDda { vm, .. }, Step::Vm(step)) => {
-            step.vm() == vm && !matches!(step, VmStep::RemoveDevice { given: Some(_), .. })
-        }
+        (
+            Wanted::Assigned { vm, .. } | Wanted::AssignedDda { vm, .. } | Wanted::ClaimFilled { vm, .. },
+            Step::Vm(step),
+        ) => step.vm() == vm && !matches!(step, VmStep::RemoveDevice { given: Some(_), .. }),
         (Wanted::Unassigned { vm, .. } | Wanted::UnassignedDda { vm, .. }, Step::Vm(step)) => {
             step.vm() == vm && matches!(step, VmStep::RemoveDevice { .. })
         }
-        (_, Step::Host(_)) => false,
+        (Wanted::Claimed { .. } | Wanted::Unclaimed { .. }, _) | (_, Step::Host(_)) => false,
     }
 }
 
@@ -233,10 +251,10 @@ fn concerns(wanted: &Wanted, step: &Step) -> bool {
 fn take_back(target: &JobTarget) -> Option<Request> {
     let server = target.server.clone();
     match &target.wanted {
-        Wanted::Count { gpu, setting, before, observed_before } => {
-            let seen =
-                observed_before.map(|number| PartitionSetting::from_number(number).by(setting.scheme()));
-            let back_to = before.or(seen);
+        Wanted::Count { gpu, setting, before, observed_before, sizes_before } => {
+            let sizes = sizes_before.map(|sizes| PartitionSetting::of(Some(Split::Sizes(sizes))));
+            let seen = sizes.or_else(|| observed_before.map(PartitionSetting::from_number));
+            let back_to = before.or_else(|| Some(seen?.by(setting.scheme())));
             Some(Request::RevertCount { server, gpu: gpu.clone(), failed: *setting, back_to })
         }
         Wanted::Assigned { vm, partition, .. } => {
@@ -249,7 +267,13 @@ fn take_back(target: &JobTarget) -> Option<Request> {
             let reason = target.detail.clone().unwrap_or_default();
             Some(Request::Quarantine { server, partition: partition.clone(), reason })
         }
-        Wanted::Unassigned { .. } | Wanted::UnassignedDda { .. } => None,
+        Wanted::ClaimFilled { vm, gpus, .. } => {
+            Some(Request::EmptyClaim { server, vm: vm.clone(), gpus: gpus.clone(), failed: true })
+        }
+        Wanted::Claimed { .. }
+        | Wanted::Unclaimed { .. }
+        | Wanted::Unassigned { .. }
+        | Wanted::UnassignedDda { .. } => None,
     }
 }
 
@@ -280,8 +304,11 @@ fn give_up_on_unknown_gpu(target: &mut JobTarget, state: &State, requests: &mut 
     let gpus: Vec<&GpuId> = match &target.wanted {
         Wanted::Count { gpu, .. } => vec![gpu],
         Wanted::Assigned { partition, .. } | Wanted::Cured { partition, .. } => vec![&partition.gpu],
-        Wanted::AssignedDda { gpus, .. } => gpus.iter().collect(),
-        Wanted::Unassigned { .. } | Wanted::UnassignedDda { .. } => return,
+        Wanted::AssignedDda { gpus, .. } | Wanted::ClaimFilled { gpus, .. } => gpus.iter().collect(),
+        Wanted::Claimed { .. }
+        | Wanted::Unclaimed { .. }
+        | Wanted::Unassigned { .. }
+        | Wanted::UnassignedDda { .. } => return,
     };
     let observed = state.observed.get(&target.server);
     let unknown = |gpu: &GpuId| match &observed?.gpu(gpu)?.health {

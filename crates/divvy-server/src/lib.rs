@@ -22,10 +22,12 @@ pub mod jobs;
 pub mod terms;
 
 pub mod agent;
+pub mod claims;
 pub mod executor;
 pub mod gate;
 pub mod host_side;
 pub mod pace;
+pub mod starts;
 pub mod usage;
 
 pub mod auth;
@@ -38,6 +40,7 @@ pub mod http;
 pub mod views;
 
 pub mod feed;
+pub mod webhook;
 
 pub mod listen;
 pub mod notices;

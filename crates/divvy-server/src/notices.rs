@@ -1,13 +1,16 @@
 //! What the daemon itself has to tell beside what its servers' hardware is like: how it is reached, what
-//! is wrong with its certificate. Told as findings of the server that it runs on, with those of the rest.
+//! is wrong with its certificate, who does not take its events. Told as findings of the server that it runs
+//! on, with those of the rest.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use divvy_api::timestamp::Timestamp;
 use divvy_core::finding::{Finding, FindingCode, Severity, Subject};
 use divvy_core::id::ServerId;
 
 use crate::hub::Bell;
 use crate::tls::Trouble;
+use crate::webhook::Trouble as WebhookTrouble;
 
 /// Shared by who knows and who tells.
 #[derive(Clone, Default)]
@@ -17,6 +20,9 @@ pub struct Notices(Arc<Mutex<State>>);
 struct State {
     is_plain: bool,
     troubles: Vec<Trouble>,
+    /// Those without TLS beyond this server.
+    plain_webhooks: Vec<String>,
+    webhooks: Vec<WebhookTrouble>,
     /// Of who looks again.
     bell: Option<Bell>,
 }
@@ -31,6 +37,24 @@ impl Notices {
         let mut state = self.lock();
         if state.troubles != troubles {
             state.troubles = troubles;
+            state.bell.iter().for_each(Bell::ring);
+        }
+    }
+
+    /// Everybody on the way can read what these are told.
+    pub fn plain_webhooks(&self, urls: Vec<String>) {
+        self.lock().plain_webhooks = urls;
+    }
+
+    /// Those that take no events. How many wait changes all the time; that rings no bell.
+    pub fn webhooks(&self, troubles: Vec<WebhookTrouble>) {
+        let mut state = self.lock();
+        let is_known =
+            |all: &[WebhookTrouble], one: &WebhookTrouble| all.iter().any(|other| one.is_that_of(other));
+        let is_same = troubles.len() == state.webhooks.len()
+            && troubles.iter().all(|trouble| is_known(&state.webhooks, trouble));
+        state.webhooks = troubles;
+        if !is_same {
             state.bell.iter().for_each(Bell::ring);
         }
     }
@@ -73,7 +97,36 @@ impl Notices {
                 "put a new certificate and its key where the settings say; divvyd takes them by itself",
             ),
         });
-        plain.into_iter().chain(troubles).collect()
+        let plain_webhooks = state.plain_webhooks.iter().map(|url| {
+            finding(
+                FindingCode::of("webhook_plain_http"),
+                format!("events are sent without TLS to {url}: they can be read on the way"),
+                "give the webhook an https:// address in the settings, restart divvyd",
+            )
+        });
+        let webhooks = state
+            .webhooks
+            .iter()
+            .map(|trouble| finding(FindingCode::of("webhook_failing"), failing(trouble), mend_of(trouble)));
+        plain.into_iter().chain(troubles).chain(plain_webhooks).chain(webhooks).collect()
+    }
+}
+
+fn failing(trouble: &WebhookTrouble) -> String {
+    let WebhookTrouble { url, since_ms, waiting, skipped, error, .. } = trouble;
+    let since = Timestamp { at_ms: *since_ms };
+    let given_up = if *skipped > 0 { format!(", {skipped} were given up") } else { String::new() };
+    format!("{url} takes no events since {since}: {waiting} wait{given_up}; {error}")
+}
+
+fn mend_of(trouble: &WebhookTrouble) -> &'static str {
+    match trouble.is_paused {
+        true => {
+            "let the receiver take events again, or take the webhook out of the settings; then systemctl restart divvyd"
+        }
+        false => {
+            "put right what the text names; divvy webhook test tells whether that helped, and sends what waits"
+        }
     }
 }
 

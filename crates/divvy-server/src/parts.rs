@@ -20,7 +20,9 @@ use divvy_sim::room::{Room, RoomError};
 use divvy_sim::spec::Delays;
 
 use crate::agent::AfterSteps;
+use crate::claims::Passes;
 use crate::gate::OwedStarts;
+use crate::hook::Gate;
 use crate::host_side::HostSide;
 use crate::hub::Hub;
 use crate::notices::Notices;
@@ -29,6 +31,8 @@ use crate::settings::Settings;
 /// What only a simulated room can do.
 pub trait RoomControl: Send + Sync {
     fn name(&self) -> &str;
+    /// What libvirt's hook would ask before this VM's start; None: it runs, or is not there.
+    fn gate(&self, server: &ServerId, vm: &VmId) -> Option<Gate>;
     /// Powers a VM; the text says why it would not.
     fn power(&self, server: &ServerId, vm: &VmId, on: bool) -> Result<(), String>;
     /// Lets something go wrong.
@@ -117,6 +121,7 @@ pub fn real(settings: &Settings, hub: &Hub, notices: &Notices) -> Result<Parts, 
         server: server.clone(),
         notices: notices.clone(),
         owed: OwedStarts::default(),
+        passes: Passes::default(),
     });
     let hypervisor = Box::new(LibvirtHypervisor::new(&settings.libvirt_uri, Timeouts::default()));
     let parts = ServerParts { host, hypervisor, after_steps: Box::new(|| ()), watches };
@@ -135,6 +140,13 @@ struct KeptRoom {
 impl RoomControl for KeptRoom {
     fn name(&self) -> &str {
         self.room.name()
+    }
+
+    fn gate(&self, server: &ServerId, vm: &VmId) -> Option<Gate> {
+        let vms = self.room.server(server)?.vms();
+        let vm = vms.into_iter().find(|one| one.id == *vm && one.is_off())?;
+        let devices = vm.devices.iter().filter(|device| device.defined).map(|device| device.device);
+        Some(Gate { devices: devices.collect(), vm: vm.id, name: vm.name, migration: false })
     }
 
     fn power(&self, server: &ServerId, vm: &VmId, on: bool) -> Result<(), String> {
@@ -232,6 +244,7 @@ pub fn simulated(
             server: id,
             notices: notices.take().unwrap_or_default(),
             owed: OwedStarts::default(),
+            passes: Passes::default(),
         });
         let (keeper, own) = (Arc::clone(&kept), server.id().clone());
         ServerParts {

@@ -1,4 +1,5 @@
-//! Secrets from the kernel: 256 bits, written as 64 hex digits. What they open is not known here.
+//! Chance from the kernel: secrets of 256 bits, written as 64 hex digits, and small numbers. What they are
+//! for is not known here.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,6 +12,13 @@ pub fn secret() -> io::Result<String> {
     let mut random = [0u8; BYTES];
     File::open("/dev/urandom")?.read_exact(&mut random)?;
     Ok(hex(&random))
+}
+
+/// A number that nobody can guess, for what has to differ from server to server.
+pub fn number() -> io::Result<u16> {
+    let mut random = [0u8; 2];
+    File::open("/dev/urandom")?.read_exact(&mut random)?;
+    Ok(u16::from_ne_bytes(random))
 }
 
 /// Bytes as lower case hex digits.

@@ -17,6 +17,13 @@
 //! [tls]                                  # default: a certificate of its own
 //! certificate = "/etc/divvy/tls.pem"
 //! key = "/etc/divvy/tls.key"
+//!
+//! [[webhook]]                            # who is told of events; default: nobody; at most 8
+//! url = "https://hooks.example.com/divvy"
+//! secret_file = "/etc/divvy/webhook.secret"   # signs; nobody else may read it
+//! ca = "/etc/divvy/ca.pem"               # whose certificates are believed; default: those of this server
+//! codes = ["job_failed", "step_failed"]  # which events; default: all
+//! insecure_plain_http = false            # true: an http:// address beyond this server may be
 //! ```
 
 use std::collections::BTreeSet;
@@ -28,6 +35,7 @@ use divvy_core::id::ServerId;
 use serde::Deserialize;
 
 use crate::tls::Pair;
+use crate::webhook::settings::{InvalidWebhook, Table as WebhookTable, Webhook};
 
 /// Where the file is when nobody says.
 pub const DEFAULT_FILE: &str = "/etc/divvy/divvyd.toml";
@@ -46,6 +54,7 @@ pub struct Settings {
     pub names: Vec<String>,
     pub insecure_plain_http: bool,
     pub tls: Option<Pair>,
+    pub webhooks: Vec<Webhook>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +71,8 @@ pub enum SettingsError {
     WriteDeadline { path: PathBuf, seconds: u64 },
     #[error("the settings file {} has the name {name:?}, which is neither a name nor an address of a server", path.display())]
     Name { path: PathBuf, name: String },
+    #[error("the settings file {} has a [[webhook]] that cannot be used", path.display())]
+    Webhook { path: PathBuf, source: InvalidWebhook },
 }
 
 #[derive(Debug, Deserialize)]
@@ -78,6 +89,7 @@ struct File {
     names: Vec<String>,
     insecure_plain_http: bool,
     tls: Option<TlsFiles>,
+    webhook: Vec<WebhookTable>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -101,6 +113,7 @@ impl Default for File {
             names: Vec::new(),
             insecure_plain_http: false,
             tls: None,
+            webhook: Vec::new(),
         }
     }
 }
@@ -130,6 +143,8 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, SettingsError> {
     if let Some(name) = file.names.iter().find(|name| !is_name(name)) {
         return Err(SettingsError::Name { path: path.to_owned(), name: name.clone() });
     }
+    let webhooks = Webhook::read_all(file.webhook)
+        .map_err(|source| SettingsError::Webhook { path: path.to_owned(), source })?;
     Ok(Settings {
         server_name: file.server_name,
         libvirt_uri: file.libvirt_uri,
@@ -142,6 +157,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, SettingsError> {
         names: file.names,
         insecure_plain_http: file.insecure_plain_http,
         tls: file.tls.map(|files| Pair { certificate: files.certificate, key: files.key }),
+        webhooks,
     })
 }
 
@@ -213,6 +229,44 @@ mod tests {
         for (text, named) in table {
             let told = crate::chain::chain(&parsed(text).expect_err("refused"));
             assert!(told.contains(named), "{text}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_webhook_that_makes_no_sense_is_refused_with_its_member_and_without_its_secrets() {
+        let good = "[[webhook]]\nurl = 'https://a.example/?secret'\nsecret_file = '/s'\n";
+        let plain = "[[webhook]]\nurl = 'http://a.example/?secret'\nsecret_file = '/s'\n";
+        let table = [
+            ("[[webhook]]\nsecret_file = '/s'".to_owned(), "url"),
+            ("[[webhook]]\nurl = 'https://a.example/'".to_owned(), "secret_file"),
+            ("[[webhook]]\nurl = 'nowhere'\nsecret_file = '/s'".to_owned(), "url of number 1"),
+            ("[[webhook]]\nurl = 'https://a:secret@b/'\nsecret_file = '/s'".to_owned(), "a password"),
+            (
+                "[[webhook]]\nurl = 'https://a.example/'\nsecret_file = 's'".to_owned(),
+                "secret_file of https://a",
+            ),
+            (format!("{good}ca = 'ca.pem'"), "ca of https://a.example/ is ca.pem"),
+            (format!("{good}colour = 1"), "colour"),
+            (format!("{good}codes = []"), "codes of https://a.example/ is an empty list"),
+            (format!("{good}codes = ['assinged']"), "\"assinged\""),
+            (format!("{good}codes = 'assigned'"), "codes"),
+            (format!("{good}insecure_plain_http = true"), "insecure_plain_http"),
+            (plain.to_owned(), "insecure_plain_http = true"),
+            (good.repeat(2), "stands there twice"),
+            (good.repeat(9), "there are 9 of them"),
+        ];
+        for (text, named) in table {
+            let told = crate::chain::chain(&parsed(&text).expect_err("refused"));
+            assert!(told.contains(named) && !told.contains("?secret"), "{text}: {told}");
+        }
+        for good in [
+            good.to_owned(),
+            format!("{plain}insecure_plain_http = true"),
+            plain.replace("a.example", "[::1]"),
+        ] {
+            let settings = parsed(&good).expect("is fine");
+            assert_eq!(settings.webhooks.len(), 1, "{good}");
+            assert!(!format!("{settings:?}").contains("?secret"), "{settings:?}");
         }
     }
 

@@ -41,8 +41,15 @@ impl Daemon {
         Self::with_store(room, Arc::new(Store::memory()))
     }
 
-    /// On this hardware and this store, as a start of the daemon finds them.
+    /// On this hardware and this store, as a start of the daemon finds them, and ready.
     pub fn with_store(room: Room, store: Arc<Store>) -> Self {
+        let daemon = Self::not_ready(room, store);
+        daemon.hub.open_starts();
+        daemon
+    }
+
+    /// After its first turns, before it answers libvirt's hook.
+    pub fn not_ready(room: Room, store: Arc<Store>) -> Self {
         let (door, messages) = mpsc::channel();
         let hub = Hub::new(door);
         let admission = Admission::new(Arc::clone(&store), hub.clone());
@@ -150,6 +157,7 @@ fn agent(server: &SimServer, hub: &Hub) -> (Arc<HostSide>, Agent) {
         limits,
         notices: Default::default(),
         owed: Default::default(),
+        passes: Default::default(),
     };
     let host = Arc::new(host);
     let agent = Agent::new(Arc::clone(&host), Box::new(server.hypervisor()), hub.clone(), Box::new(|| ()));
@@ -164,7 +172,7 @@ pub fn count(gpus: &[&str], count: u16) -> Request {
 
 pub fn assign(vms: &[&str]) -> Request {
     let vms = vms.iter().map(ToString::to_string).collect();
-    Request::Assign { vms, gpu: None, partition: None, accept: Default::default() }
+    Request::Assign { vms, gpu: None, memory_bytes: None, partition: None, accept: Default::default() }
 }
 
 pub fn unassign(vms: &[&str]) -> Request {

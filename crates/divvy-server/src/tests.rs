@@ -12,6 +12,7 @@ use divvy_sim::vms::DefinedDevice;
 use crate::testing::{Daemon, assign, count, unassign};
 use crate::{findings, views};
 
+mod claims;
 mod faults;
 mod schemes;
 mod whole;

@@ -4,18 +4,19 @@
 use std::collections::{BTreeMap, HashMap};
 
 use divvy_api::views::{
-    AssignmentView, ExplainView, FindingView, GpuView, PartitionView, PlanStepView, PoolGpuView, PoolView,
-    VmView,
+    AssignmentView, CountMemoryView, ExplainView, FindingView, GpuView, PartitionView, PlanStepView,
+    PoolGpuView, PoolView, VmView,
 };
-use divvy_api::words::{AssignmentKind, PartitionState};
+use divvy_api::words::{AssignmentKind, AssignmentState, PartitionState};
 use divvy_core::assignment::{Assignment, Hold, Holding};
-use divvy_core::catalogue;
+use divvy_core::decide;
 use divvy_core::desired::DesiredServer;
 use divvy_core::explain::Explanation;
 use divvy_core::finding::{Finding, Subject};
+use divvy_core::gpu::{PartitionCount, Scheme};
 use divvy_core::id::{PartitionId, PoolName, ServerId, VmId};
 use divvy_core::observed::{Observed, ObservedGpu, ObservedPartition};
-use divvy_core::rules::whole_gpu;
+use divvy_core::rules::{same_scheme, sizes, whole_gpu};
 use divvy_core::state::State;
 use divvy_core::status::{self, PartitionState as CorePartitionState, PartitionStatus};
 use divvy_core::step::Step;
@@ -44,6 +45,8 @@ fn gpu_of(
     let server = &observed.server;
     let (mode, reason) = partitions.mode(gpu);
     let free = gpu.partitions.iter().filter(|one| partitions.is_free(gpu, one)).count();
+    let sizes = sizes::seen(gpu).and_then(|split| split.sizes());
+    let asked = desired.and_then(|desired| desired.settings.get(&gpu.id)).copied();
     GpuView {
         id: gpu.id.to_string(),
         name: format!("{server}/{}", gpu.address),
@@ -56,15 +59,23 @@ fn gpu_of(
         serial: gpu.serial.clone(),
         driver: gpu.driver.clone(),
         driver_version: gpu.driver_version.clone(),
+        ecc: gpu.ecc,
         mode: mode.into(),
         reason: Some(reason),
         pool: desired.and_then(|desired| desired.pools.get(&gpu.id)).map(ToString::to_string),
         scheme: gpu.scheme.map(|scheme| scheme.to_string()),
         partition_count: gpu.partition_count,
+        sizes: sizes.map(|sizes| sizes.iter().map(PartitionCount::get).collect()),
+        takes_sizes: same_scheme::as_it_will_be(asked, gpu).scheme.is_some_and(Scheme::takes_sizes),
         valid_partition_counts: gpu.valid_counts.as_slice().iter().map(|count| count.get()).collect(),
         max_partitions: gpu.scheme.map(|_| gpu.max_partitions),
         free_partitions: gpu.partition_count.map(|_| u16::try_from(free).unwrap_or(u16::MAX)),
-        memory_per_partition_bytes: partition_memory(gpu),
+        memory_per_partition_bytes: gpu
+            .partition_count
+            .and_then(|count| gpu.memory_of_each(count))
+            .filter(|_| sizes.is_none()),
+        memory_by_count: gpu.valid_counts.as_slice().iter().map(|count| by_count(gpu, count.get())).collect(),
+        mmio_bytes: gpu.slot.mmio_bytes,
         findings: count_findings(&observed.findings, |subject| match subject {
             Subject::Gpu(id) => *id == gpu.id,
             Subject::Partition(id) => id.gpu == gpu.id,
@@ -73,13 +84,8 @@ fn gpu_of(
     }
 }
 
-/// The size that the catalogue tells, or an equal share of what the driver tells.
-pub fn partition_memory(gpu: &ObservedGpu) -> Option<u64> {
-    let count = gpu.partition_count.filter(|count| *count > 0)?;
-    let known = catalogue::of_model(&gpu.model);
-    known
-        .and_then(|entry| catalogue::memory_per_partition(entry, count))
-        .or_else(|| Some(gpu.memory_bytes? / u64::from(count)))
+fn by_count(gpu: &ObservedGpu, count: u16) -> CountMemoryView {
+    CountMemoryView { partition_count: count, memory_per_partition_bytes: gpu.memory_of_each(count) }
 }
 
 fn count_findings(findings: &[Finding], about: impl Fn(&Subject) -> bool) -> u32 {
@@ -135,7 +141,7 @@ fn partition_view(
         gpu: gpu.id.to_string(),
         server: server.to_string(),
         index: partition.index.0,
-        memory_bytes: partition.memory_bytes.or_else(|| partition_memory(gpu)),
+        memory_bytes: gpu.memory_of(partition),
         state: state_word(status.state),
         vm: status.vm.map(|vm| vm.to_string()),
         vm_name,
@@ -199,12 +205,25 @@ fn assignment_view(assignment: &Assignment) -> AssignmentView {
         Holding::Partition { partition } => {
             (AssignmentKind::Partition, vec![partition.gpu.to_string()], Some(partition.to_string()))
         }
-        Holding::Dda { gpus } => {
+        Holding::Dda { gpus, .. } => {
             (AssignmentKind::Dda, gpus.iter().map(|whole| whole.gpu.to_string()).collect(), None)
         }
+        Holding::Claim { .. } => (AssignmentKind::Dda, Vec::new(), None),
     };
-    let gpu = gpus.first().cloned().unwrap_or_default();
-    AssignmentView { kind, gpu, gpus, partition }
+    let claim = assignment.claim();
+    AssignmentView {
+        kind,
+        gpu: gpus.first().cloned(),
+        gpus,
+        partition,
+        pool: claim.map(|claim| claim.pool.to_string()),
+        count: claim.map(|claim| claim.count),
+        state: match (assignment.waits_for_start(), assignment.start) {
+            (true, _) => AssignmentState::WaitingForStart,
+            (false, true) => AssignmentState::Starting,
+            (false, false) => AssignmentState::Assigned,
+        },
+    }
 }
 
 /// Every pool with its GPUs, by name.
@@ -227,7 +246,11 @@ pub fn pools(state: &State) -> Vec<PoolView> {
             });
         }
     }
-    let view = |(name, gpus): (&PoolName, Vec<PoolGpuView>)| PoolView { name: name.to_string(), gpus };
+    let view = |(name, gpus): (&PoolName, Vec<PoolGpuView>)| PoolView {
+        name: name.to_string(),
+        promised: decide::pool_promised(state, name),
+        gpus,
+    };
     pools.into_iter().map(view).collect()
 }
 

@@ -4,7 +4,7 @@
 use divvy_core::id::{ServerId, VmId};
 use divvy_core::pci_address::PciAddress;
 
-use crate::drivers;
+use crate::drivers::{self, MigError};
 use crate::fault::{Fault, FaultError, GpuName};
 use crate::kernel::{Function, Kernel};
 use crate::machine::State;
@@ -24,6 +24,12 @@ impl Room {
                 kernel.memory.wedged.extend(carriers);
             })?,
             Fault::LoseProfiles { gpu } => self.on_gpu(gpu, drivers::lose_profiles)?,
+            Fault::SwitchEcc { gpu, on } => {
+                self.switch(gpu, "ECC", |kernel, pf| kernel.set_ecc_mode(pf, *on))?
+            }
+            Fault::SwitchMig { gpu, on } => self.switch(gpu, "MIG", |kernel, pf| {
+                drivers::set_mig_mode(kernel, pf, *on).map(|_is_so_already| ())
+            })?,
             Fault::ClearGpu { gpu } => {
                 let (server, serial) = self.gpu(gpu)?;
                 server.clear_faults(serial);
@@ -42,6 +48,9 @@ impl Room {
                 let found = self.named(server)?;
                 let in_use = |address| FaultError::DriverInUse { server: server.clone(), address };
                 found.machine.with(reload_drivers).map_err(in_use)?;
+            }
+            Fault::InstallDriver { server, version } => {
+                self.named(server)?.machine.with(|state| install_driver(state, version))?;
             }
             Fault::Clear => self.servers.iter().for_each(clear),
         }
@@ -80,6 +89,20 @@ impl Room {
             }
         });
         Ok(())
+    }
+
+    fn switch(
+        &self,
+        name: &GpuName,
+        mode: &'static str,
+        switch: impl FnOnce(&mut Kernel, PciAddress) -> Result<(), MigError>,
+    ) -> Result<(), FaultError> {
+        let mut done = Ok(());
+        self.on_gpu(name, |kernel, pf| done = switch(kernel, pf))?;
+        done.map_err(|error| match error {
+            MigError::InUse => FaultError::GpuInUse { gpu: name.clone() },
+            _ => FaultError::NoSuchMode { gpu: name.clone(), mode },
+        })
     }
 
     fn on_partition(
@@ -187,6 +210,18 @@ fn reload_drivers(state: &mut State) -> Result<(), PciAddress> {
         kernel.detach_driver(pf);
         kernel.attach_any_driver(pf);
     }
+    Ok(())
+}
+
+/// Another version of NVIDIA's driver, loaded in the place of the one that is there.
+fn install_driver(state: &mut State, version: &str) -> Result<(), FaultError> {
+    let server = state.spec.id.clone();
+    if state.nvidia_version().is_none() {
+        return Err(FaultError::NoSuchDriver { server });
+    }
+    reload_drivers(state).map_err(|address| FaultError::DriverInUse { server, address })?;
+    state.set_nvidia_version(version);
+    state.kernel.show_versions(&state.spec);
     Ok(())
 }
 

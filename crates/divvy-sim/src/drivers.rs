@@ -11,6 +11,7 @@ mod gim;
 mod i915;
 mod intel;
 mod nvidia;
+mod nvidia_ecc;
 mod nvidia_mdev;
 mod nvidia_mig;
 mod nvidia_vfio;
@@ -20,7 +21,9 @@ mod xe;
 
 pub(crate) use gim::MODULE as GIM;
 pub(crate) use nvidia::{UNBIND_LOCK, unbind_lock};
-pub(crate) use nvidia_mig::{MigError, MigMode, Part as MigPart, set_mode as set_mig_mode};
+pub(crate) use nvidia_mig::{
+    MigError, Part as MigPart, PendingMode, set_mode as set_mig_mode, starts as mig_starts,
+};
 pub(crate) use vgpu::{Creatable, Vgpu, creatable, set_mixed, supported};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,7 +90,9 @@ pub(crate) struct Memory {
     /// By UUID.
     pub mdevs: BTreeMap<String, nvidia_mdev::Mdev>,
     /// By serial number: what survives the driver, and with some GPUs a reboot.
-    pub mig_modes: BTreeMap<u64, MigMode>,
+    pub mig_modes: BTreeMap<u64, PendingMode>,
+    /// The same of those whose ECC mode was ever switched.
+    pub ecc_modes: BTreeMap<u64, PendingMode>,
     pub gim: BTreeMap<PciAddress, gim::Gpu>,
     /// What GIM was told at its loading, one number for each of its GPUs.
     pub gim_counts: Vec<u16>,

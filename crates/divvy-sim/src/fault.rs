@@ -3,9 +3,9 @@
 //!
 //! ```text
 //! gpu GPU lose │ hang-writes │ fail ERRNO │ partial N │ reset-fails │ slow MS │ busy │ sriov-manage-lies
-//!       │ sriov-manage-dies │ wedge │ lose-profiles │ clear
+//!       │ sriov-manage-dies │ wedge │ lose-profiles │ ecc on/off │ mig on/off │ clear
 //! partition GPU.INDEX wedge │ linger N         vm VM kill (by name or id)
-//! server SERVER reboot │ renumber │ reload-driver         clear
+//! server SERVER reboot │ renumber │ reload-driver │ nvidia-driver VERSION         clear
 //! ```
 
 mod text;
@@ -122,6 +122,16 @@ pub enum Fault {
     LoseProfiles {
         gpu: GpuName,
     },
+    /// Somebody switches its ECC mode; the next boot of its server makes it so.
+    SwitchEcc {
+        gpu: GpuName,
+        on: bool,
+    },
+    /// Somebody switches its MIG mode.
+    SwitchMig {
+        gpu: GpuName,
+        on: bool,
+    },
     ClearGpu {
         gpu: GpuName,
     },
@@ -150,6 +160,11 @@ pub enum Fault {
     ReloadDriver {
         server: ServerId,
     },
+    /// NVIDIA's driver of this version takes the place of the one that is there.
+    InstallDriver {
+        server: ServerId,
+        version: String,
+    },
     /// All that was switched on is off.
     Clear,
 }
@@ -167,6 +182,12 @@ pub enum FaultError {
     NoSuchVm { vm: String },
     #[error("VM {vm} does not run")]
     NotRunning { vm: String },
+    #[error("GPU {gpu} has no {mode} mode that could be switched now")]
+    NoSuchMode { gpu: GpuName, mode: &'static str },
+    #[error("GPU {gpu} is in use, or has what partitions need; take its partitions away first")]
+    GpuInUse { gpu: GpuName },
+    #[error("server {server} has no driver of NVIDIA's")]
+    NoSuchDriver { server: ServerId },
     #[error("the driver of {address} on {server} is in use; turn its VMs off first")]
     DriverInUse { server: ServerId, address: PciAddress },
 }

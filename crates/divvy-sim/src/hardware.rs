@@ -21,7 +21,7 @@ const MIB: u64 = 1 << 20;
 /// The driver of a room's GPUs: plain SR-IOV and nothing else.
 pub const GPU_DRIVER: &str = "simgpu";
 pub const GPU_DRIVER_VERSION: &str = "1.4.0";
-const NVIDIA_VERSION: &str = "550.163.02";
+pub(crate) const NVIDIA_VERSION: &str = "550.163.02";
 const GIM_VERSION: &str = "9.4.0.K";
 
 const CLASS_BRIDGE: u32 = 0x06_0400;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use divvy_core::gpu::Scheme;
 use divvy_core::pci_address::PciAddress;
 
-use crate::drivers::{Memory, MigMode};
+use crate::drivers::{Memory, PendingMode};
 use crate::rng::Rng;
 use crate::spec::{DriverSpec, FunctionSpec, GpuSpec, Numbers, ServerSpec, SriovSpec};
 use crate::tree::{Attr, DriverAttr, Entry, Tree};
@@ -170,7 +170,7 @@ impl Kernel {
 
     /// GPUs that are delivered with their MIG mode on.
     fn deliver_mig(&mut self, spec: &ServerSpec) {
-        let on = MigMode { current: true, pending: true };
+        let on = PendingMode { current: true, pending: true };
         let with_mig =
             |function: &&FunctionSpec| function.gpu.is_some_and(|gpu| gpu.scheme == Scheme::NvidiaMig);
         let serials = spec.functions.iter().filter(with_mig).filter_map(|function| function.serial);
@@ -226,11 +226,24 @@ impl Kernel {
         }
         let module = format!("sys/module/{}", spec.module);
         self.tree.folder(&module);
-        if let Some(version) = &spec.version {
-            self.tree.text(&format!("{module}/version"), format!("{version}\n"));
-        }
+        self.show_version(spec);
         self.tree.link(&format!("{folder}/module"), &module);
         self.drivers.insert(spec.name.clone(), Driver { spec: spec.clone(), new_ids: Vec::new() });
+    }
+
+    /// Other versions of the drivers were loaded.
+    pub(crate) fn show_versions(&mut self, spec: &ServerSpec) {
+        for driver in &spec.drivers {
+            if self.drivers.contains_key(&driver.name) {
+                self.show_version(driver);
+            }
+        }
+    }
+
+    fn show_version(&mut self, spec: &DriverSpec) {
+        if let Some(version) = &spec.version {
+            self.tree.text(&format!("sys/module/{}/version", spec.module), format!("{version}\n"));
+        }
     }
 
     fn path_of(&self, paths: &[String], function: &FunctionSpec, bus_shift: u8) -> String {

@@ -35,6 +35,8 @@ pub enum Connection {
 
 type Watcher = Arc<dyn Fn() + Send + Sync>;
 
+const NVIDIA: &str = "nvidia";
+
 /// Process ids of VMs count up from here.
 const FIRST_PID: u32 = 10_000;
 
@@ -110,10 +112,24 @@ impl State {
         self.faults.values_mut().for_each(Faults::reboot);
         self.boots += 1;
         self.bus_shift = bus_shift;
-        let mig_modes = self.kernel.mig_modes_kept();
+        let (mig_modes, ecc_modes) = (self.kernel.mig_modes_kept(), self.kernel.ecc_modes_kept());
         self.kernel = Kernel::boot(&self.spec, self.boots, bus_shift);
         self.kernel.memory.mig_modes = mig_modes;
+        self.kernel.memory.ecc_modes = ecc_modes;
         self.wake = true;
+    }
+
+    /// None: no GPU of the server has that driver.
+    pub(crate) fn nvidia_version(&self) -> Option<&str> {
+        let driver = self.spec.drivers.iter().find(|driver| driver.name == NVIDIA)?;
+        driver.version.as_deref()
+    }
+
+    /// From the next loading of the driver on.
+    pub(crate) fn set_nvidia_version(&mut self, version: &str) {
+        for driver in self.spec.drivers.iter_mut().filter(|driver| driver.name == NVIDIA) {
+            driver.version = Some(version.to_owned());
+        }
     }
 
     /// Operations under way or behind one that is, which somebody waits for.

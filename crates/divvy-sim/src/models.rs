@@ -40,6 +40,11 @@ impl Model {
     pub(crate) fn has_ecc_memory(&self) -> bool {
         matches!(&self.table, Table::Nvidia(nvidia) if !nvidia.mig.is_empty())
     }
+
+    /// It can encode video, and its partitions share what does that. Models that are cut into pieces decode only.
+    pub(crate) fn has_encoders(&self) -> bool {
+        matches!(&self.table, Table::Nvidia(nvidia) if nvidia.mig.is_empty())
+    }
 }
 
 /// Where a model's VFs are.

@@ -8,6 +8,7 @@ use divvy_core::pci_address::PciAddress;
 use serde::{Deserialize, Serialize};
 
 use crate::drivers::Memory;
+use crate::hardware::NVIDIA_VERSION;
 use crate::kernel::{Function, Kernel};
 use crate::machine::State;
 use crate::vms::Vm;
@@ -21,6 +22,9 @@ pub(crate) struct SavedServer {
     next_pid: u32,
     functions: Vec<SavedFunction>,
     vms: Vec<Vm>,
+    /// Of NVIDIA's driver, if another one was installed than the room came with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nvidia_version: Option<String>,
     #[serde(default, skip_serializing_if = "Memory::is_empty")]
     memory: Memory,
 }
@@ -62,11 +66,16 @@ impl SavedServer {
             next_pid: state.next_pid,
             functions: state.kernel.functions.values().map(function).collect(),
             vms: state.vms.values().cloned().collect(),
+            nvidia_version: state
+                .nvidia_version()
+                .filter(|version| *version != NVIDIA_VERSION)
+                .map(str::to_owned),
             memory: state.kernel.memory.clone(),
         }
     }
 
     pub fn into_state(self, state: &mut State) {
+        state.set_nvidia_version(self.nvidia_version.as_deref().unwrap_or(NVIDIA_VERSION));
         let mut kernel = Kernel::boot(&state.spec, self.boots, self.bus_shift);
         let groups: BTreeMap<PciAddress, u32> =
             self.functions.iter().filter_map(|saved| Some((saved.address, saved.group?))).collect();

@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 use divvy_core::device::DeviceHandle;
 use divvy_core::id::VmId;
 use divvy_core::pci_address::PciAddress;
-use divvy_host::telemetry::{GpuTelemetry, PartitionTelemetry, Scheduler, Telemetry, TelemetryError};
+use divvy_host::telemetry::{
+    Engines, GpuTelemetry, Media, PartitionTelemetry, Scheduler, Telemetry, TelemetryError,
+};
 
 use crate::drivers::{self, Vgpu};
 use crate::kernel::{Function, Kernel};
@@ -69,7 +71,8 @@ struct User<'a> {
 /// At so many seconds after the room was opened; None where no library tells anything.
 fn look_at(state: &State, gpu: PciAddress, second: u64) -> Option<GpuTelemetry> {
     let function = state.kernel.functions.get(&gpu)?;
-    let model = models::find(function.numbers)?;
+    let memory_bytes = state.kernel.gpu_memory_bytes(gpu)?;
+    let has_encoders = models::find(function.numbers)?.has_encoders();
     let cut = state.kernel.mig_mode(gpu).is_some_and(|mode| mode.current);
     if !state.kernel.memory.nvidia.contains_key(&gpu) || state.faults_of(gpu).lost {
         return None;
@@ -88,6 +91,12 @@ fn look_at(state: &State, gpu: PciAddress, second: u64) -> Option<GpuTelemetry> 
                 uuid: None,
                 memory_used_bytes: size.map(|size| wave.memory_bytes(size, second)),
                 utilization_percent: u8::try_from(busy).ok(),
+                media: Media {
+                    encoder_percent: wave.encoder_percent(busy).filter(|_| has_encoders),
+                    decoder_percent: wave.decoder_percent(busy),
+                    encoder_capacity_percent: has_encoders.then_some(100),
+                },
+                engines: engines(&state.kernel, gpu, user.vgpu),
             }
         })
         .collect();
@@ -95,15 +104,34 @@ fn look_at(state: &State, gpu: PciAddress, second: u64) -> Option<GpuTelemetry> 
     // Of a GPU that is cut into pieces, each piece is told of, and the whole is not.
     let busy = (!cut).then(|| partitions.iter().filter_map(|one| one.utilization_percent).sum());
     Some(GpuTelemetry {
-        memory_bytes: Some(model.memory_bytes),
+        memory_bytes: Some(memory_bytes),
         // What the driver keeps to itself stays when nobody is there.
-        memory_used_bytes: Some((used + model.memory_bytes / 128).min(model.memory_bytes)),
+        memory_used_bytes: Some((used + memory_bytes / 128).min(memory_bytes)),
         utilization_percent: busy,
-        ecc: Some(model.has_ecc_memory()),
+        media: if cut { Media::default() } else { media_of(&partitions, has_encoders) },
+        ecc: state.kernel.ecc_mode(gpu).map(|mode| mode.current),
         scheduler: (!cut).then_some(Scheduler::BestEffort),
         partitions,
         ..GpuTelemetry::nothing_of(gpu)
     })
+}
+
+/// All together, and what is left of the encoders.
+fn media_of(partitions: &[PartitionTelemetry], has_encoders: bool) -> Media {
+    let sum = |of: fn(&Media) -> Option<u8>| partitions.iter().filter_map(|one| of(&one.media)).sum();
+    let encoding: u8 = sum(|media| media.encoder_percent);
+    Media {
+        encoder_percent: has_encoders.then_some(encoding),
+        decoder_percent: Some(sum(|media| media.decoder_percent)),
+        encoder_capacity_percent: has_encoders.then_some(100_u8.saturating_sub(encoding)),
+    }
+}
+
+/// Of the piece that a partition has.
+fn engines(kernel: &Kernel, gpu: PciAddress, vgpu: &Vgpu) -> Option<Engines> {
+    let profiles = kernel.mig_profiles(gpu).ok()?;
+    let profile = profiles.iter().find(|profile| profile.type_id == vgpu.type_id)?;
+    Some(Engines { multiprocessors: 16 * profile.compute, encoders: 0, decoders: profile.compute })
 }
 
 /// By VM.
@@ -143,6 +171,9 @@ struct Wave {
     start_seconds: u64,
     /// Of its memory, at the least.
     memory_percent: u64,
+    /// Of how busy it is.
+    encodes_percent: u64,
+    decodes_percent: u64,
 }
 
 impl Wave {
@@ -156,6 +187,8 @@ impl Wave {
             length_seconds,
             start_seconds: rng.below(length_seconds),
             memory_percent: 20 + rng.below(50),
+            encodes_percent: 5 + rng.below(30),
+            decodes_percent: rng.below(20),
         }
     }
 
@@ -167,6 +200,15 @@ impl Wave {
 
     fn percent(&self, second: u64) -> u64 {
         (self.middle + self.phase(second) * 2 * self.height / 100 - self.height).min(100)
+    }
+
+    /// A VM encodes what it shows and decodes what it plays: parts of what keeps it busy.
+    fn encoder_percent(&self, busy: u64) -> Option<u8> {
+        u8::try_from(busy * self.encodes_percent / 100).ok()
+    }
+
+    fn decoder_percent(&self, busy: u64) -> Option<u8> {
+        u8::try_from(busy * self.decodes_percent / 100).ok()
     }
 
     /// Rises by a fifth of the partition with the work; in whole MiB.

@@ -101,6 +101,7 @@ fn commit(turn: u64, desired: &Desired) -> Commit {
         holding: Holding::Partition { partition: partition.clone() },
         accepted: BTreeSet::new(),
         restart: false,
+        start: false,
     };
     let edit = Edit::SetAssignment { server: server.clone(), assignment };
     let event = Event {

@@ -128,7 +128,9 @@ fn key_of(edit: &Edit) -> Key {
     match edit {
         Edit::SetCount { gpu, .. } => Key::Setting(server, gpu.clone()),
         Edit::SetAssignment { assignment, .. } => Key::Assignment(server, assignment.vm.clone()),
-        Edit::RemoveAssignment { vm, .. } => Key::Assignment(server, vm.clone()),
+        Edit::RemoveAssignment { vm, .. } | Edit::RemoveClaim { vm, .. } => {
+            Key::Assignment(server, vm.clone())
+        }
         Edit::SetHold { partition, .. } | Edit::RemoveHold { partition, .. } => {
             Key::Hold(server, PartitionId::clone(partition))
         }

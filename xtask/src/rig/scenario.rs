@@ -4,6 +4,7 @@
 
 mod assign;
 mod boot;
+mod claim;
 mod crash;
 mod events;
 mod faults;
@@ -46,7 +47,7 @@ struct Story {
     chapters: &'static [Checks],
 }
 
-const STORIES: [Story; 6] = [
+const STORIES: [Story; 7] = [
     Story {
         name: "vms",
         prepare: |_| Ok(()),
@@ -60,6 +61,7 @@ const STORIES: [Story; 6] = [
     },
     Story { name: "mdev", prepare: |_| Ok(()), chapters: &[mdev::checks] },
     Story { name: "whole", prepare: |_| Ok(()), chapters: &[whole::checks] },
+    Story { name: "claim", prepare: |_| Ok(()), chapters: &[claim::checks] },
     Story { name: "boot", prepare: settle, chapters: &[hypervisor::checks, boot::checks] },
 ];
 

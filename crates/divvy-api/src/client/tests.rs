@@ -100,7 +100,13 @@ async fn a_token_goes_with_the_question() {
 async fn a_change_sends_its_body() {
     let path = SocketPath::new();
     let served = serve_once(&path, http("202 Accepted", JOB));
-    let request = SetPartitionCounts { gpus: GpuSelection::All, count: Some(4), off: false, dry_run: false };
+    let request = SetPartitionCounts {
+        gpus: GpuSelection::All,
+        count: Some(4),
+        sizes: None,
+        off: false,
+        dry_run: false,
+    };
     let answer = path.client().set_partition_counts(&request).await.expect("answers");
     assert_eq!(answer, Answer::Accepted(Accepted { job: None, warnings: Vec::new() }));
     let sent = served.await.expect("ends");

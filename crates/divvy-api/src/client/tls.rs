@@ -2,6 +2,7 @@
 //! asked there is not known here.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
@@ -37,6 +38,13 @@ pub enum InvalidTrust {
     Empty,
     #[error("TLS cannot be set up")]
     Setup(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The file of certificates that this machine trusts; each family of systems has its own place for it.
+pub fn system_certificates() -> Option<PathBuf> {
+    const PLACES: [&str; 3] =
+        ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem"];
+    PLACES.iter().map(PathBuf::from).find(|place| place.exists())
 }
 
 impl Trust {

@@ -3,7 +3,7 @@
 use super::*;
 
 fn assign(vms: Vec<String>) -> Assign {
-    Assign { vms, gpu: None, partition: None, accept: Vec::new(), dry_run: false }
+    Assign { vms, gpu: None, memory_bytes: None, partition: None, accept: Vec::new(), dry_run: false }
 }
 
 #[test]
@@ -38,12 +38,45 @@ fn a_member_that_is_not_known_is_refused() {
 }
 
 #[test]
-fn exactly_one_of_count_and_off_is_accepted() {
-    let of = |count, off| SetPartitionCount { count, off, dry_run: false }.validate();
-    assert_eq!(of(Some(4), false), Ok(Setting::Count(4)));
-    assert_eq!(of(None, true), Ok(Setting::Off));
-    assert_eq!(of(Some(4), true), Err(InvalidRequest::CountAndOff));
-    assert_eq!(of(None, false), Err(InvalidRequest::NeitherCountNorOff));
+fn exactly_one_of_count_sizes_and_off_is_accepted() {
+    let of = |count, sizes: Option<&[u16]>, off| {
+        SetPartitionCount { count, sizes: sizes.map(<[u16]>::to_vec), off, dry_run: false }.validate()
+    };
+    assert_eq!(of(Some(4), None, false), Ok(Setting::Count(4)));
+    assert_eq!(of(None, Some(&[2, 4, 4]), false), Ok(Setting::Sizes(vec![2, 4, 4])));
+    assert_eq!(of(None, None, true), Ok(Setting::Off));
+    assert_eq!(of(Some(4), None, true), Err(InvalidRequest::CountAndOff));
+    assert_eq!(of(Some(4), Some(&[2]), false), Err(InvalidRequest::CountAndOff));
+    assert_eq!(of(None, Some(&[2]), true), Err(InvalidRequest::CountAndOff));
+    assert_eq!(of(None, None, false), Err(InvalidRequest::NeitherCountNorOff));
+}
+
+#[test]
+fn none_and_too_many_sizes_are_refused() {
+    for many in [0, MAX_SIZES + 1] {
+        let request =
+            SetPartitionCount { count: None, sizes: Some(vec![8; many]), off: false, dry_run: false };
+        assert_eq!(request.validate(), Err(InvalidRequest::SizesOutOfRange { count: many }));
+    }
+}
+
+#[test]
+fn sizes_are_whole_numbers_of_16_bits() {
+    let read = |text: &str| serde_json::from_str::<SetPartitionCount>(&format!("{{\"sizes\":{text}}}"));
+    assert_eq!(read("[2.0,4e0,4]").expect("whole").sizes, Some(vec![2, 4, 4]));
+    assert_eq!(read("null").expect("none").sizes, None);
+    for text in ["[65536]", "[-1]", "[2.5]", "[null]", "[\"2\"]", "2", "{}"] {
+        assert!(read(text).is_err(), "{text} was read");
+    }
+}
+
+#[test]
+fn memory_is_a_whole_number_of_bytes() {
+    let read = |text: &str| serde_json::from_str::<AssignOne>(&format!("{{\"memory_bytes\":{text}}}"));
+    assert_eq!(read("21474836480.0").expect("whole").memory_bytes, Some(20 << 30));
+    for text in ["-1", "0.5", "\"20GiB\"", "1e300", "[]"] {
+        assert!(read(text).is_err(), "{text} was read");
+    }
 }
 
 #[test]
@@ -88,6 +121,7 @@ fn too_many_names_are_refused_and_the_most_are_not() {
     let request = |count| SetPartitionCounts {
         gpus: GpuSelection::Named(names(count)),
         count: Some(1),
+        sizes: None,
         off: false,
         dry_run: false,
     };

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{InvalidRequest, check_name, check_names, whole_number};
+use super::{InvalidRequest, check_name, check_names, numbers};
 
 /// `POST /v1/vms/{vm}/dda`: these GPUs, or so many of a pool.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,8 +15,12 @@ pub struct AssignDda {
     #[serde(default)]
     pub pool: Option<String>,
     /// How many of the pool; null: one.
-    #[serde(default, deserialize_with = "whole_number")]
+    #[serde(default, deserialize_with = "numbers::count")]
     pub count: Option<u16>,
+    /// They are picked when the VM starts, and are the pool's again when it is off; else they are the VM's
+    /// from now on.
+    #[serde(default)]
+    pub at_start: bool,
     /// Codes of findings that shall not stop it.
     #[serde(default)]
     pub accept: Vec<String>,
@@ -30,7 +34,7 @@ impl AssignDda {
         check_names("accept", &self.accept)?;
         match (&self.pool, self.gpus.is_empty()) {
             (Some(pool), true) => check_name(|| "pool".to_owned(), pool),
-            (None, false) if self.count.is_none() => Ok(()),
+            (None, false) if self.count.is_none() && !self.at_start => Ok(()),
             _ => Err(InvalidRequest::GpusOrPool),
         }
     }
@@ -109,7 +113,8 @@ mod tests {
         for wrong in [
             AssignDda::default(),
             AssignDda { pool: Some("ml".to_owned()), ..named.clone() },
-            AssignDda { count: Some(1), ..named },
+            AssignDda { count: Some(1), ..named.clone() },
+            AssignDda { at_start: true, ..named },
         ] {
             assert_eq!(wrong.validate(), Err(InvalidRequest::GpusOrPool));
         }

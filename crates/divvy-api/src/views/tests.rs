@@ -28,6 +28,7 @@ fn bare_gpu() -> GpuView {
         serial: None,
         driver: None,
         driver_version: None,
+        ecc: None,
         mode: Mode::Unknown,
         reason: None,
         pool: None,
@@ -36,7 +37,11 @@ fn bare_gpu() -> GpuView {
         valid_partition_counts: Vec::new(),
         max_partitions: None,
         free_partitions: None,
+        sizes: None,
+        takes_sizes: false,
         memory_per_partition_bytes: None,
+        memory_by_count: Vec::new(),
+        mmio_bytes: None,
         findings: 0,
     }
 }
@@ -105,12 +110,19 @@ fn a_vm_with_nothing_has_every_member_of_the_contract() {
 fn a_whole_gpu_is_an_assignment_without_a_partition() {
     let whole = AssignmentView {
         kind: AssignmentKind::Dda,
-        gpu: "gpu-1".to_owned(),
+        gpu: Some("gpu-1".to_owned()),
         gpus: vec!["gpu-1".to_owned()],
         partition: None,
+        pool: None,
+        count: None,
+        state: AssignmentState::Assigned,
     };
     let value = serde_json::to_value(whole).expect("is written");
-    assert_eq!(value, json!({ "kind": "dda", "gpu": "gpu-1", "gpus": ["gpu-1"], "partition": null }));
+    let wanted = json!({
+        "kind": "dda", "gpu": "gpu-1", "gpus": ["gpu-1"], "partition": null,
+        "pool": null, "count": null, "state": "assigned"
+    });
+    assert_eq!(value, wanted);
 }
 
 #[test]

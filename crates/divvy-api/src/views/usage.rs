@@ -19,6 +19,14 @@ pub struct UsageView {
     pub memory_used_bytes: Option<u64>,
     /// Null for a GPU that is cut into pieces of hardware: each of these is busy by itself.
     pub utilization_percent: Option<u8>,
+    /// Of all engines for encoding video.
+    #[serde(default)]
+    pub encoder_utilization_percent: Option<u8>,
+    #[serde(default)]
+    pub decoder_utilization_percent: Option<u8>,
+    /// How much of the encoders there is for new work (H.264).
+    #[serde(default)]
+    pub encoder_capacity_percent: Option<u8>,
     /// The memory corrects errors.
     pub ecc: Option<bool>,
     /// How partitions share the GPU's time; null when they do not.
@@ -42,4 +50,21 @@ pub struct PartitionUsageView {
     pub memory_used_bytes: Option<u64>,
     /// Of the GPU's time; of its own piece of hardware, where it has one.
     pub utilization_percent: Option<u8>,
+    /// Of the GPU's engines for encoding video; of its own, where it has some.
+    #[serde(default)]
+    pub encoder_utilization_percent: Option<u8>,
+    /// The same for decoding; of several engines of its own, the busiest.
+    #[serde(default)]
+    pub decoder_utilization_percent: Option<u8>,
+    /// How much of the GPU's encoders it may have.
+    #[serde(default)]
+    pub encoder_capacity_percent: Option<u8>,
+    /// What it has of its own to compute with; null when it shares the GPU's.
+    #[serde(default)]
+    pub multiprocessors: Option<u32>,
+    /// Engines of its own for encoding video.
+    #[serde(default)]
+    pub encoders: Option<u32>,
+    #[serde(default)]
+    pub decoders: Option<u32>,
 }

@@ -30,7 +30,7 @@ pub async fn follow(cx: &mut Context, answer: Answer, options: &ChangeOptions) -
 fn print_plan(cx: &mut Context, plan: &PlanView) -> Result<Followed, Failure> {
     cx.print.document(plan, tables::plan)?;
     if plan.steps.is_empty() && cx.print.is_for_people() {
-        tell::note("nothing to do: it is so already");
+        tell::note("no step has to be taken for it now");
     }
     tell::warnings(&plan.warnings);
     Ok(Followed::Printed)

@@ -43,6 +43,9 @@ pub struct Assign {
     /// How many GPUs of the pool [default: 1]
     #[arg(long, value_name = "N", conflicts_with = "gpus")]
     count: Option<u16>,
+    /// Pick them whenever the VM starts; off, it has none and others can have them
+    #[arg(long, conflicts_with = "gpus")]
+    at_start: bool,
     /// Go on in spite of a finding that may be accepted, by its code; may be given again
     #[arg(long, value_name = "FINDING", value_parser = name())]
     accept: Vec<String>,
@@ -73,6 +76,7 @@ impl Assign {
             gpus: self.gpus.clone(),
             pool: self.pool.clone(),
             count: self.count,
+            at_start: self.at_start,
             accept: self.accept.clone(),
             dry_run: self.options.dry_run,
         };

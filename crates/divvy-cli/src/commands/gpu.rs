@@ -36,12 +36,12 @@ pub enum Gpu {
     Partition(Split),
 }
 
-/// Split GPUs into a number of partitions, or stop splitting them
+/// Split GPUs into partitions, or stop splitting them
 ///
 /// A count that is not valid for a GPU, or a GPU whose partitions are assigned or in use, is refused
 /// before any hardware is touched. The count is there again after a reboot, before any VM starts.
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("setting").required(true).args(["count", "off"]))]
+#[command(group = clap::ArgGroup::new("setting").required(true).args(["count", "sizes", "off"]))]
 pub struct Split {
     /// Ids, names or addresses
     #[arg(value_name = "GPU", value_parser = name(), required_unless_present = "all", conflicts_with = "all")]
@@ -49,6 +49,10 @@ pub struct Split {
     /// How many partitions; divvy gpu show GPU lists the valid counts
     #[arg(long, value_name = "N")]
     count: Option<u16>,
+    /// Partitions of different sizes, where the GPU's driver can: of the sizes 2,4,4 the first is as large as
+    /// each of two partitions, the others as large as each of four
+    #[arg(long, value_name = "N,N", value_delimiter = ',')]
+    sizes: Vec<u16>,
     /// No partitions any more
     #[arg(long)]
     off: bool,
@@ -82,14 +86,16 @@ impl Split {
     async fn run(&self, cx: &mut Context) -> Result<Exit, Failure> {
         let dry_run = self.options.dry_run;
         let client = self.options.client(&cx.client);
+        let (count, off) = (self.count, self.off);
+        let sizes = (!self.sizes.is_empty()).then(|| self.sizes.clone());
         let answer = match self.gpus.as_slice() {
             [gpu] => {
-                let request = SetPartitionCount { count: self.count, off: self.off, dry_run };
+                let request = SetPartitionCount { count, sizes, off, dry_run };
                 client.set_partition_count(gpu, &request).await?
             }
             _ => {
                 let gpus = if self.all { GpuSelection::All } else { GpuSelection::Named(self.gpus.clone()) };
-                let request = SetPartitionCounts { gpus, count: self.count, off: self.off, dry_run };
+                let request = SetPartitionCounts { gpus, count, sizes, off, dry_run };
                 client.set_partition_counts(&request).await?
             }
         };

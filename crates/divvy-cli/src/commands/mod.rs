@@ -17,6 +17,7 @@ pub mod explain;
 pub mod job;
 pub mod sim;
 pub mod usage;
+pub mod webhook;
 
 pub mod completions;
 pub mod man;
@@ -76,6 +77,7 @@ async fn dispatch(command: &Command, cx: &mut Context) -> Result<Exit, Failure> 
         Command::Usage(usage) => usage.run(cx).await,
         Command::Explain(explain) => explain.run(cx).await,
         Command::Events(events) => events.run(cx).await,
+        Command::Webhook(webhook) => webhook.run(cx).await,
         Command::Job(job) => job.run(cx).await,
         Command::Sim(sim) => sim.run(cx).await,
         Command::Version(version) => version.run(cx).await,

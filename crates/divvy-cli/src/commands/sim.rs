@@ -41,6 +41,8 @@ Faults:
   gpu GPU sriov-manage-dies    NVIDIA's program dies half-way
   gpu GPU wedge                its partitions work for nobody until they are made anew
   gpu GPU lose-profiles        its partitions lose their types and shares
+  gpu GPU ecc on|off           its ECC mode is switched, for the next boot
+  gpu GPU mig on|off           its MIG mode is switched
   gpu GPU clear                all of that ends for this GPU
   partition GPU.INDEX wedge    one partition works for nobody
   partition GPU.INDEX linger N its driver does not let it go, N times
@@ -48,6 +50,8 @@ Faults:
   server SERVER reboot         power off and on
   server SERVER renumber       the same, and addresses name other GPUs
   server SERVER reload-driver  the drivers of its GPUs are loaded anew
+  server SERVER nvidia-driver VERSION
+                               the same, with another version of NVIDIA's
 
 GPU is an id, gpu-0123456789abcdef, or SERVER/ADDRESS.";
 

@@ -21,6 +21,7 @@ fn job(progress: Progress, steps: &[&str]) -> JobView {
         vm_name: None,
         partition: None,
         partition_count: Some(4),
+        sizes: None,
         progress,
         steps: steps.iter().map(step).collect(),
         detail: None,

@@ -32,6 +32,14 @@ fn a_count_is_set_and_waited_for_and_the_gpu_is_printed() {
 }
 
 #[test]
+fn sizes_are_sent_as_they_are_typed() {
+    let server = changing(SET_COUNT, "succeeded", &[]);
+    server.divvy(&["gpu", "partition", "gpu-48b02d0a41c7", "--sizes", "4,2,4"]);
+    let sent = body(&server.asked(), SET_COUNT);
+    assert_eq!(sent, json!({ "count": null, "sizes": [4, 2, 4], "off": false, "dry_run": false }));
+}
+
+#[test]
 fn a_change_prints_the_state_after_the_job_and_not_before() {
     let server = changing(SET_COUNT, "succeeded", &[]);
     server.divvy(&PARTITION);
@@ -112,11 +120,22 @@ fn a_vm_is_assigned_and_printed() {
 #[test]
 fn every_wish_about_an_assignment_goes_to_the_server() {
     let server = assigning("POST /v1/vms/vm-001/assignment");
-    let wishes = ["--gpu", "gpu-1", "--partition", "gpu-1.2", "--accept", "old_os", "--accept", "bios"];
+    let wishes = [
+        "--gpu",
+        "gpu-1",
+        "--memory",
+        "20GiB",
+        "--partition",
+        "gpu-1.2",
+        "--accept",
+        "old_os",
+        "--accept",
+        "bios",
+    ];
     server.divvy(&[["assign", "vm-001"].as_slice(), &wishes].concat());
     let sent = body(&server.asked(), "POST /v1/vms/vm-001/assignment");
     let wanted = json!({
-        "gpu": "gpu-1", "partition": "gpu-1.2", "accept": ["old_os", "bios"], "dry_run": false
+        "gpu": "gpu-1", "memory_bytes": 21_474_836_480_u64, "partition": "gpu-1.2", "accept": ["old_os", "bios"], "dry_run": false
     });
     assert_eq!(sent, wanted);
 }

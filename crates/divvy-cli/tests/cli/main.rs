@@ -8,6 +8,7 @@ mod golden;
 mod room;
 mod server;
 mod usage;
+mod webhooks;
 mod whole;
 
 mod changes;

@@ -12,10 +12,14 @@ pub fn gpu_1() -> Value {
     json!({
         "id": "gpu-48b02d0a41c7", "name": "srv-a/0000:41:00.0", "server": "srv-a", "vendor": "NVIDIA",
         "model": "A16", "memory_bytes": 16_106_127_360_u64, "pci_address": "0000:41:00.0", "numa_node": 1,
-        "serial": "1324221047", "driver": "nvidia", "driver_version": "550.90.05", "mode": "partitioned",
+        "serial": "1324221047", "driver": "nvidia", "driver_version": "550.90.05", "ecc": true, "mode": "partitioned",
         "reason": null, "pool": null, "scheme": "sriov", "partition_count": 4, "valid_partition_counts": [1, 2, 4, 8, 16],
         "max_partitions": 16, "free_partitions": 2, "memory_per_partition_bytes": 4_026_531_840_u64,
-        "findings": 1
+        "memory_by_count": [
+            { "partition_count": 2, "memory_per_partition_bytes": 8_053_063_680_u64 },
+            { "partition_count": 4, "memory_per_partition_bytes": null }
+        ],
+        "mmio_bytes": 17_213_423_616_u64, "sizes": null, "takes_sizes": false, "findings": 1
     })
 }
 
@@ -23,10 +27,10 @@ pub fn gpu_2() -> Value {
     json!({
         "id": "gpu-a2-slot-3", "name": "srv-b/0000:01:00.0", "server": "srv-b", "vendor": "AMD",
         "model": "0x1234", "memory_bytes": null, "pci_address": "0000:01:00.0", "numa_node": null,
-        "serial": null, "driver": null, "driver_version": null, "mode": "not_assignable",
+        "serial": null, "driver": null, "driver_version": null, "ecc": null, "mode": "not_assignable",
         "reason": "it has no driver that can split it", "pool": null, "scheme": null, "partition_count": null,
         "valid_partition_counts": [], "max_partitions": null, "free_partitions": null,
-        "memory_per_partition_bytes": null, "findings": 0
+        "memory_per_partition_bytes": null, "memory_by_count": [], "mmio_bytes": null, "sizes": null, "takes_sizes": false, "findings": 0
     })
 }
 
@@ -62,7 +66,8 @@ pub fn vm_1() -> Value {
     json!({
         "id": VM_1, "name": "vm-001", "server": "srv-a", "power": "running", "managed": true,
         "assignment": { "kind": "partition", "gpu": "gpu-48b02d0a41c7",
-            "gpus": ["gpu-48b02d0a41c7"], "partition": "gpu-48b02d0a41c7.0" },
+            "gpus": ["gpu-48b02d0a41c7"], "partition": "gpu-48b02d0a41c7.0", "pool": null, "count": null,
+            "state": "assigned" },
         "guest_os": "http://ubuntu.com/ubuntu/22.04", "findings": 0
     })
 }
@@ -79,7 +84,7 @@ pub fn vm_whole() -> Value {
     json!({
         "id": "c0ffee", "name": "1e3", "server": "srv-b", "power": "paused", "managed": true,
         "assignment": { "kind": "dda", "gpu": "gpu-a2-slot-3", "gpus": ["gpu-a2-slot-3"],
-            "partition": null },
+            "partition": null, "pool": null, "count": null, "state": "assigned" },
         "guest_os": null, "findings": 0
     })
 }
@@ -91,15 +96,19 @@ fn faults() -> Value {
 pub fn usage() -> Value {
     json!([
         { "gpu": "gpu-48b02d0a41c7", "server": "srv-a", "at_ms": 1_772_355_948_000_u64, "memory_bytes": 16_106_127_360_u64,
-          "memory_used_bytes": 3_221_225_472_u64, "utilization_percent": 42, "ecc": false, "scheduler": "best_effort",
+          "memory_used_bytes": 3_221_225_472_u64, "utilization_percent": 42, "encoder_utilization_percent": 12,
+          "decoder_utilization_percent": 0, "encoder_capacity_percent": 88, "ecc": false, "scheduler": "best_effort",
           "reason": null, "partitions": [
             { "partition": "gpu-48b02d0a41c7.0", "vm": VM_1, "vm_name": "vm-001", "memory_bytes": 4_026_531_840_u64,
-              "memory_used_bytes": 1_073_741_824_u64, "utilization_percent": 42 },
+              "memory_used_bytes": 1_073_741_824_u64, "utilization_percent": 42, "encoder_utilization_percent": 12,
+              "decoder_utilization_percent": 0, "encoder_capacity_percent": 100, "multiprocessors": null, "encoders": null, "decoders": null },
             { "partition": "gpu-48b02d0a41c7.2", "vm": VM_7, "vm_name": "007", "memory_bytes": 4_026_531_840_u64,
-              "memory_used_bytes": null, "utilization_percent": null }
+              "memory_used_bytes": null, "utilization_percent": null, "encoder_utilization_percent": null,
+              "decoder_utilization_percent": null, "encoder_capacity_percent": null, "multiprocessors": null, "encoders": null, "decoders": null }
         ] },
         { "gpu": "gpu-a2-slot-3", "server": "srv-b", "at_ms": null, "memory_bytes": null, "memory_used_bytes": null,
-          "utilization_percent": null, "ecc": null, "scheduler": null,
+          "utilization_percent": null, "encoder_utilization_percent": null, "decoder_utilization_percent": null,
+          "encoder_capacity_percent": null, "ecc": null, "scheduler": null,
           "reason": "without a driver nothing tells what it uses", "partitions": [] }
     ])
 }
@@ -223,12 +232,23 @@ pub fn pools() -> Value {
               "free": false, "vm": VM_1, "vm_name": "vm-001" },
             { "id": "gpu-2", "server": "srv-b", "pci_address": null, "model": null, "free": false,
               "vm": null, "vm_name": null }
-        ] },
+        ], "promised": 3 },
         { "name": "vdi", "gpus": [
             { "id": "gpu-3", "server": "srv-b", "pci_address": "0000:42:00.0", "model": "NVIDIA A16",
               "free": true, "vm": null, "vm_name": null }
-        ] }
+        ], "promised": 0 }
     ])
+}
+
+/// A VM with a claim that waits for its start, or has what was picked.
+pub fn vm_with_claim(gpus: &[&str]) -> Value {
+    let state = if gpus.is_empty() { "waiting_for_start" } else { "assigned" };
+    json!({
+        "id": VM_7, "name": "007", "server": "srv-a", "power": "off", "managed": true,
+        "assignment": { "kind": "dda", "gpu": gpus.first(), "gpus": gpus, "partition": null, "pool": "ml",
+            "count": 2, "state": state },
+        "guest_os": null, "findings": 0
+    })
 }
 
 /// A job that gives a VM two whole GPUs, or cures a partition.

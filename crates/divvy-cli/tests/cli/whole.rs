@@ -24,8 +24,26 @@ fn whole_gpus_are_given_and_the_vm_is_printed() {
         "dda-assign.txt",
         &transcript(&server, &["dda", "assign", "vm-001", "--pool", "ml", "--count", "2"]),
     );
-    let wanted = json!({ "gpus": [], "pool": "ml", "count": 2, "accept": [], "dry_run": false });
+    let wanted =
+        json!({ "gpus": [], "pool": "ml", "count": 2, "at_start": false, "accept": [], "dry_run": false });
     assert_eq!(sent(&server, DDA), wanted);
+}
+
+#[test]
+fn gpus_of_a_pool_are_promised_only_if_it_is_asked_for() {
+    let server =
+        room::server().answer(DDA, 202, &room::accepted(room::whole_job("assign_dda", "succeeded"), &[]));
+    server.divvy(&["dda", "assign", "vm-001", "--pool", "ml", "--at-start"]);
+    assert_eq!(sent(&server, DDA)["at_start"], json!(true));
+}
+
+#[test]
+fn a_vm_is_shown_with_what_it_is_promised_and_with_what_it_has_of_it() {
+    let vms = json!([room::vm_with_claim(&[]), room::vm_with_claim(&["gpu-1", "gpu-2"])]);
+    let server = Server::start().answer("GET /v1/vms", 200, &vms);
+    let printed = server.divvy(&["vm", "list"]).stdout;
+    assert!(printed.contains("2 of ml (at start)"), "{printed}");
+    assert!(printed.contains("gpu-1,gpu-2 (whole, of ml)"), "{printed}");
 }
 
 #[test]

@@ -178,3 +178,15 @@ fn with_a_part_of_mig_for_each_partition_a_model_takes_these_counts() {
     assert_eq!(counts("RTX PRO 6000"), Some([1, 2, 4].into()), "the others share parts");
     assert_eq!(counts("A40"), None);
 }
+
+#[test]
+fn partitions_by_mig_have_the_memory_of_their_part_and_not_an_equal_share() {
+    let h200 = named("H200 SXM");
+    let by = |scheme, count| memory_by(h200, Some(scheme), count).map(|bytes| bytes >> 30);
+    let each = [7, 4, 3, 2, 1].map(|count| by(Scheme::NvidiaMig, count));
+    assert_eq!(each, [Some(18), Some(35), Some(35), Some(71), Some(141)]);
+    assert_eq!((by(Scheme::NvidiaMig, 5), by(Scheme::NvidiaVfio, 5)), (None, Some(28)));
+    // The driver keeps some of what is printed on the box.
+    let whole = memory_by(named("H100 NVL"), Some(Scheme::NvidiaMig), 1);
+    assert_eq!(whole, Some(named("H100 NVL").memory_bytes));
+}

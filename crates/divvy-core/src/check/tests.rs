@@ -91,6 +91,38 @@ fn each_violation_about_a_whole_gpu_is_found_alone() {
     }
 }
 
+#[test]
+fn each_violation_about_a_claim_is_found_alone() {
+    type Spoil = fn(World) -> World;
+    let sound = || World::one_a2(0).pooled("ml");
+    let table: &[(&str, Spoil)] = &[
+        ("violation_beyond_pool", |world| world.claimed("vm-001", "ml", 2)),
+        ("violation_beyond_pool", |world| world.claimed("vm-001", "vdi", 1)),
+        ("violation_other_than_claimed", |world| {
+            let mut world = world.whole("vm-001").claimed("vm-001", "ml", 1);
+            let own = world.desired_mut().assignments.get_mut(&vm_id("vm-001")).expect("is there");
+            let Holding::Dda { gpus, .. } = &mut own.holding else { panic!("{own:?}") };
+            gpus.clear();
+            world
+        }),
+        ("violation_other_than_claimed", |world| {
+            let mut world = world.whole("vm-001").claimed("vm-001", "vdi", 1);
+            let other = crate::id::PoolName::new("vdi").expect("a name");
+            world.desired_mut().pools.insert(crate::testing::gpu_id("gpu-2"), other);
+            world
+        }),
+    ];
+    for (code, spoil) in table {
+        assert_eq!(codes(&sound().claimed("vm-001", "ml", 1).claimed("vm-002", "ml", 1)), [""; 0]);
+        assert_eq!(codes(&sound().whole("vm-001").claimed("vm-001", "ml", 1)), [""; 0]);
+        let world = spoil(sound());
+        assert_eq!(codes(&world), [*code]);
+        for violation in check(&world.state()) {
+            assert!(!violation.mend().is_empty() && !violation.to_string().is_empty());
+        }
+    }
+}
+
 mod properties {
     use super::*;
     use proptest::prelude::*;

@@ -1,32 +1,37 @@
-//! Giving VMs a partition each. The partition is picked here: the GPU with the fewest free partitions
-//! that still has one, so that whole GPUs stay idle and can change their count; in it the lowest index.
+//! Giving VMs a partition each. Which one is picked beside this (`pick`); here is asked whether the VM may
+//! get it, and what is kept of it.
 
 use alloc::borrow::Cow;
-use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::collections::BTreeSet;
+use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::pick;
 use crate::assignment::{Assignment, Holding};
 use crate::change::{Change, Edit};
-use crate::desired::PartitionSetting;
 use crate::finding::{Finding, FindingCode, Severity, Subject};
-use crate::id::{PartitionId, PartitionIndex, ServerId};
+use crate::id::{PartitionId, ServerId};
 use crate::observed::{Observed, ObservedGpu, ObservedPartition};
 use crate::readiness;
 use crate::refusal::Refusal;
 use crate::resolve;
 use crate::rules::vm_settings::Need;
 use crate::rules::whole_or_partitions::Whole;
-use crate::rules::{divvy_chooses, guest_os, one_partition, same_server, vm_settings};
+use crate::rules::{divvy_chooses, guest_os, one_partition, same_server, sizes, vm_settings};
 use crate::state::State;
-use crate::status;
 use crate::vm::ObservedVm;
+
+/// What is wished for of the partitions.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish<'r> {
+    pub gpu: Option<&'r str>,
+    pub memory_bytes: Option<u64>,
+}
 
 pub fn assign(
     state: &State,
     vms: &[String],
-    gpu: Option<&str>,
+    wish: Wish<'_>,
     partition: Option<&str>,
     accept: &BTreeSet<FindingCode>,
 ) -> Result<Change, Refusal> {
@@ -34,7 +39,7 @@ pub fn assign(
     if vms.is_empty() {
         return Err(Refusal::NothingSelected);
     }
-    let gpu = gpu.map(|name| resolve::gpu(state, name)).transpose()?;
+    let gpu = wish.gpu.map(|name| resolve::gpu(state, name)).transpose()?;
     let vms = vms.iter().map(|name| resolve::vm(state, name)).collect::<Result<Vec<_>, _>>()?;
     one_partition::named_once(vms.iter().map(|(_, vm)| *vm))?;
     // Each VM is decided on what the ones before it left: the picks of one request never collide.
@@ -43,7 +48,7 @@ pub fn assign(
     let mut warnings = Vec::new();
     let mut left = vms.len();
     for (server, vm) in vms {
-        let (more, warn) = assign_one(&ahead, server, vm, gpu, accept)?;
+        let (more, warn) = assign_one(&ahead, server, vm, (gpu, wish.memory_bytes), accept)?;
         left -= 1;
         if left > 0 {
             let change = Change::of(more.clone(), &ahead.desired);
@@ -61,7 +66,7 @@ fn assign_one(
     state: &State,
     server: &ServerId,
     vm: &ObservedVm,
-    gpu: Option<(&ServerId, &ObservedGpu)>,
+    (gpu, memory_bytes): (Option<(&ServerId, &ObservedGpu)>, Option<u64>),
     accept: &BTreeSet<FindingCode>,
 ) -> Result<(Vec<Edit>, Vec<Finding>), Refusal> {
     let Some(observed) = state.observed.get(server) else {
@@ -75,7 +80,8 @@ fn assign_one(
         return Err(Refusal::HypervisorUnavailable { server: server.clone(), reason: reason.into() });
     }
     one_partition::check(state, observed, vm)?;
-    let (picked_gpu, picked) = pick(state, server, observed, vm, gpu.map(|(_, gpu)| gpu))?;
+    let wish = pick::Wish { gpu: gpu.map(|(_, gpu)| gpu), memory_bytes };
+    let (picked_gpu, picked) = pick::pick(state, server, observed, vm, wish)?;
     let id = PartitionId::new(&picked_gpu.id, picked.index);
     let findings = findings_for(observed, vm, picked_gpu, picked);
     ready(vm, "a partition", &findings, accept)?;
@@ -83,8 +89,11 @@ fn assign_one(
     let asked = state.desired_of(server).and_then(|desired| desired.settings.get(&picked_gpu.id)).copied();
     if asked.is_none() {
         // Its count was set by another hand; from now on Divvy keeps it, so that it is there after a boot.
-        let setting =
-            PartitionSetting::from_number(picked_gpu.partition_count.unwrap_or(0)).by(picked_gpu.scheme);
+        let refused = |why| {
+            let (vm, server, why) = (vm.name.clone(), server.clone(), alloc::vec![why]);
+            Refusal::NoFreePartition { vm, server, why }
+        };
+        let setting = sizes::adopted(picked_gpu).map_err(refused)?;
         edits.push(Edit::SetCount {
             server: server.clone(),
             gpu: picked_gpu.id.clone(),
@@ -96,7 +105,8 @@ fn assign_one(
     let used = findings.iter().filter(|finding| finding.severity == Severity::NeedsAccept);
     let accepted = used.map(|finding| finding.code.clone()).collect();
     let holding = Holding::Partition { partition: id };
-    let assignment = Assignment { vm: vm.id.clone(), vm_name: vm.name.clone(), holding, accepted, restart };
+    let assignment =
+        Assignment { vm: vm.id.clone(), vm_name: vm.name.clone(), holding, accepted, restart, start: false };
     edits.push(Edit::SetAssignment { server: server.clone(), assignment });
     Ok((edits, findings.into_iter().filter(|finding| finding.severity != Severity::Info).collect()))
 }
@@ -137,79 +147,4 @@ pub fn ready(
         return Err(Refusal::NotAccepted { vm: vm.name.clone(), what, findings: stopping });
     }
     Ok(())
-}
-
-fn pick<'o>(
-    state: &State,
-    server: &ServerId,
-    observed: &'o Observed,
-    vm: &ObservedVm,
-    wished: Option<&ObservedGpu>,
-) -> Result<(&'o ObservedGpu, &'o ObservedPartition), Refusal> {
-    let mut why = Vec::new();
-    let desired = state.desired_of(server);
-    let partitions = status::Partitions::of(desired, observed);
-    let mut best: Option<(usize, &ObservedGpu, &ObservedPartition)> = None;
-    for gpu in observed.gpus.iter().filter(|gpu| wished.is_none_or(|wish| wish.id == gpu.id)) {
-        match free_partitions(&partitions, observed, gpu) {
-            Err(reason) => why.push(format!("GPU {}: {reason}", gpu.id)),
-            Ok(free) => {
-                if best.is_none_or(|(fewest, ..)| free.len() < fewest)
-                    && let Some(lowest) = free.first()
-                {
-                    best = Some((free.len(), gpu, lowest));
-                }
-            }
-        }
-    }
-    if let Some((_, gpu, partition)) = best {
-        return Ok((gpu, partition));
-    }
-    if why.is_empty() {
-        why.push("the server has no GPU".to_string());
-    }
-    Err(Refusal::NoFreePartition { vm: vm.name.clone(), server: server.clone(), why })
-}
-
-/// The free partitions of a GPU by index, or why it has none.
-fn free_partitions<'o>(
-    partitions: &status::Partitions<'_>,
-    observed: &'o Observed,
-    gpu: &'o ObservedGpu,
-) -> Result<Vec<&'o ObservedPartition>, String> {
-    partitions.gives(gpu)?;
-    // Another hand can have made some with gaps; what lies beyond the count is not Divvy's to keep.
-    let counts = |one: &ObservedPartition| gpu.partition_count.is_some_and(|count| one.index.0 < count);
-    let errors = errors_of_partitions(observed, gpu);
-    let (mut fit, mut unfit) = (Vec::new(), None);
-    for one in gpu.partitions.iter().filter(|one| counts(one) && partitions.is_free(gpu, one)) {
-        match errors.get(&one.index) {
-            None => fit.push(one),
-            Some(finding) => {
-                let id = PartitionId::new(&gpu.id, one.index);
-                unfit.get_or_insert_with(|| format!("{id} is free, but {}", finding.text));
-            }
-        }
-    }
-    if fit.is_empty() {
-        return Err(
-            unfit.unwrap_or_else(|| format!("none of its {} partitions is free", gpu.partitions.len()))
-        );
-    }
-    fit.sort_by_key(|partition| partition.index);
-    Ok(fit)
-}
-
-/// What is wrong with partitions of this GPU, so that no VM gets them: of each the first that was found.
-fn errors_of_partitions<'o>(
-    observed: &'o Observed,
-    gpu: &ObservedGpu,
-) -> BTreeMap<PartitionIndex, &'o Finding> {
-    let errors = observed.findings.iter().filter(|finding| finding.severity == Severity::Error);
-    let of_gpu = errors.filter_map(|finding| match &finding.subject {
-        Subject::Partition(id) if id.gpu == gpu.id => Some((id.index, finding)),
-        _ => None,
-    });
-    // Of two with one index the later one stays.
-    of_gpu.rev().collect()
 }

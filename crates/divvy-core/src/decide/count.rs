@@ -1,4 +1,4 @@
-//! Setting the partition count of one GPU or many: all of it or none of it.
+//! Setting the partition count, or the sizes, of one GPU or many: all of it or none of it.
 
 use alloc::collections::BTreeMap;
 use alloc::string::ToString;
@@ -15,17 +15,18 @@ use crate::request::{CountWish, GpuSelection};
 use crate::resolve;
 use crate::rules::count_change::{Blockers, blockers};
 use crate::rules::whole_or_partitions::{Whole, is_kept_whole};
-use crate::rules::{homogeneous, same_scheme, valid_count};
+use crate::rules::{homogeneous, same_scheme, sizes, valid_count};
+use crate::split::Split;
 use crate::state::State;
 
 type Selected<'s> = Vec<(&'s ServerId, &'s ObservedGpu)>;
 
-pub fn set(state: &State, gpus: &GpuSelection, wish: CountWish) -> Result<Change, Refusal> {
+pub fn set(state: &State, gpus: &GpuSelection, wish: &CountWish) -> Result<Change, Refusal> {
     let selected = select(state, gpus)?;
     if selected.is_empty() {
         return Err(Refusal::NothingSelected);
     }
-    if let CountWish::Count(_) = wish {
+    if *wish != CountWish::Off {
         homogeneous::one_model(selected.iter().copied())?;
     }
     let mut in_the_way = Blockers::default();
@@ -38,9 +39,9 @@ pub fn set(state: &State, gpus: &GpuSelection, wish: CountWish) -> Result<Change
         let asked = desired.and_then(|desired| desired.settings.get(&gpu.id)).copied();
         let setting = may_have(whole, observed, gpu, wish, asked)?;
         let is_whole = setting != PartitionSetting::Off || gpu.is_off();
-        let has = gpu.partition_count == Some(setting.as_number()) && is_whole;
+        let has = sizes::has(setting, gpu) == Ok(true) && is_whole;
         let is_other_scheme = asked.is_some_and(|asked| same_scheme::differ(asked, setting));
-        if has && !is_other_scheme && asked.map(PartitionSetting::as_number) == Some(setting.as_number()) {
+        if has && !is_other_scheme && asked.map(PartitionSetting::split) == Some(setting.split()) {
             continue;
         }
         if !has || is_other_scheme {
@@ -87,7 +88,7 @@ fn may_have(
     whole: &Whole<'_>,
     observed: &Observed,
     gpu: &ObservedGpu,
-    wish: CountWish,
+    wish: &CountWish,
     asked: Option<PartitionSetting>,
 ) -> Result<PartitionSetting, Refusal> {
     whole.may_partition(gpu)?;
@@ -101,8 +102,13 @@ fn may_have(
         CountWish::Off => Ok(PartitionSetting::Off),
         CountWish::Count(count) => {
             let gpu = same_scheme::as_it_will_be(asked, gpu);
-            let count = valid_count::check(&gpu, count)?;
-            Ok(PartitionSetting::Count(AskedCount { count, scheme: gpu.scheme }))
+            let split = Split::Equal(valid_count::check(&gpu, *count)?);
+            Ok(PartitionSetting::Count(AskedCount { split, scheme: gpu.scheme }))
+        }
+        CountWish::Sizes(wanted) => {
+            let gpu = same_scheme::as_it_will_be(asked, gpu);
+            let split = sizes::check(&gpu, wanted)?;
+            Ok(PartitionSetting::Count(AskedCount { split, scheme: gpu.scheme }))
         }
     }
 }

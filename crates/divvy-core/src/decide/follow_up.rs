@@ -43,11 +43,11 @@ pub fn revert_assignment(state: &State, server: &ServerId, vm: &VmId, partition:
 
 pub fn restart_done(state: &State, server: &ServerId, vm: &VmId) -> Change {
     let now = state.desired_of(server).and_then(|desired| desired.assignments.get(vm));
-    let Some(assignment) = now.filter(|assignment| assignment.restart) else {
+    let Some(assignment) = now.filter(|assignment| assignment.restart || assignment.start) else {
         return Change::default();
     };
     let mut assignment = assignment.clone();
-    assignment.restart = false;
+    (assignment.restart, assignment.start) = (false, false);
     Change::of(Vec::from([Edit::SetAssignment { server: server.clone(), assignment }]), &state.desired)
 }
 

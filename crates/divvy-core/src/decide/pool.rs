@@ -4,6 +4,7 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use crate::assignment::{Assignment, Holding};
 use crate::change::{Change, Edit};
 use crate::desired::PartitionSetting;
 use crate::id::{GpuId, PoolName, ServerId};
@@ -45,6 +46,23 @@ pub fn members<'s>(
     })
 }
 
+/// The assignments with a claim to GPUs of a pool, by server.
+fn claims<'s>(
+    state: &'s State,
+    pool: &'s PoolName,
+) -> impl Iterator<Item = (&'s ServerId, &'s Assignment)> + 's {
+    let servers = state.desired.servers.iter();
+    servers.flat_map(move |(server, desired)| {
+        let of_pool = |one: &&Assignment| one.claim().is_some_and(|claim| claim.pool == *pool);
+        desired.assignments.values().filter(of_pool).map(move |one| (server, one))
+    })
+}
+
+/// How many GPUs of a pool are promised on all servers; more than there are is no error.
+pub fn promised(state: &State, pool: &PoolName) -> u32 {
+    claims(state, pool).filter_map(|(_, one)| one.claim()).map(|claim| u32::from(claim.count)).sum()
+}
+
 fn set(server: &ServerId, gpu: &GpuId, pool: Option<&PoolName>, before: Option<&PoolName>) -> Edit {
     let (server, gpu) = (server.clone(), gpu.clone());
     Edit::SetPool { server, gpu, pool: pool.cloned(), before: before.cloned() }
@@ -67,7 +85,7 @@ fn add(state: &State, pool: &PoolName, names: &[String]) -> Result<Vec<Edit>, Re
         }
         let asked = desired.and_then(|desired| desired.settings.get(&gpu.id));
         if let Some(PartitionSetting::Count(count)) = asked {
-            let why = alloc::format!("it shall have {} partitions", count.count);
+            let why = alloc::format!("it shall have {}", count.split);
             return Err(WholeRefusal::GpuPartitioned { gpu: gpu.id.clone(), why }.into());
         }
         whole_or_partitions::may_use_whole(gpu)?;
@@ -84,12 +102,22 @@ fn rename(state: &State, pool: &PoolName, to: &str) -> Result<Vec<Edit>, Refusal
         return Ok(Vec::new());
     }
     let to = new_name(state, to)?;
-    Ok(members(state, pool).map(|(server, gpu)| set(server, gpu, Some(&to), Some(pool))).collect())
+    let mut edits: Vec<Edit> =
+        members(state, pool).map(|(server, gpu)| set(server, gpu, Some(&to), Some(pool))).collect();
+    for (server, before) in claims(state, pool) {
+        let mut assignment = before.clone();
+        if let Holding::Claim { claim } | Holding::Dda { claim: Some(claim), .. } = &mut assignment.holding {
+            claim.pool = to.clone();
+        }
+        edits.push(Edit::SetAssignment { server: server.clone(), assignment });
+    }
+    Ok(edits)
 }
 
 fn remove(state: &State, pool: &PoolName) -> Result<Vec<Edit>, Refusal> {
     let all: Vec<_> = members(state, pool).collect();
     refuse_assigned(state, pool, &all)?;
+    refuse_claimed(state, pool, &all)?;
     Ok(all.into_iter().map(|(server, gpu)| set(server, gpu, None, Some(pool))).collect())
 }
 
@@ -113,6 +141,7 @@ fn take(state: &State, pool: &PoolName, names: &[String]) -> Result<Vec<Edit>, R
         }
     }
     refuse_assigned(state, pool, &taken)?;
+    refuse_claimed(state, pool, &taken)?;
     Ok(taken.into_iter().map(|(server, gpu)| set(server, gpu, None, Some(pool))).collect())
 }
 
@@ -125,5 +154,23 @@ fn refuse_assigned(state: &State, pool: &PoolName, gpus: &[(&ServerId, &GpuId)])
         Ok(())
     } else {
         Err(WholeRefusal::PoolInUse { pool: pool.clone(), owners }.into())
+    }
+}
+
+/// No VM may be promised more than would be left of the pool on its server.
+fn refuse_claimed(state: &State, pool: &PoolName, gone: &[(&ServerId, &GpuId)]) -> Result<(), Refusal> {
+    let left = |server: &ServerId| {
+        let stays = |one: &(&ServerId, &GpuId)| one.0 == server && !gone.contains(one);
+        members(state, pool).filter(stays).count()
+    };
+    let short = claims(state, pool).filter_map(|(server, one)| {
+        let claim = one.claim().filter(|claim| usize::from(claim.count) > left(server))?;
+        Some((claim.clone(), one.vm_name.clone()))
+    });
+    let claims: Vec<_> = short.collect();
+    if claims.is_empty() {
+        Ok(())
+    } else {
+        Err(WholeRefusal::PoolClaimed { pool: pool.clone(), claims }.into())
     }
 }

@@ -26,12 +26,18 @@ fn count_request(gpus: &[&str], count: u16) -> Request {
 }
 
 fn assign_request(vms: &[&str]) -> Request {
-    Request::Assign { vms: names(vms), gpu: None, partition: None, accept: BTreeSet::new() }
+    Request::Assign {
+        vms: names(vms),
+        gpu: None,
+        memory_bytes: None,
+        partition: None,
+        accept: BTreeSet::new(),
+    }
 }
 
 fn accepting(vms: &[&str], codes: &[&'static str]) -> Request {
     let accept = codes.iter().map(|code| FindingCode::of(code)).collect();
-    Request::Assign { vms: names(vms), gpu: None, partition: None, accept }
+    Request::Assign { vms: names(vms), gpu: None, memory_bytes: None, partition: None, accept }
 }
 
 fn refusal(world: &World, request: &Request) -> &'static str {
@@ -211,6 +217,7 @@ fn a_partition_on_another_server_is_refused() {
     let request = Request::Assign {
         vms: names(&["vm-001"]),
         gpu: Some("gpu-2".into()),
+        memory_bytes: None,
         partition: None,
         accept: BTreeSet::new(),
     };
@@ -223,6 +230,7 @@ fn asking_for_a_certain_partition_or_for_a_vm_twice_is_refused() {
     let certain = Request::Assign {
         vms: names(&["vm-001"]),
         gpu: None,
+        memory_bytes: None,
         partition: Some("gpu-1.0".into()),
         accept: BTreeSet::new(),
     };
@@ -383,11 +391,12 @@ mod properties {
                 wish: WholeWish::Gpus(names(&["gpu-1"])),
                 accept: BTreeSet::new()
             }),
-            (vm_of_one(), 0u16..3).prop_map(|(vm, count)| Request::AssignDda {
+            (vm_of_one(), 0u16..3, any::<bool>()).prop_map(|(vm, count, at_start)| Request::AssignDda {
                 vm,
-                wish: WholeWish::Pool { pool: "ml".into(), count },
+                wish: WholeWish::Pool { pool: "ml".into(), count, at_start },
                 accept: BTreeSet::new()
             }),
+            claim_request(),
             vm_of_one().prop_map(|vm| Request::UnassignDda { vm }),
             pool_request(),
             (0u16..10, any::<bool>())
@@ -398,6 +407,20 @@ mod properties {
                 server: server_id("a"),
                 vm: vm_id(&vm),
                 gpus: Vec::from([gpu_id("gpu-1")])
+            }),
+        ]
+    }
+
+    fn claim_request() -> impl Strategy<Value = Request> {
+        let (server, gpus) = (|| server_id("a"), || Vec::from([gpu_id("gpu-1")]));
+        prop_oneof![
+            vm_of_one().prop_map(move |vm| Request::FillClaim { server: server(), vm: vm_id(&vm) }),
+            vm_of_one().prop_map(move |vm| Request::RestartDone { server: server(), vm: vm_id(&vm) }),
+            (vm_of_one(), any::<bool>()).prop_map(move |(vm, failed)| Request::EmptyClaim {
+                server: server(),
+                vm: vm_id(&vm),
+                gpus: gpus(),
+                failed
             }),
         ]
     }

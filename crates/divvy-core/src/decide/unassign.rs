@@ -23,8 +23,7 @@ pub fn unassign(state: &State, vms: &[String]) -> Result<Change, Refusal> {
             return Err(Refusal::VmNamedTwice { vm: assignment.vm_name.clone() });
         }
         let Some(partition) = assignment.partition() else {
-            let gpus = assignment.whole_gpus().iter().map(|whole| whole.gpu.clone()).collect();
-            return Err(WholeRefusal::VmHasWholeGpu { vm: assignment.vm_name.clone(), gpus }.into());
+            return Err(WholeRefusal::of_holder(assignment).into());
         };
         let hold = Hold::Releasing { vm: assignment.vm.clone(), vm_name: assignment.vm_name.clone() };
         edits.push(Edit::RemoveAssignment { server: server.clone(), vm: assignment.vm.clone() });

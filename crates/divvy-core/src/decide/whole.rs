@@ -1,5 +1,5 @@
-//! Giving VMs whole GPUs and taking them back. Named GPUs are given as named; of a pool they are picked
-//! here: all from one NUMA node if one has enough, the lowest addresses first.
+//! Which whole GPUs a VM gets, and what is kept of them until they are back. Named GPUs are given as named;
+//! of a pool they are picked here: all from one NUMA node if one has enough, the lowest addresses first.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -7,46 +7,35 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::assign::ready;
-use crate::assignment::{Assignment, FormerDriver, Holding, Returning, WholeGpu};
+use crate::assignment::{Assignment, Claim, FormerDriver, Holding, Returning, WholeGpu};
 use crate::change::{Change, Edit};
 use crate::finding::{Finding, FindingCode, Severity, Subject};
 use crate::id::{GpuId, PoolName, ServerId};
 use crate::observed::{Observed, ObservedGpu, SlotFunction};
 use crate::refusal::{Refusal, WholeRefusal};
-use crate::request::WholeWish;
 use crate::resolve;
 use crate::rules::vm_settings::Need;
-use crate::rules::{one_partition, same_server, vm_settings, whole_gpu};
+use crate::rules::{same_server, vm_settings, whole_gpu};
 use crate::state::State;
 use crate::vm::ObservedVm;
 
-pub fn assign(
+/// These GPUs belong to the VM, unless something stops that.
+pub fn given(
     state: &State,
-    vm: &str,
-    wish: &WholeWish,
-    accept: &BTreeSet<FindingCode>,
+    server: &ServerId,
+    observed: &Observed,
+    vm: &ObservedVm,
+    (gpus, claim, accept): (&[&ObservedGpu], Option<Claim>, &BTreeSet<FindingCode>),
 ) -> Result<Change, Refusal> {
-    let (server, vm) = resolve::vm(state, vm)?;
-    let Some(observed) = state.observed.get(server) else {
-        return Err(Refusal::VmNotFound { name: vm.name.clone() });
-    };
-    if let Some(reason) = observed.hypervisor.unavailable() {
-        return Err(Refusal::HypervisorUnavailable { server: server.clone(), reason: reason.into() });
-    }
-    one_partition::check(state, observed, vm)?;
-    let gpus = match wish {
-        WholeWish::Gpus(names) => named(state, server, observed, vm, names)?,
-        WholeWish::Pool { pool, count } => of_pool(state, server, observed, vm, pool, *count)?,
-    };
-    let findings = findings_for(observed, vm, &gpus);
+    let findings = findings_for(observed, vm, gpus);
     ready(vm, "whole GPUs", &findings, accept)?;
-    let accepted = findings.iter().filter(|finding| finding.severity == Severity::NeedsAccept);
     let assignment = Assignment {
         vm: vm.id.clone(),
         vm_name: vm.name.clone(),
-        holding: Holding::Dda { gpus: gpus.iter().map(|gpu| whole(gpu)).collect() },
-        accepted: accepted.map(|finding| finding.code.clone()).collect(),
+        holding: Holding::Dda { gpus: gpus.iter().map(|gpu| whole(gpu)).collect(), claim },
+        accepted: accepted(&findings),
         restart: findings.iter().any(|finding| finding.code == vm_settings::WILL_RESTART),
+        start: false,
     };
     let edit = Edit::SetAssignment { server: server.clone(), assignment };
     let mut change = Change::of(Vec::from([edit]), &state.desired);
@@ -54,9 +43,20 @@ pub fn assign(
     Ok(change)
 }
 
+/// What had to be accepted.
+pub fn accepted(findings: &[Finding]) -> BTreeSet<FindingCode> {
+    let accepted = findings.iter().filter(|finding| finding.severity == Severity::NeedsAccept);
+    accepted.map(|finding| finding.code.clone()).collect()
+}
+
 /// Every finding that can stop this VM from getting these GPUs whole. What is said of a GPU's driver and
 /// of its partitions does not matter then.
 pub fn findings_for(observed: &Observed, vm: &ObservedVm, gpus: &[&ObservedGpu]) -> Vec<Finding> {
+    findings_of(observed, vm, gpus, Need::of_whole(gpus.iter().copied()))
+}
+
+/// The same for a VM that needs this much.
+pub fn findings_of(observed: &Observed, vm: &ObservedVm, gpus: &[&ObservedGpu], need: Need) -> Vec<Finding> {
     let subjects = [Subject::Server(observed.server.clone()), Subject::Vm(vm.id.clone())];
     let matters = |finding: &&Finding| {
         let of_gpu = |gpu: &&ObservedGpu| finding.subject == Subject::Gpu(gpu.id.clone());
@@ -68,7 +68,6 @@ pub fn findings_for(observed: &Observed, vm: &ObservedVm, gpus: &[&ObservedGpu])
         finding.severity = Severity::Warning;
     }
     findings.extend(gpus.iter().flat_map(|gpu| whole_gpu::findings(gpu)));
-    let need = Need::of_whole(gpus.iter().copied());
     findings.extend(vm_settings::findings(vm, need, observed.memory_bytes));
     findings
 }
@@ -83,7 +82,7 @@ fn whole(gpu: &ObservedGpu) -> WholeGpu {
     WholeGpu { gpu: gpu.id.clone(), functions: gpu.slot.functions.iter().map(former).collect() }
 }
 
-fn named<'s>(
+pub fn named<'s>(
     state: &'s State,
     server: &ServerId,
     observed: &Observed,
@@ -102,31 +101,29 @@ fn named<'s>(
     if gpus.is_empty() { Err(Refusal::NothingSelected) } else { Ok(gpus) }
 }
 
-fn of_pool<'s>(
+/// So many free GPUs of a pool on the VM's server.
+pub fn of_pool<'s>(
     state: &'s State,
     server: &ServerId,
     observed: &'s Observed,
     vm: &ObservedVm,
-    pool: &str,
+    pool: &PoolName,
     count: u16,
 ) -> Result<Vec<&'s ObservedGpu>, Refusal> {
-    let pool = resolve::pool(state, pool)?;
-    if count == 0 {
-        return Err(Refusal::NothingSelected);
-    }
-    let (free, mut why) = free_of_pool(state, observed, &pool);
+    let (free, mut why) = free_of_pool(state, observed, pool);
     let wanted = usize::from(count);
     if free.len() >= wanted {
         return Ok(pick(free, wanted));
     }
     why.insert(0, format!("server {server} has {} free", free.len()));
     for (other, seen) in state.observed.iter().filter(|(other, _)| *other != server) {
-        let (free, _) = free_of_pool(state, seen, &pool);
+        let (free, _) = free_of_pool(state, seen, pool);
         if !free.is_empty() {
             why.push(format!("server {other} has {} free", free.len()));
         }
     }
-    Err(WholeRefusal::NoFreeGpu { vm: vm.name.clone(), server: server.clone(), pool, count, why }.into())
+    let (vm, server, pool) = (vm.name.clone(), server.clone(), pool.clone());
+    Err(WholeRefusal::NoFreeGpu { vm, server, pool, count, why }.into())
 }
 
 /// The GPUs of a pool on one server that can be given, by address; and why the others cannot.
@@ -169,31 +166,28 @@ fn pick(free: Vec<&ObservedGpu>, wanted: usize) -> Vec<&ObservedGpu> {
     lowest.unwrap_or(free).into_iter().take(wanted).collect()
 }
 
-/// The VM loses its GPUs at once; each is on its way back until it is the server's again.
-pub fn unassign(state: &State, vm: &str) -> Result<Change, Refusal> {
-    let none = |vm: &str| Refusal::from(WholeRefusal::VmHasNoWholeGpu { vm: vm.to_string() });
-    let (server, assignment) = match resolve::assignment(state, vm) {
-        Err(Refusal::VmHasNoPartition { vm }) => return Err(none(&vm)),
-        found => found?,
-    };
-    if assignment.whole_gpus().is_empty() {
-        return Err(none(&assignment.vm_name));
+/// What takes an assignment of whole GPUs, or a claim to them, back.
+pub fn returns(server: &ServerId, assignment: &Assignment) -> Vec<Edit> {
+    let (server, vm) = (server.clone(), assignment.vm.clone());
+    if assignment.waits_for_start() {
+        let vm_name = assignment.vm_name.clone();
+        return Vec::from([Edit::RemoveClaim { server, vm, vm_name }]);
     }
-    Ok(Change::of(returns(server, assignment), &state.desired))
+    let mut edits = Vec::from([Edit::RemoveAssignment { server: server.clone(), vm }]);
+    edits.extend(returning(&server, assignment));
+    edits
 }
 
-/// What takes an assignment of whole GPUs back.
-pub fn returns(server: &ServerId, assignment: &Assignment) -> Vec<Edit> {
-    let mut edits = Vec::from([Edit::RemoveAssignment { server: server.clone(), vm: assignment.vm.clone() }]);
-    edits.extend(assignment.whole_gpus().iter().map(|whole| {
+/// Each GPU of the assignment is on its way back.
+pub fn returning(server: &ServerId, assignment: &Assignment) -> impl Iterator<Item = Edit> {
+    assignment.whole_gpus().iter().map(|whole| {
         let returning = Returning {
             vm: assignment.vm.clone(),
             vm_name: assignment.vm_name.clone(),
             functions: whole.functions.clone(),
         };
         Edit::SetReturning { server: server.clone(), gpu: whole.gpu.clone(), returning }
-    }));
-    edits
+    })
 }
 
 #[cfg(test)]

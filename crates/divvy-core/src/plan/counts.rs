@@ -1,5 +1,5 @@
-//! Partition counts. The kernel goes from one number to another only through zero, and takes partitions
-//! away under running VMs without a word; so nothing is planned while one is open, unless those that are
+//! Partition counts and sizes. The kernel goes from one number to another only through zero, and takes
+//! partitions away under running VMs without a word; so nothing is planned while one is open, unless those that are
 //! there stay and only the missing ones are made. The same steps make all partitions
 //! again when one of them has to be cured so.
 
@@ -10,11 +10,12 @@ use super::Plan;
 use crate::assignment::Hold;
 use crate::desired::{DesiredServer, PartitionSetting};
 use crate::finding::Subject;
-use crate::gpu::{PartitionCount, Scheme};
+use crate::gpu::Scheme;
 use crate::id::GpuId;
 use crate::observed::{GpuHealth, Observed, ObservedGpu};
-use crate::rules::same_scheme;
 use crate::rules::whole_or_partitions::Whole;
+use crate::rules::{same_scheme, sizes};
+use crate::split::Split;
 use crate::step::{HostStep, Step};
 
 pub fn plan_counts(desired: &DesiredServer, observed: &Observed, plan: &mut Plan) {
@@ -33,7 +34,7 @@ struct Change<'o> {
     gpu: &'o ObservedGpu,
     scheme: Scheme,
     has: u16,
-    wanted: Option<PartitionCount>,
+    wanted: Option<Split>,
     /// Also those that are there.
     remake: bool,
 }
@@ -53,14 +54,14 @@ fn steps_needed<'o>(
     let has = gpu.partition_count.ok_or("its partition count cannot be read")?;
     let remake = shall_be_remade(desired, id);
     let scheme = same_scheme::to_split_by(setting, gpu)?;
-    if has == setting.as_number() && !remake && (has > 0 || gpu.is_off()) {
+    if sizes::has(setting, gpu)? && !remake && (has > 0 || gpu.is_off()) {
         return Ok(None);
     }
     if let Some(by) = whole.used_by(gpu) {
         return Err(format!("the GPU is used whole by {by}"));
     }
     let scheme = scheme.ok_or("its driver makes no partitions now")?;
-    let wanted = PartitionCount::new(setting.as_number());
+    let wanted = setting.split();
     let change = Change { gpu, scheme, has, wanted, remake };
     match in_use(observed, gpu).filter(|_| !change.only_adds()) {
         Some(who) => Err(who),
@@ -71,8 +72,7 @@ fn steps_needed<'o>(
 impl Change<'_> {
     /// Those that are there have the right size already, so that they can stay, and stay in use.
     fn only_adds(&self) -> bool {
-        !self.remake
-            && self.wanted.is_some_and(|wanted| self.has < wanted.get() && self.gpu.sized_for == Some(wanted))
+        !self.remake && self.wanted.is_some_and(|split| sizes::only_some_are_missing(split, self.gpu))
     }
 
     fn plan(&self, plan: &mut Plan) {
@@ -89,8 +89,8 @@ impl Change<'_> {
         if self.wanted.is_none() && scheme.keeps_carriers() && self.gpu.carriers > 0 {
             step(HostStep::TurnOff { gpu: gpu.clone(), address, scheme });
         }
-        if let Some(count) = self.wanted {
-            step(HostStep::CreatePartitions { gpu, address, scheme, count });
+        if let Some(split) = self.wanted {
+            step(HostStep::CreatePartitions { gpu, address, scheme, split });
         }
     }
 }

@@ -12,8 +12,8 @@ use crate::given::Given;
 use crate::gpu::{Carrier, Scheme};
 use crate::id::PartitionId;
 use crate::observed::{Observed, ObservedGpu, ObservedPartition, SlotFunction};
-use crate::rules::same_scheme;
 use crate::rules::whole_or_partitions::VFIO_DRIVER;
+use crate::rules::{same_scheme, sizes};
 use crate::step::HostStep;
 use crate::vm::ObservedVm;
 
@@ -47,7 +47,8 @@ pub fn gifts(
             let (gpu, seen) = partition_of(desired, observed, partition)?;
             Ok(Vec::from([of_partition(partition, gpu, seen)?]))
         }
-        Holding::Dda { gpus } => gpus.iter().map(|whole| of_whole(observed, whole)).collect(),
+        Holding::Claim { .. } => Ok(Vec::new()),
+        Holding::Dda { gpus, .. } => gpus.iter().map(|whole| of_whole(observed, whole)).collect(),
     }
 }
 
@@ -61,10 +62,8 @@ fn partition_of<'o>(
         return Err(format!("GPU {} does not answer", id.gpu));
     }
     same_scheme::holds(desired, gpu).map_err(|why| format!("GPU {}: {why}", id.gpu))?;
-    let asked = desired.settings.get(&id.gpu).map(|setting| setting.as_number());
-    if asked.is_some() && asked != gpu.partition_count {
-        return Err(format!("GPU {} does not have its partitions yet", id.gpu));
-    }
+    sizes::holds(desired, gpu)
+        .map_err(|why| format!("GPU {} does not have its partitions yet: {why}", id.gpu))?;
     let partition = gpu.partition(id.index).ok_or_else(|| format!("partition {id} is not there"))?;
     Ok((gpu, partition))
 }

@@ -12,6 +12,7 @@ use crate::step::{HostStep, VmStep};
 use crate::testing::{World, gpu_id, partition, slot_function, vm_with_device};
 use crate::vm::{Power, VmDevice};
 
+mod sizes;
 mod whole;
 
 fn planned(world: &World) -> Plan {
@@ -388,10 +389,10 @@ fn execute(world: &mut World, step: &Step) {
             world.gpu_mut().partitions.clear();
             world.gpu_mut().partition_count = Some(0);
         }
-        Step::Host(HostStep::CreatePartitions { count, .. }) => {
-            let made = (0..count.get()).map(|index| partition(address, index)).collect();
-            world.gpu_mut().partitions = made;
-            world.gpu_mut().partition_count = Some(count.get());
+        Step::Host(HostStep::CreatePartitions { split, .. }) => {
+            let count = split.count().get();
+            world.gpu_mut().partitions = (0..count).map(|index| partition(address, index)).collect();
+            world.gpu_mut().partition_count = Some(count);
         }
         Step::Host(HostStep::TurnOff { .. }) => world.gpu_mut().carriers = 0,
         Step::Host(HostStep::PreparePartition { partition, .. }) => {

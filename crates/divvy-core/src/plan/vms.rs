@@ -75,6 +75,11 @@ fn give_to_vm(vm: &ObservedVm, assignment: &Assignment, gifts: &[Gift], plan: &m
     let missing = devices.iter().filter(|(_, device)| !is(*device, |known| known.live)).count();
     let want_live = !vm.is_off() && missing > 0;
     let takes_it = vm_settings::takes_running(vm, u32::try_from(missing).unwrap_or(u32::MAX));
+    if assignment.start && want_live {
+        // The start that was held up is not over yet, or somebody else's goes on: seen again in a moment.
+        let why = format!("VM {} is {} and not off yet; its start is to come", vm.name, vm.power);
+        return plan.wait(Subject::Vm(vm.id.clone()), why);
+    }
     if want_live && !takes_it && assignment.restart {
         let (vm, vm_name) = id();
         plan.steps.push(Step::Vm(VmStep::ShutDown { vm, vm_name }));
@@ -87,7 +92,8 @@ fn give_to_vm(vm: &ObservedVm, assignment: &Assignment, gifts: &[Gift], plan: &m
             plan.steps.push(Step::Vm(VmStep::AddDevice { vm, vm_name, given, device: *device, scope }));
         }
     }
-    if assignment.restart && missing > 0 && (vm.is_off() || !takes_it) {
+    let starts = assignment.restart && (vm.is_off() || !takes_it) || assignment.start;
+    if starts && missing > 0 {
         let (vm, vm_name) = id();
         plan.steps.push(Step::Vm(VmStep::Start { vm, vm_name }));
     } else if want_live && !takes_it {

@@ -4,7 +4,9 @@ use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt;
 
+use crate::assignment::{Assignment, Claim, Holding, gpus_in_words};
 use crate::id::{GpuId, PoolName, ServerId};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,7 +19,7 @@ pub enum WholeRefusal {
     VmHasWholeGpu { vm: String, gpus: Vec<GpuId> },
     #[error("VM {vm} has no whole GPU")]
     VmHasNoWholeGpu { vm: String },
-    #[error("pool {pool} has not {count} free GPUs for VM {vm} on server {server}: {}", why.join("; "))]
+    #[error("pool {pool} has {} for VM {vm} on server {server}: {}", too_few(*count), why.join("; "))]
     NoFreeGpu { vm: String, server: ServerId, pool: PoolName, count: u16, why: Vec<String> },
     #[error("there is no pool called {pool:?}")]
     PoolNotFound { pool: String },
@@ -29,14 +31,48 @@ pub enum WholeRefusal {
     PoolInUse { pool: PoolName, owners: Vec<(GpuId, String)> },
     #[error("GPU {gpu} is not in pool {pool}")]
     GpuNotInPool { gpu: GpuId, pool: PoolName },
+    #[error("VM {vm} gets {claim} whenever it starts")]
+    VmHasClaim { vm: String, claim: Claim },
+    #[error("pool {pool} cannot give {count} GPUs to VM {vm} on server {server}: {}", why.join("; "))]
+    PoolTooSmall { vm: String, server: ServerId, pool: PoolName, count: u16, why: Vec<String> },
+    #[error("VMs are promised more GPUs of pool {pool} than would be left on their server: {}", list(claims))]
+    PoolClaimed { pool: PoolName, claims: Vec<(Claim, String)> },
+    #[error(
+        "VM {vm} gets {} of pool {pool} now, and Divvy starts it as soon as it has them",
+        gpus_in_words(gpus)
+    )]
+    StartFollows { vm: String, pool: PoolName, gpus: Vec<GpuId> },
 }
 
-fn list(owners: &[(GpuId, String)]) -> String {
-    let words: Vec<String> = owners.iter().map(|(gpu, vm)| format!("{gpu} ({vm})")).collect();
+fn too_few(count: u16) -> String {
+    if count == 1 { "no free GPU".to_string() } else { format!("fewer than {count} free GPUs") }
+}
+
+fn list<T: fmt::Display>(owners: &[(T, String)]) -> String {
+    let words: Vec<String> = owners.iter().map(|(what, vm)| format!("{what} ({vm})")).collect();
     words.join(", ")
 }
 
+/// What takes everything of these VMs back, as it is typed.
+fn unassigns<T>(owners: &[(T, String)]) -> String {
+    let vms: BTreeSet<&str> = owners.iter().map(|(_, vm)| vm.as_str()).collect();
+    let commands: Vec<String> = vms.iter().map(|vm| format!("divvy dda unassign {vm}")).collect();
+    commands.join(", ")
+}
+
 impl WholeRefusal {
+    /// Of a VM that has whole GPUs, or claims them.
+    pub(crate) fn of_holder(assignment: &Assignment) -> Self {
+        let vm = assignment.vm_name.clone();
+        match &assignment.holding {
+            Holding::Claim { claim } => Self::VmHasClaim { vm, claim: claim.clone() },
+            _ => {
+                let gpus = assignment.whole_gpus().iter().map(|whole| whole.gpu.clone()).collect();
+                Self::VmHasWholeGpu { vm, gpus }
+            }
+        }
+    }
+
     pub(super) fn code(&self) -> &'static str {
         match self {
             Self::GpuPartitioned { .. } => "gpu_partitioned",
@@ -49,6 +85,10 @@ impl WholeRefusal {
             Self::PoolNameMalformed { .. } => "pool_name_malformed",
             Self::PoolInUse { .. } => "pool_in_use",
             Self::GpuNotInPool { .. } => "gpu_not_in_pool",
+            Self::VmHasClaim { .. } => "vm_has_claim",
+            Self::PoolTooSmall { .. } => "pool_too_small",
+            Self::PoolClaimed { .. } => "pool_claimed",
+            Self::StartFollows { .. } => "start_follows",
         }
     }
 
@@ -58,10 +98,15 @@ impl WholeRefusal {
                 format!("divvy gpu partition {gpu} --off, when no VM has a partition of it")
             }
             Self::GpuInPool { gpu, pool } => format!("divvy pool take {pool} {gpu}"),
-            Self::VmHasWholeGpu { vm, .. } => format!("divvy dda unassign {vm}"),
+            Self::VmHasWholeGpu { vm, .. } | Self::VmHasClaim { vm, .. } => {
+                format!("divvy dda unassign {vm}")
+            }
             Self::VmHasNoWholeGpu { .. } => "divvy vm list shows who has what".to_string(),
             Self::NoFreeGpu { pool, .. } => {
-                format!("divvy dda unassign a VM that does not need its GPUs, or divvy pool add {pool} GPU")
+                format!(
+                    "divvy dda unassign a VM that does not need its GPUs, shut one down that has them only \
+                     while it runs, or divvy pool add {pool} GPU"
+                )
             }
             Self::PoolNotFound { .. } | Self::GpuNotInPool { .. } => {
                 "divvy pool list shows every pool with its GPUs".to_string()
@@ -70,10 +115,13 @@ impl WholeRefusal {
             Self::PoolNameMalformed { .. } => {
                 "letters, digits, hyphens, underscores and dots make a name".to_string()
             }
-            Self::PoolInUse { owners, .. } => {
-                let vms: BTreeSet<&str> = owners.iter().map(|(_, vm)| vm.as_str()).collect();
-                let commands: Vec<String> = vms.iter().map(|vm| format!("divvy dda unassign {vm}")).collect();
-                commands.join(", ")
+            Self::PoolInUse { owners, .. } => unassigns(owners),
+            Self::PoolClaimed { claims, .. } => unassigns(claims),
+            Self::PoolTooSmall { pool, .. } => {
+                format!("divvy pool add {pool} GPU, with a GPU of that server")
+            }
+            Self::StartFollows { vm, .. } => {
+                format!("nothing is left to do; divvy explain {vm} says how far it is")
             }
         }
     }

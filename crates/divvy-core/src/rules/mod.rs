@@ -10,6 +10,7 @@ pub mod no_migration;
 pub mod one_partition;
 pub mod same_scheme;
 pub mod same_server;
+pub mod sizes;
 pub mod valid_count;
 pub mod vm_settings;
 pub mod whole_gpu;

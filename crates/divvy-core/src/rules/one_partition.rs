@@ -4,7 +4,6 @@ use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::assignment::Holding;
 use crate::id::{GpuId, PartitionId, VmId};
 use crate::observed::Observed;
 use crate::refusal::{Refusal, WholeRefusal};
@@ -28,9 +27,9 @@ pub fn check(state: &State, observed: &Observed, vm: &ObservedVm) -> Result<(), 
     let has_partition = |partition| Err(Refusal::VmHasPartition { vm: String::from(&vm.name), partition });
     let has_whole = |gpus| Err(WholeRefusal::VmHasWholeGpu { vm: String::from(&vm.name), gpus }.into());
     if let Some((_, assignment)) = state.desired.assignment(&vm.id) {
-        return match &assignment.holding {
-            Holding::Partition { partition } => has_partition(partition.clone()),
-            Holding::Dda { gpus } => has_whole(gpus.iter().map(|whole| whole.gpu.clone()).collect()),
+        return match assignment.partition() {
+            Some(partition) => has_partition(partition.clone()),
+            None => Err(WholeRefusal::of_holder(assignment).into()),
         };
     }
     if let Some(partition) = partition_in(observed, vm) {

@@ -173,17 +173,44 @@ fn mmio_window(vm: &ObservedVm, need: Need) -> Option<Finding> {
     if vm.settings.firmware != Firmware::Uefi || needed <= DEFAULT_UEFI_WINDOW_BYTES {
         return None;
     }
-    let gib = needed.div_ceil(1 << 30);
     let text = format!(
-        "{} {gib} GiB of address space, more than the firmware of VM {} gives by default",
-        need.what, vm.name
-    );
-    let mend = format!(
-        "add <qemu:arg value='-fw_cfg'/> <qemu:arg value='name=opt/ovmf/X-PciMmio64Mb,string={}'/> to {}",
-        (gib * 2) << 10,
+        "{} {} GiB of address space, more than the firmware of VM {} gives by default",
+        need.what,
+        needed.div_ceil(1 << 30),
         vm.name
     );
+    let mend = format!("add {} to {}", wider_window(needed), vm.name);
     finding(vm, FindingCode::of("vm_mmio_window"), Severity::NeedsAccept, text, mend)
+}
+
+/// What the VM's definition has to have for so much address space.
+fn wider_window(needed_bytes: u64) -> String {
+    let mib = (needed_bytes.div_ceil(1 << 30) * 2) << 10;
+    format!("<qemu:arg value='-fw_cfg'/> <qemu:arg value='name=opt/ovmf/X-PciMmio64Mb,string={mib}'/>")
+}
+
+/// What a GPU asks of a VM, whole or with a partition of it, for people.
+pub fn implied(gpu: &ObservedGpu) -> Option<String> {
+    let of_one = gpu.partitions.iter().filter_map(|partition| partition.mmio_bytes).max();
+    let needs = [("the GPU as a whole", gpu.slot.mmio_bytes), ("one of its partitions", of_one)];
+    let needs: Vec<(&str, u64)> = needs.iter().filter_map(|(what, bytes)| Some((*what, (*bytes)?))).collect();
+    let most = needs.iter().map(|(_, bytes)| *bytes).max()?;
+    let spaces: Vec<String> =
+        needs.iter().map(|(what, bytes)| format!("{} MiB for {what}", bytes.div_ceil(1 << 20))).collect();
+    let window = if most > DEFAULT_UEFI_WINDOW_BYTES {
+        format!(
+            "; for more than {} GiB its definition needs {}",
+            DEFAULT_UEFI_WINDOW_BYTES >> 30,
+            wider_window(most)
+        )
+    } else {
+        String::new()
+    };
+    Some(format!(
+        "A VM needs address space: {}{window}. It boots by UEFI, is a q35 machine and has all of its memory \
+         at once, without a balloon.",
+        spaces.join(", ")
+    ))
 }
 
 fn restart(vm: &ObservedVm, need: Need) -> Option<Finding> {

@@ -32,7 +32,7 @@ pub fn is_free(
     }
     let asked = desired.and_then(|desired| desired.settings.get(&gpu.id));
     if let Some(PartitionSetting::Count(count)) = asked {
-        let why = format!("it shall have {} partitions", count.count);
+        let why = format!("it shall have {}", count.split);
         return Err(WholeRefusal::GpuPartitioned { gpu: gpu.id.clone(), why }.into());
     }
     whole_or_partitions::may_use_whole(gpu)?;

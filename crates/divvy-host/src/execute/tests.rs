@@ -41,8 +41,8 @@ fn remove(count: u16) -> HostStep {
 }
 
 fn create(count: u16) -> HostStep {
-    let count = PartitionCount::new(count).expect("a count");
-    HostStep::CreatePartitions { gpu: gpu(), address: gpu_address(0), scheme: SCHEME, count }
+    let split = Split::Equal(PartitionCount::new(count).expect("a count"));
+    HostStep::CreatePartitions { gpu: gpu(), address: gpu_address(0), scheme: SCHEME, split }
 }
 
 fn partition(index: u16) -> PartitionId {

@@ -7,7 +7,9 @@
  *   UTILIZATION=n  the answer to how busy they are: an error
  *   FORGETS        nothing happened since the moment that is asked about
  *   MIG            they have hardware of their own
- *   SCHEDULER=n    the policy of the scheduler */
+ *   SCHEDULER=n    the policy of the scheduler
+ *   NO_MEDIA       it tells nothing of encoders and decoders
+ *   UNLIKE         the pieces of hardware are not the same */
 
 #include <stdio.h>
 #include <string.h>
@@ -76,6 +78,14 @@ struct use { unsigned gpu, memory; };
 int nvmlDeviceGetUtilizationRates(void *gpu, struct use *use) { (void)gpu; use->gpu = 37; use->memory = 5; return OK; }
 int nvmlDeviceGetEccMode(void *gpu, int *now, int *pending) { (void)gpu; *now = 1; *pending = 0; return OK; }
 
+#ifndef NO_MEDIA
+static int busy(unsigned percent, unsigned *to, unsigned *every_us) { *to = percent; *every_us = 167000; return OK; }
+int nvmlDeviceGetEncoderUtilization(void *gpu, unsigned *to, unsigned *every_us) { (void)gpu; return busy(12, to, every_us); }
+int nvmlDeviceGetDecoderUtilization(void *gpu, unsigned *to, unsigned *every_us) { (void)gpu; return busy(8, to, every_us); }
+int nvmlDeviceGetEncoderCapacity(void *gpu, int codec, unsigned *to) { (void)gpu; *to = 88; return codec == 0 ? OK : NOT_SUPPORTED; }
+int nvmlVgpuInstanceGetEncoderCapacity(unsigned which, unsigned *to) { (void)which; *to = 50; return OK; }
+#endif
+
 struct scheduler { unsigned policy, arr_mode, parameters[2]; };
 int nvmlDeviceGetVgpuSchedulerState(void *gpu, struct scheduler *state) {
     (void)gpu;
@@ -116,7 +126,8 @@ union value { double d; unsigned u; unsigned long long ull; };
 struct sample { unsigned vgpu; unsigned long long at; union value busy, memory, encoder, decoder; };
 enum { UNSIGNED_INT = 1, NOT_KNOWN = 0xffffffff };
 
-/* The first one is busy by 21 percent, the second one not known, the third one was never looked at. */
+/* The first one is busy by 21 percent and decodes by 4, the second one not known, the third one was never
+ * looked at. */
 int nvmlDeviceGetVgpuUtilization(void *gpu, unsigned long long since, int *kind, unsigned *count, struct sample *list) {
     (void)gpu;
 #ifdef UTILIZATION
@@ -139,6 +150,8 @@ int nvmlDeviceGetVgpuUtilization(void *gpu, unsigned long long since, int *kind,
         list[nth].vgpu = FIRST + nth;
         list[nth].at = nth == 2 ? 0 : 1000 + nth;
         list[nth].busy.u = nth == 1 ? NOT_KNOWN : 21;
+        list[nth].encoder.u = nth == 1 ? NOT_KNOWN : 0;
+        list[nth].decoder.u = nth == 1 ? NOT_KNOWN : 4;
     }
     return OK;
 #endif
@@ -158,8 +171,33 @@ int nvmlGpmMigSampleGet(void *gpu, unsigned piece, unsigned *sample) { (void)gpu
 struct metric { unsigned id; int answer; double value; char *texts[3]; };
 struct metrics { unsigned version, count; unsigned *before, *after; struct metric list[]; };
 int nvmlGpmMetricsGet(struct metrics *metrics) {
-    metrics->list[0].answer = *metrics->before == 1 && *metrics->after == 1 ? OK : NOT_SUPPORTED;
-    metrics->list[0].value = 63.6;
+    for (unsigned nth = 0; nth < metrics->count; nth++) {
+        struct metric *metric = &metrics->list[nth];
+        int is_told = *metrics->before == 1 && *metrics->after == 1 && nth < 3;
+        metric->answer = is_told ? OK : NOT_SUPPORTED;
+        metric->value = nth == 0 ? 63.6 : nth == 1 ? 10.4 : 0.0;
+    }
+    return OK;
+}
+
+/* A handle of a piece is where its number stands. Room for seven, and the third is missing. */
+struct attributes { unsigned multiprocessors, copiers, decoders, encoders, jpegs, flows, slices, computing; unsigned long long mib; };
+static unsigned piece[7] = {0, 1, 2, 3, 4, 5, 6};
+int nvmlDeviceGetMaxMigDeviceCount(void *gpu, unsigned *count) { (void)gpu; *count = 7; return OK; }
+int nvmlDeviceGetMigDeviceHandleByIndex(void *gpu, unsigned nth, void **handle) {
+    (void)gpu;
+    *handle = &piece[nth];
+    return nth == 2 ? NOT_FOUND : OK;
+}
+int nvmlDeviceGetAttributes_v2(unsigned *handle, struct attributes *to) {
+    memset(to, 0, sizeof *to);
+    to->multiprocessors = 16;
+    to->decoders = 1;
+#ifdef UNLIKE
+    to->multiprocessors += *handle;
+#else
+    (void)handle;
+#endif
     return OK;
 }
 #endif

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::*;
+use crate::telemetry::Engines;
 
 const HERE: PciAddress = PciAddress { domain: 0, bus: 0x41, device: 0, function: 0 };
 const ELSEWHERE: PciAddress = PciAddress { domain: 0, bus: 0x42, device: 0, function: 0 };
@@ -95,6 +96,11 @@ fn everything_that_the_library_tells_is_told_and_what_it_refuses_is_missing() {
         memory_bytes: Some(15356 << 20),
         memory_used_bytes: Some(1024 << 20),
         utilization_percent: Some(37),
+        media: Media {
+            encoder_percent: Some(12),
+            decoder_percent: Some(8),
+            encoder_capacity_percent: Some(88),
+        },
         ecc: Some(true),
         scheduler: None,
         partitions: vec![PartitionTelemetry {
@@ -102,6 +108,12 @@ fn everything_that_the_library_tells_is_told_and_what_it_refuses_is_missing() {
             uuid: None,
             memory_used_bytes: Some(512 << 20),
             utilization_percent: Some(21),
+            media: Media {
+                encoder_percent: Some(0),
+                decoder_percent: Some(4),
+                encoder_capacity_percent: Some(50),
+            },
+            engines: None,
         }],
     };
     assert_eq!(through(&stub.library()).look(&[HERE]).expect("is told"), [expected]);
@@ -177,6 +189,22 @@ fn partitions_that_are_not_known_or_were_not_looked_at_have_no_utilization() {
 }
 
 #[test]
+fn what_is_not_known_of_encoders_and_decoders_is_missing_for_each_partition_by_itself() {
+    let told = partitions(&through(&Stub::that(&["VGPUS=3"]).library()));
+    let media: Vec<_> =
+        told.iter().map(|one| (one.media.encoder_percent, one.media.decoder_percent)).collect();
+    assert_eq!(media, [(Some(0), Some(4)), (None, None), (None, None)]);
+}
+
+#[test]
+fn a_library_that_tells_nothing_of_encoders_and_decoders_tells_the_rest() {
+    let seen = through(&Stub::that(&["NO_MEDIA"]).library()).look(&[HERE]).expect("is told").remove(0);
+    assert_eq!((seen.media, seen.utilization_percent), (Media::default(), Some(37)));
+    let used = &seen.partitions[0];
+    assert_eq!((used.media.encoder_capacity_percent, used.media.decoder_percent), (None, Some(4)));
+}
+
+#[test]
 fn a_vm_that_comes_while_the_library_is_asked_is_in_the_answer() {
     let stub = Stub::that(&["VGPUS=2", "GROWS"]);
     let told = partitions(&through(&stub.library()));
@@ -214,6 +242,30 @@ fn a_second_look_asks_for_what_came_after_the_first_and_for_all_if_nothing_did()
 fn partitions_with_hardware_of_their_own_are_told_by_its_counters() {
     let stub = Stub::that(&["VGPUS=2", "MIG"]);
     assert_eq!(busy(&through(&stub.library())), [Some(64), None]);
+}
+
+#[test]
+fn the_busiest_decoder_of_a_partitions_own_is_told_and_no_encoder() {
+    let told = partitions(&through(&Stub::that(&["VGPUS=2", "MIG"]).library()));
+    let media: Vec<_> =
+        told.iter().map(|one| (one.media.encoder_percent, one.media.decoder_percent)).collect();
+    assert_eq!(media, [(None, Some(10)), (None, None)]);
+}
+
+#[test]
+fn what_partitions_have_of_their_own_is_told_where_it_is_the_same_for_all() {
+    let engines = |defines: &[&str]| {
+        partitions(&through(&Stub::that(defines).library())).iter().map(|one| one.engines).collect::<Vec<_>>()
+    };
+    let own = Some(Engines { multiprocessors: 16, encoders: 0, decoders: 1 });
+    assert_eq!(engines(&["VGPUS=2", "MIG"]), [own, own]);
+    assert_eq!(engines(&["VGPUS=1", "MIG", "UNLIKE"]), [None]);
+    assert_eq!(engines(&["VGPUS=1"]), [None]);
+}
+
+#[test]
+fn no_percentage_is_more_than_a_hundred() {
+    assert_eq!([0, 100, 101, u32::MAX].map(percent), [Some(0), Some(100), None, None]);
 }
 
 #[test]

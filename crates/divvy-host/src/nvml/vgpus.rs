@@ -44,7 +44,15 @@ pub struct Sample {
     pub vgpu: nvmlVgpuInstance_t,
     /// By a clock of the driver, in microseconds.
     pub at_us: u64,
-    pub percent: Option<u8>,
+    pub load: Load,
+}
+
+/// In percent; None is not known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    pub compute: Option<u8>,
+    pub encoder: Option<u8>,
+    pub decoder: Option<u8>,
 }
 
 /// The partitions of this GPU that are in use.
@@ -80,12 +88,19 @@ pub fn utilization(gpu: &Device<'_>, since_us: u64) -> Result<Vec<Sample>, Unfil
 }
 
 fn read(sample: &nvmlVgpuInstanceUtilizationSample_t, is_number: bool) -> Sample {
-    // SAFETY: all eight bytes were zero before the library wrote, and any four bytes are a number.
-    let number = unsafe { sample.smUtil.uiVal };
-    // Larger ones say that it is not known.
-    let percent = u8::try_from(number).ok().filter(|percent| *percent <= 100);
     let is_told = is_number && sample.timeStamp > 0;
-    Sample { vgpu: sample.vgpuInstance, at_us: sample.timeStamp, percent: percent.filter(|_| is_told) }
+    let percent = |value: nvmlValue_t| {
+        // SAFETY: all eight bytes were zero before the library wrote, and any four bytes are a number.
+        let number = unsafe { value.uiVal };
+        // Larger ones say that it is not known.
+        u8::try_from(number).ok().filter(|percent| is_told && *percent <= 100)
+    };
+    let load = Load {
+        compute: percent(sample.smUtil),
+        encoder: percent(sample.encUtil),
+        decoder: percent(sample.decUtil),
+    };
+    Sample { vgpu: sample.vgpuInstance, at_us: sample.timeStamp, load }
 }
 
 fn handle(gpu: &Device<'_>) -> nvmlDevice_t {

@@ -17,9 +17,10 @@ use crate::model;
 use crate::paths;
 use crate::pci::{self, Config, Numbers, Window};
 use crate::pci_names::Names;
-use crate::scheme::nvidia_mig::{self, Modes};
+use crate::scheme::nvidia::modes::{Mode, Modes};
 use crate::scheme::sriov::Sriov;
 use crate::scheme::{self, Gpu, Mechanism, Split, detect};
+use crate::scheme::{nvidia_mig, nvidia_vfio};
 use crate::slot;
 use crate::sysfs::Sysfs;
 use crate::topology;
@@ -40,12 +41,14 @@ pub struct Draft {
     numa_node: Option<u32>,
     driver: Option<String>,
     driver_version: Option<String>,
+    ecc: Option<bool>,
     iommu_group: Option<u32>,
     scheme: Option<Scheme>,
     valid_counts: ValidPartitionCounts,
     max_partitions: u16,
     partition_count: Option<u16>,
     sized_for: Option<PartitionCount>,
+    sizes_on_offer: Vec<PartitionCount>,
     carriers: u16,
     difference: Option<String>,
     autoprobe: bool,
@@ -70,12 +73,10 @@ pub fn look(sys: &dyn Sysfs, address: PciAddress, settings: &Settings, modes: &M
     let iommu_group = doubts.take(iommu::group(sys, address)).flatten();
     let numa_node = doubts.take(numa_node(sys, address)).flatten();
     let gpu = Gpu { address, entry, total, deadline };
-    let scheme = doubts.take(scheme_of(sys, &gpu, numbers, driver.as_deref(), settings, modes)).flatten();
+    let found = scheme_of(sys, &gpu, numbers, driver.as_deref(), settings, modes);
+    let (scheme, ecc) = doubts.take(found).unwrap_or_default();
     let carriers = doubts.take(vfio::partitions(sys, address)).map_or(0, |functions| functions.len());
-    let split = doubts.take(match scheme {
-        Some(Scheme::NvidiaMig) => nvidia_mig::look(sys, &gpu, modes.part_counts(sys, &gpu)),
-        scheme => scheme.map_or(&Sriov as &dyn Mechanism, scheme::of).look(sys, &gpu),
-    });
+    let split = doubts.take(split_of(sys, &gpu, scheme, modes));
     let split = split.unwrap_or_else(|| Split::unknown(&gpu));
     if let Some(text) = split.contradiction {
         doubts.contradiction(text);
@@ -98,11 +99,13 @@ pub fn look(sys: &dyn Sysfs, address: PciAddress, settings: &Settings, modes: &M
         windows,
         numa_node,
         driver,
+        ecc,
         iommu_group,
         scheme,
         valid_counts: split.valid_counts,
         max_partitions: split.most,
         sized_for: split.sized_for,
+        sizes_on_offer: split.sizes_on_offer,
         carriers: u16::try_from(carriers).unwrap_or(u16::MAX),
         difference: split.difference,
         partition_count: split.count,
@@ -110,7 +113,22 @@ pub fn look(sys: &dyn Sysfs, address: PciAddress, settings: &Settings, modes: &M
     }
 }
 
-/// How the GPU is split: by what the tree shows, and by MIG where that is asked for or switched on.
+/// How it is split by its scheme. Of some, sizes are told by NVIDIA's program alone.
+fn split_of(
+    sys: &dyn Sysfs,
+    gpu: &Gpu,
+    scheme: Option<Scheme>,
+    modes: &Modes,
+) -> Result<Split, AttributeError> {
+    match scheme {
+        Some(Scheme::NvidiaMig) => nvidia_mig::look(sys, gpu, Some(modes)),
+        Some(Scheme::NvidiaVfio) => nvidia_vfio::look(sys, gpu, Some(modes)),
+        scheme => scheme.map_or(&Sriov as &dyn Mechanism, scheme::of).look(sys, gpu),
+    }
+}
+
+/// How the GPU is split: by what the tree shows, and by MIG where that is asked for or switched on. Beside it
+/// the ECC mode, which the same answer tells.
 fn scheme_of(
     sys: &dyn Sysfs,
     gpu: &Gpu,
@@ -118,16 +136,18 @@ fn scheme_of(
     driver: Option<&str>,
     settings: &Settings,
     modes: &Modes,
-) -> Result<Option<Scheme>, AttributeError> {
+) -> Result<(Option<Scheme>, Option<bool>), AttributeError> {
     let scheme = detect::detect(sys, gpu, numbers.vendor, driver)?;
-    let by_mig = || {
-        let is_asked_for = settings.mig.contains(&(numbers.vendor, numbers.device));
-        is_asked_for || modes.is_on(sys, gpu, detect::has_functions(sys, gpu.address))
-    };
-    Ok(scheme.map(|scheme| match scheme {
-        Scheme::NvidiaVfio if by_mig() => Scheme::NvidiaMig,
+    let is_nvidia = matches!(scheme, Some(Scheme::NvidiaVfio | Scheme::NvidiaMdev | Scheme::NvidiaMdevPf));
+    let is_asked_for = settings.mig.contains(&(numbers.vendor, numbers.device));
+    let ask = || modes.of(sys, gpu, detect::has_functions(sys, gpu.address), !is_asked_for);
+    let told = is_nvidia.then(ask).flatten();
+    let by_mig = is_asked_for || told.is_some_and(|told| told.mig == Mode::On);
+    let scheme = scheme.map(|scheme| match scheme {
+        Scheme::NvidiaVfio if by_mig => Scheme::NvidiaMig,
         scheme => scheme,
-    }))
+    });
+    Ok((scheme, told.and_then(|told| told.ecc)))
 }
 
 /// Without a way the GPU may still have a serial number, so an unreadable way is no doubt by itself.
@@ -203,6 +223,7 @@ impl Draft {
             scheme: self.scheme,
             valid_counts: self.valid_counts,
             sized_for: self.sized_for,
+            sizes_on_offer: self.sizes_on_offer,
             carriers: self.carriers,
             health: self.doubts.health(),
             id: id.clone(),
@@ -212,6 +233,7 @@ impl Draft {
             numa_node: self.numa_node,
             driver: self.driver,
             driver_version: self.driver_version,
+            ecc: self.ecc,
             iommu_group: self.iommu_group,
             max_partitions: self.max_partitions,
             partition_count: self.partition_count,

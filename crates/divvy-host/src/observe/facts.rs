@@ -134,6 +134,13 @@ impl Vendor {
         known.asking = false;
     }
 
+    /// After a boot everything may be another way.
+    pub fn forget(&self) {
+        let mut known = self.lock();
+        known.facts.clear();
+        known.asked_about.clear();
+    }
+
     /// How the GPUs are now that were there at the last observation.
     pub fn telemetry(&self) -> Asked {
         let gpus: Vec<PciAddress> = match self.telemetry {

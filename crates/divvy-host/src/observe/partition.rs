@@ -19,7 +19,7 @@ pub const UNKNOWN_RESET: &str = "unknown";
 
 /// A partition that its scheme listed, with everything else that is shown of it.
 pub fn look_at(sys: &dyn Sysfs, part: Part, doubts: &mut Doubts) -> ObservedPartition {
-    let Part { index, address, device, memory_bytes } = part;
+    let Part { index, address, device, memory_bytes, size } = part;
     let folder = match device {
         DeviceHandle::Pci(address) => paths::device(address),
         DeviceHandle::Mdev(uuid) => paths::mdev_folder(uuid),
@@ -50,6 +50,7 @@ pub fn look_at(sys: &dyn Sysfs, part: Part, doubts: &mut Doubts) -> ObservedPart
         reset_methods: doubts.take(reset_methods(sys, address)).unwrap_or_default(),
         mmio_bytes,
         memory_bytes,
+        size,
     }
 }
 

@@ -2,17 +2,23 @@
 //! virtual functions on, and the names of the types that a partition can have. Files and rules:
 //! NVIDIA's guide for its driver for virtualization, and what its users found.
 
+use std::io;
+use std::time::Duration;
+
 use divvy_core::catalogue::CatalogueEntry;
 use divvy_core::gpu::{CountSource, PartitionCount, Scheme, ValidPartitionCounts};
 use divvy_core::pci_address::PciAddress;
 
 use super::{Gpu, catalogue_counts, sriov};
 use crate::attribute::{AttributeError, optional};
+use crate::error::{HostError, Verb};
+use crate::execute::kernel::Kernel;
 use crate::paths;
 use crate::sysfs::Sysfs;
 use crate::vfio;
 
 pub mod enable;
+pub mod modes;
 pub mod types;
 
 use types::Type;
@@ -41,6 +47,20 @@ pub(crate) fn detect(sys: &dyn Sysfs, gpu: &Gpu) -> Result<Option<Scheme>, Attri
 /// that turns them on can hang there for good, and then what the functions show says nothing.
 pub(crate) fn wait_for_changes(sys: &dyn Sysfs, gpu: &Gpu) -> Result<(), AttributeError> {
     optional(sriov::count(sys, gpu.address, gpu.deadline)).map(|_count| ())
+}
+
+/// All that NVIDIA's program says, for the sake of what it says.
+pub(crate) fn said(kernel: &Kernel<'_>, args: &[&str]) -> Result<String, HostError> {
+    asked(kernel.sys, args, kernel.limits.program).map_err(|cause| {
+        let program = paths::NVIDIA_SMI.to_owned();
+        HostError::Program { verb: Verb::Size, program, cause }
+    })
+}
+
+/// The same, for whoever looks.
+fn asked(sys: &dyn Sysfs, args: &[&str], deadline: Duration) -> io::Result<String> {
+    let ran = sys.run(paths::NVIDIA_SMI, args, deadline)?;
+    Ok(String::from_utf8_lossy(&ran.stdout).into_owned())
 }
 
 /// What a virtual function shows.

@@ -69,7 +69,7 @@ impl Mechanism for NvidiaMdev {
             let kind = type_of(sys, uuid)?.and_then(|folder| types.iter().find(|one| one.folder == folder));
             sizes.push(kind.and_then(|one| one.kind.most));
             let memory_bytes = kind.map(|one| one.memory_bytes);
-            parts.push(Part { index, address: parent, device: uuid.into(), memory_bytes });
+            parts.push(Part { index, address: parent, device: uuid.into(), memory_bytes, size: None });
         }
         let one_size = sizes.iter().all(|size| sizes.first() == Some(size));
         let size = sizes.first().copied().flatten().filter(|_| one_size);
@@ -77,6 +77,7 @@ impl Mechanism for NvidiaMdev {
             count: u16::try_from(parts.len()).ok(),
             unreadable: None,
             sized_for: size.and_then(|most| nvidia::sized_for(&valid_counts, most)),
+            sizes_on_offer: Vec::new(),
             parts,
             valid_counts,
             most,
@@ -352,9 +353,8 @@ fn best(kernel: &Kernel<'_>, parent: PciAddress, count: u16) -> Result<String, H
     match types.iter().find(|one| best == Some(one.kind.id)) {
         Some(one) => Ok(one.folder.clone()),
         None => {
-            let names: Vec<&str> = kinds.iter().map(|one| one.name.as_str()).collect();
-            let offered = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            Err(HostError::NoType { path: paths::mdev_types(parent), count, offered })
+            let (path, offered) = (paths::mdev_types(parent), types::names(&kinds));
+            Err(HostError::NoType { path, count, offered })
         }
     }
 }

@@ -4,23 +4,21 @@
 //! offered without a part.
 //!
 //! ```text
-//! mode on ─▶ functions on ─▶ N equal parts ─▶ a type on each of N functions
+//! mode on ─▶ functions on ─▶ a part for each partition ─▶ a type on as many functions
 //! ```
 //!
 //! Parts never survive a boot, and with Hopper and later the mode does not either; so all of it is done
 //! again whenever partitions are made.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
 use divvy_core::catalogue;
-use divvy_core::gpu::{CountSource, PartitionCount, ValidPartitionCounts};
+use divvy_core::gpu::{PartitionCount, ValidPartitionCounts};
 use divvy_core::id::PartitionId;
 use divvy_core::pci_address::PciAddress;
+use divvy_core::split::Sizes;
 use divvy_core::step::Outcome;
 
 use super::nvidia::enable;
+use super::nvidia::modes::{self, Mode, Modes};
 use super::nvidia::types::Type;
 use super::nvidia_vfio::{self, NvidiaVfio};
 use super::{Gpu, Mechanism, Split, Target};
@@ -29,6 +27,11 @@ use crate::error::{HostError, Verb};
 use crate::execute::kernel::Kernel;
 use crate::paths;
 use crate::sysfs::Sysfs;
+
+mod kinds;
+mod sizes;
+
+pub use kinds::Kinds;
 
 pub(crate) struct NvidiaMig;
 
@@ -52,8 +55,12 @@ impl Mechanism for NvidiaMig {
         nvidia_vfio::create(kernel, gpu.address, &functions, count, part_types)
     }
 
+    fn create_sizes(&self, kernel: &Kernel<'_>, gpu: Target<'_>, sizes: Sizes) -> Result<Outcome, HostError> {
+        sizes::create(kernel, gpu.address, sizes)
+    }
+
     fn remove(&self, kernel: &Kernel<'_>, gpu: Target<'_>, expected: u16) -> Result<Outcome, HostError> {
-        let outcome = NvidiaVfio.remove(kernel, gpu, expected)?;
+        let outcome = nvidia_vfio::remove_types(kernel, gpu.address, expected)?;
         if outcome == Outcome::Changed {
             clear(kernel, Verb::Remove, gpu.address)?;
         }
@@ -83,23 +90,51 @@ impl Mechanism for NvidiaMig {
     }
 }
 
-/// Of a model that the catalogue does not know, `told` are the counts that NVIDIA's program told.
-pub(crate) fn look(
-    sys: &dyn Sysfs,
-    gpu: &Gpu,
-    told: Option<ValidPartitionCounts>,
-) -> Result<Split, AttributeError> {
-    let split = nvidia_vfio::look(sys, gpu, part_types)?;
+/// Of a model that the catalogue does not know, NVIDIA's program tells the counts; of every model, which
+/// size a partition has. Without `modes` nobody asks it.
+pub(crate) fn look(sys: &dyn Sysfs, gpu: &Gpu, modes: Option<&Modes>) -> Result<Split, AttributeError> {
+    let seen = nvidia_vfio::seen(sys, gpu, part_types)?;
     let known = gpu.entry.and_then(catalogue::mig_partition_counts);
-    let counts = known.or(told).unwrap_or_else(ValidPartitionCounts::none);
+    let told = || modes.and_then(|modes| modes.part_counts(sys, gpu));
+    let counts = known.or_else(told).unwrap_or_else(ValidPartitionCounts::none);
     let within = counts.as_slice().iter().filter(|count| count.get() <= gpu.total).copied().collect();
     let valid_counts = ValidPartitionCounts::new(within, counts.source());
-    // The size of partitions is known where their type is on offer once more: a part is free for it.
+    let kinds =
+        modes.filter(|_| !seen.made.is_empty()).map(|modes| modes.kinds(sys, gpu)).unwrap_or_default();
+    let is_unclear = kinds.is_unclear(&seen.made, &valid_counts);
+    let size = |id| kinds.size(id, valid_counts.as_slice()).filter(|_| !is_unclear);
+    let mut on_offer: Vec<PartitionCount> = seen.offered.iter().filter_map(|one| size(one.id)).collect();
+    on_offer.sort_unstable();
+    on_offer.dedup();
+    let nvidia_vfio::Seen { parts, made, offered } = seen;
+    let mut split = nvidia_vfio::split_of(gpu, parts, &made, &offered);
     let has_free_part = split.parts.iter().any(|part| part.memory_bytes.is_some());
-    let mut counts = valid_counts.as_slice().iter();
-    let more = counts.find(|count| split.count.is_some_and(|made| made < count.get()));
-    let sized_for = more.copied().filter(|_| has_free_part);
-    Ok(Split { sized_for, valid_counts, most: gpu.total, difference: None, ..split })
+    for (part, id) in split.parts.iter_mut().zip(made) {
+        part.size = size(id);
+        let told = kinds.of_type(id).map(|one| u64::from(one.gib) << 30);
+        part.memory_bytes = told.or(part.memory_bytes);
+    }
+    let first = split.parts.first().and_then(|part| part.size);
+    let sized_for = match first {
+        Some(size) if split.parts.iter().all(|part| part.size == first) => {
+            Some(size).filter(|size| on_offer.contains(size))
+        }
+        Some(_) => None,
+        // Nobody told. The size is known where their type is on offer once more: a part is free for it.
+        None => {
+            let mut counts = valid_counts.as_slice().iter();
+            let more = counts.find(|count| split.count.is_some_and(|made| made < count.get()));
+            more.copied().filter(|_| has_free_part)
+        }
+    };
+    Ok(Split {
+        sized_for,
+        sizes_on_offer: on_offer,
+        valid_counts,
+        most: gpu.total,
+        difference: None,
+        ..split
+    })
 }
 
 /// Types that take a part. All parts are equal, so each type fits each of them once.
@@ -108,86 +143,9 @@ fn part_types(types: Vec<Type>) -> Vec<Type> {
     on_part.map(|one| Type { most: Some(u16::MAX), ..one }).collect()
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    On,
-    Off,
-    /// The GPU does not know it.
-    Unsupported,
-}
-
-/// The answer to the question for the mode.
-pub fn parse_mode(text: &str) -> Option<Mode> {
-    match text.trim() {
-        "Enabled" => Some(Mode::On),
-        "Disabled" => Some(Mode::Off),
-        "[N/A]" | "N/A" | "[Not Supported]" => Some(Mode::Unsupported),
-        _ => None,
-    }
-}
-
-const MODE: &str = "--query-gpu=mig.mode.current";
-const PLAIN: &str = "--format=csv,noheader";
-
-/// What each GPU's mode was found to be. The program that tells it holds the GPU for a moment, so it is
-/// asked when the answer can be another one: a mode changes only while there are no functions.
-#[derive(Debug, Default)]
-pub(crate) struct Modes {
-    known: Mutex<BTreeMap<PciAddress, (Mode, bool)>>,
-    sizes: Mutex<BTreeMap<PciAddress, (Instant, Vec<PartitionCount>)>>,
-}
-
-/// A GPU that told no sizes of parts, as before its mode is on, is asked again after so long.
-const AGAIN: Duration = Duration::from_secs(60);
-
-impl Modes {
-    pub fn is_on(&self, sys: &dyn Sysfs, gpu: &Gpu, has_functions: bool) -> bool {
-        // Whole after every statement, so a poisoned lock is still good.
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        match known.get(&gpu.address) {
-            Some((Mode::Unsupported, _)) => return false,
-            Some((mode, true)) if has_functions => return *mode == Mode::On,
-            _ => {}
-        }
-        let Some(mode) = ask(sys, gpu.address, gpu.deadline) else { return false };
-        known.insert(gpu.address, (mode, has_functions));
-        mode == Mode::On
-    }
-
-    /// Into how many equal parts a GPU can be cut. None: the catalogue knows, or nobody tells.
-    pub fn part_counts(&self, sys: &dyn Sysfs, gpu: &Gpu) -> Option<ValidPartitionCounts> {
-        if gpu.entry.is_some_and(|entry| !entry.mig_counts.is_empty()) {
-            return None;
-        }
-        let mut sizes = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = sizes.get(&gpu.address).filter(|(at, told)| !told.is_empty() || at.elapsed() < AGAIN);
-        let told = known.map(|(_, told)| told.clone()).unwrap_or_else(|| {
-            let args = ["mig", "-i", &gpu.address.to_string(), "-lgip"];
-            let ran = sys.run(paths::NVIDIA_SMI, &args, gpu.deadline.max(WAKING));
-            let told = ran.map(|ran| counts_of(&profiles(&String::from_utf8_lossy(&ran.stdout))));
-            sizes.entry(gpu.address).insert_entry((Instant::now(), told.unwrap_or_default())).get().1.clone()
-        });
-        (!told.is_empty()).then(|| ValidPartitionCounts::new(told, CountSource::Driver))
-    }
-}
-
-/// The program wakes the GPU up first.
-const WAKING: Duration = Duration::from_secs(10);
-
-/// None: nobody answers.
-fn ask(sys: &dyn Sysfs, gpu: PciAddress, deadline: Duration) -> Option<Mode> {
-    match sys.run(paths::NVIDIA_SMI, &["-i", &gpu.to_string(), MODE, PLAIN], deadline.max(WAKING)) {
-        Ok(ran) => parse_mode(&String::from_utf8_lossy(&ran.stdout)),
-        // It would be waited for at every look.
-        Err(error) if error.kind() == std::io::ErrorKind::TimedOut => Some(Mode::Unsupported),
-        Err(_) => None,
-    }
-}
-
 fn mode(kernel: &Kernel<'_>, gpu: PciAddress) -> Result<Option<Mode>, HostError> {
-    let said =
-        kernel.run_to_success(Verb::Enable, paths::NVIDIA_SMI, &["-i", &gpu.to_string(), MODE, PLAIN])?;
-    Ok(parse_mode(&said.text))
+    let said = kernel.run_to_success(Verb::Enable, paths::NVIDIA_SMI, &modes::question(&gpu.to_string()))?;
+    Ok(modes::parse(&said.text).map(|told| told.mig))
 }
 
 /// The mode, with the functions off meanwhile if they are in the way.
@@ -244,6 +202,13 @@ pub struct Profile {
     pub size: (u64, u64),
 }
 
+impl Profile {
+    /// No more and no fewer engines for media than its share: `1g.24gb`, not `1g.24gb+me` or `1g.24gb-me`.
+    fn is_plain(&self) -> bool {
+        !self.name.contains(['+', '-'])
+    }
+}
+
 /// The rows of the program's table: `|   0  MIG 1g.12gb   19   7/7   10.62   No   16   1   0   |`.
 pub fn profiles(text: &str) -> Vec<Profile> {
     let row = |line: &str| {
@@ -267,13 +232,13 @@ pub fn profiles(text: &str) -> Vec<Profile> {
 /// The largest of which there can be so many. Those with the engines for media are for one partition
 /// alone, and never needed for equal ones.
 pub fn best(profiles: &[Profile], count: u16) -> Option<&Profile> {
-    let fits = |profile: &&Profile| profile.most >= count && !profile.name.contains('+');
+    let fits = |profile: &&Profile| profile.most >= count && profile.is_plain();
     profiles.iter().filter(fits).max_by_key(|profile| profile.size)
 }
 
 /// The number of parts of each size that fill the GPU.
-fn counts_of(profiles: &[Profile]) -> Vec<PartitionCount> {
-    let plain = profiles.iter().filter(|profile| !profile.name.contains('+'));
+pub(super) fn counts_of(profiles: &[Profile]) -> Vec<PartitionCount> {
+    let plain = profiles.iter().filter(|profile| profile.is_plain());
     plain.filter_map(|profile| PartitionCount::new(profile.most)).collect()
 }
 

@@ -7,15 +7,18 @@
 //!          ◀── 0 ───  no partition; all sizes are on offer again when the last one is gone
 //! ```
 //!
-//! The first partition fixes the size of all others of its GPU, so a new size begins with no partition.
+//! The first partition fixes the size of all others of its GPU, so a new size begins with no partition;
+//! unless the driver was told to mix them (`sizes.rs`).
 
 use std::collections::BTreeMap;
 
 use divvy_core::gpu::{PartitionCount, Scheme, ValidPartitionCounts};
 use divvy_core::id::{PartitionId, PartitionIndex};
 use divvy_core::pci_address::PciAddress;
+use divvy_core::split::Sizes;
 use divvy_core::step::Outcome;
 
+use super::nvidia::modes::Modes;
 use super::nvidia::types::{self, Type};
 use super::nvidia::{self, DRIVER, enable};
 use super::nvidia_mdev::NvidiaMdev;
@@ -28,6 +31,9 @@ use crate::paths;
 use crate::sysfs::Sysfs;
 use crate::vfio;
 
+pub(crate) mod by_size;
+mod sizes;
+
 /// Where no type is.
 const NONE: u32 = 0;
 
@@ -37,7 +43,7 @@ type Functions = BTreeMap<PartitionIndex, PciAddress>;
 
 impl Mechanism for NvidiaVfio {
     fn look(&self, sys: &dyn Sysfs, gpu: &Gpu) -> Result<Split, AttributeError> {
-        look(sys, gpu, whole_gpu_types)
+        look(sys, gpu, None)
     }
 
     fn create(
@@ -55,24 +61,19 @@ impl Mechanism for NvidiaVfio {
         create(kernel, gpu.address, &functions, count, whole_gpu_types)
     }
 
+    fn create_sizes(&self, kernel: &Kernel<'_>, gpu: Target<'_>, sizes: Sizes) -> Result<Outcome, HostError> {
+        sizes::create(kernel, gpu.address, sizes)
+    }
+
+    /// The driver goes on mixing sizes until its functions are off, and equal ones lack room then.
     fn remove(&self, kernel: &Kernel<'_>, gpu: Target<'_>, expected: u16) -> Result<Outcome, HostError> {
         let verb = Verb::Remove;
-        let functions = kernel.partitions(verb, gpu.address)?;
-        let made = made(kernel, verb, &functions)?;
-        if made.is_empty() {
-            return Ok(Outcome::Already);
+        let made = made(kernel, verb, &kernel.partitions(verb, gpu.address)?)?;
+        if made.values().all(|id| made.values().next() == Some(id)) {
+            return remove_types(kernel, gpu.address, expected);
         }
         refuse_another_count(verb, &paths::device(gpu.address), expected, made.len())?;
-        kernel.refuse_if_any_open(verb, gpu.address)?;
-        for function in made.keys().rev().filter_map(|index| functions.get(index)) {
-            match set(kernel, verb, *function, NONE) {
-                Err(error) if enable::is_wedged(&error) => {
-                    return enable::off_with_all(kernel, verb, gpu.address);
-                }
-                result => result?,
-            }
-        }
-        Ok(Outcome::Changed)
+        enable::off_with_all(kernel, verb, gpu.address)
     }
 
     fn turn_off(&self, kernel: &Kernel<'_>, gpu: Target<'_>) -> Result<Outcome, HostError> {
@@ -129,12 +130,27 @@ impl Mechanism for NvidiaVfio {
     }
 }
 
+/// Without `modes` nobody asks NVIDIA's program which type has which size.
+pub(crate) fn look(sys: &dyn Sysfs, gpu: &Gpu, modes: Option<&Modes>) -> Result<Split, AttributeError> {
+    let seen = seen(sys, gpu, whole_gpu_types)?;
+    Ok(sizes::told(sys, gpu, seen, modes))
+}
+
+/// What the functions show.
+pub(crate) struct Seen {
+    pub parts: Vec<Part>,
+    /// Of each of these, the number of its type.
+    pub made: Vec<u32>,
+    /// What a function without a type could get, as far as it is usable.
+    pub offered: Vec<Type>,
+}
+
 /// The functions, those with a type as partitions; `usable` leaves the types that there are to choose from.
-pub(crate) fn look(
+pub(crate) fn seen(
     sys: &dyn Sysfs,
     gpu: &Gpu,
     usable: fn(Vec<Type>) -> Vec<Type>,
-) -> Result<Split, AttributeError> {
+) -> Result<Seen, AttributeError> {
     nvidia::wait_for_changes(sys, gpu)?;
     let functions = vfio::partitions(sys, gpu.address)?;
     let mut parts = Vec::new();
@@ -147,29 +163,35 @@ pub(crate) fn look(
             NONE => {}
             id => {
                 made.push(id);
-                parts.push(Part { index, address, device: address.into(), memory_bytes: None });
+                parts.push(Part { index, address, device: address.into(), memory_bytes: None, size: None });
             }
         }
     }
+    Ok(Seen { parts, made, offered })
+}
+
+/// `made` and `offered` as they were seen.
+pub(crate) fn split_of(gpu: &Gpu, mut parts: Vec<Part>, made: &[u32], offered: &[Type]) -> Split {
     // With partitions there, only their own size is offered.
     let (valid_counts, difference) = if made.is_empty() {
-        nvidia::counts_of_names(gpu.entry, &offered, gpu.total)
+        nvidia::counts_of_names(gpu.entry, offered, gpu.total)
     } else {
         (catalogue_counts(gpu.entry, nvidia::most(gpu.total)), None)
     };
     let size = offered.iter().find(|one| made.first() == Some(&one.id)).map(|one| one.gib);
     parts.iter_mut().for_each(|part| part.memory_bytes = size.map(|gib| u64::from(gib) << 30));
     let is_one_type = made.iter().all(|id| made.first() == Some(id));
-    Ok(Split {
+    Split {
         count: u16::try_from(parts.len()).ok(),
         unreadable: None,
         sized_for: size.filter(|_| is_one_type).and_then(|gib| sized_for(gpu, gib, &valid_counts)),
+        sizes_on_offer: Vec::new(),
         parts,
         valid_counts,
         most: nvidia::most(gpu.total),
         contradiction: None,
         difference,
-    })
+    }
 }
 
 /// Types that do not need the GPU to be cut into parts.
@@ -182,6 +204,31 @@ fn sized_for(gpu: &Gpu, gib: u32, valid: &ValidPartitionCounts) -> Option<Partit
     nvidia::sized_for(valid, nvidia::fits(gib, whole))
 }
 
+/// Takes the types off all functions, which stay.
+pub(crate) fn remove_types(
+    kernel: &Kernel<'_>,
+    gpu: PciAddress,
+    expected: u16,
+) -> Result<Outcome, HostError> {
+    let verb = Verb::Remove;
+    let functions = kernel.partitions(verb, gpu)?;
+    let made = made(kernel, verb, &functions)?;
+    if made.is_empty() {
+        return Ok(Outcome::Already);
+    }
+    refuse_another_count(verb, &paths::device(gpu), expected, made.len())?;
+    kernel.refuse_if_any_open(verb, gpu)?;
+    for function in made.keys().rev().filter_map(|index| functions.get(index)) {
+        match set(kernel, verb, *function, NONE) {
+            Err(error) if enable::is_wedged(&error) => {
+                return enable::off_with_all(kernel, verb, gpu);
+            }
+            result => result?,
+        }
+    }
+    Ok(Outcome::Changed)
+}
+
 /// Gives the first functions a type each: the one that the others have, or else the best of those that
 /// `usable` leaves.
 pub(crate) fn create(
@@ -191,16 +238,8 @@ pub(crate) fn create(
     count: PartitionCount,
     usable: fn(Vec<Type>) -> Vec<Type>,
 ) -> Result<Outcome, HostError> {
-    let verb = Verb::Create;
     let asked = count.get();
-    let came = u16::try_from(functions.len()).unwrap_or(u16::MAX);
-    if came < asked {
-        return Err(HostError::TooFew { path: paths::num_vfs(gpu), asked, came });
-    }
-    let made = made(kernel, verb, functions)?;
-    if made.keys().any(|index| index.0 >= asked) {
-        return Err(another_count(verb, &paths::device(gpu), asked, made.len()));
-    }
+    let made = made_within(kernel, gpu, functions, asked)?;
     let missing: Vec<PciAddress> = functions
         .iter()
         .filter(|(index, _)| index.0 < asked && !made.contains_key(index))
@@ -246,12 +285,27 @@ fn best(
     let whole = offered.iter().map(|one| one.gib).max().unwrap_or(0);
     match types::best(&offered, count, whole) {
         Some(best) => Ok(best.id),
-        None => {
-            let names: Vec<&str> = offered.iter().map(|one| one.name.as_str()).collect();
-            let offered = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-            Err(HostError::NoType { path, count, offered })
-        }
+        None => Err(HostError::NoType { path, count, offered: types::names(&offered) }),
     }
+}
+
+/// The same, of so many functions as are asked for, which are there; no others are partitions.
+pub(crate) fn made_within(
+    kernel: &Kernel<'_>,
+    gpu: PciAddress,
+    functions: &Functions,
+    asked: u16,
+) -> Result<BTreeMap<PartitionIndex, u32>, HostError> {
+    let verb = Verb::Create;
+    let came = u16::try_from(functions.len()).unwrap_or(u16::MAX);
+    if came < asked {
+        return Err(HostError::TooFew { path: paths::num_vfs(gpu), asked, came });
+    }
+    let made = made(kernel, verb, functions)?;
+    if made.keys().any(|index| index.0 >= asked) {
+        return Err(another_count(verb, &paths::device(gpu), asked, made.len()));
+    }
+    Ok(made)
 }
 
 /// The types of those functions that are partitions.
@@ -271,7 +325,7 @@ pub(crate) fn made(
     Ok(made)
 }
 
-fn set(kernel: &Kernel<'_>, verb: Verb, function: PciAddress, id: u32) -> Result<(), HostError> {
+pub(crate) fn set(kernel: &Kernel<'_>, verb: Verb, function: PciAddress, id: u32) -> Result<(), HostError> {
     kernel.write_and_read_back(verb, &paths::current_type(function), &id.to_string())
 }
 

@@ -78,6 +78,7 @@ pub(crate) fn look(sys: &dyn Sysfs, gpu: &Gpu) -> Result<Split, AttributeError> 
         address,
         device: address.into(),
         memory_bytes: None,
+        size: None,
     };
     Ok(Split {
         count,
@@ -86,6 +87,7 @@ pub(crate) fn look(sys: &dyn Sysfs, gpu: &Gpu) -> Result<Split, AttributeError> 
         valid_counts: catalogue_counts(gpu.entry, gpu.total),
         most: gpu.total,
         sized_for: None,
+        sizes_on_offer: Vec::new(),
         contradiction,
         difference: None,
     })

@@ -35,6 +35,7 @@ pub struct Nvidia {
     pub types: &'static [TypeRow],
     /// The list as NVIDIA's guide has it.
     pub number_last: bool,
+    pub has_ecc: bool,
     pub mig: Mutex<Mig>,
 }
 
@@ -44,6 +45,8 @@ pub struct Mig {
     pub is_on: bool,
     /// Profiles, by their numbers.
     pub parts: Vec<u32>,
+    /// Sizes may be mixed.
+    pub is_mixed: bool,
 }
 
 /// Of an H100: number, sevenths, how many there can be, GiB of memory.
@@ -61,26 +64,32 @@ pub const H100_PARTS: &[TypeRow] = &[
 
 impl Nvidia {
     pub fn a2(interface: Scheme) -> Self {
-        Self { interface, types: A2, number_last: false, mig: Mutex::default() }
+        Self { interface, types: A2, number_last: false, has_ecc: false, mig: Mutex::default() }
     }
 
     /// A GPU that can be cut into parts.
     pub fn h100(is_on: bool) -> Self {
-        let mig = Mutex::new(Mig { is_on, parts: Vec::new() });
-        Self { interface: Scheme::NvidiaMig, types: H100_PARTS, number_last: false, mig }
+        let mig = Mutex::new(Mig { is_on, ..Mig::default() });
+        Self { interface: Scheme::NvidiaMig, types: H100_PARTS, number_last: false, has_ecc: false, mig }
     }
 
     fn mig(&self) -> MutexGuard<'_, Mig> {
         self.mig.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What `nvidia-smi` says of the MIG mode.
-    pub fn mode(&self) -> &'static str {
-        match (self.interface, self.mig().is_on) {
-            (Scheme::NvidiaMig, true) => "Enabled\n",
-            (Scheme::NvidiaMig, false) => "Disabled\n",
-            _ => "[N/A]\n",
-        }
+    /// With its ECC mode so.
+    pub fn with_ecc(self, has_ecc: bool) -> Self {
+        Self { has_ecc, ..self }
+    }
+
+    /// What `nvidia-smi` says of the MIG mode and of the ECC mode.
+    pub fn modes(&self) -> String {
+        let mig = match (self.interface, self.mig().is_on) {
+            (Scheme::NvidiaMig, true) => "Enabled",
+            (Scheme::NvidiaMig, false) => "Disabled",
+            _ => "[N/A]",
+        };
+        format!("{mig}, {}\n", if self.has_ecc { "Enabled" } else { "Disabled" })
     }
 
     /// The driver takes the first GPU; functions come later, unless there are none.
@@ -119,6 +128,7 @@ impl Nvidia {
             return self.smi(tree, args);
         }
         self.mig().parts.clear();
+        self.mig().is_mixed = false;
         if args[0] == "-d" {
             tree.remove_partitions(gpu);
             return String::new();
@@ -154,8 +164,21 @@ impl Nvidia {
             }
             ["mig", .., "-cgi", ids, "-C"] => {
                 assert!(self.mig().is_on && has_functions, "the order is forced");
-                self.mig().parts = ids.split(',').map(|id| id.parse().expect("a number")).collect();
+                let id = |word: &str| word.split(':').next().expect("a word").parse().expect("a number");
+                self.mig().parts = ids.split(',').map(id).collect();
             }
+            ["mig", .., "-lgipp"] => {
+                return [(19, "0,1,2,3,4,5,6", 1), (15, "0,2,4,6", 2), (14, "0,2,4", 2), (9, "0,4", 4)]
+                    .map(|(id, at, long)| format!("GPU  0 Profile ID {id:>2} Placements: {{{at}}}:{long}\n"))
+                    .concat();
+            }
+            ["vgpu", .., "-shm", mode] => {
+                let functions = (0..A2_FUNCTIONS).map(|index| partition_address(0, index));
+                let is_made = |function| self.current(tree, function) != 0;
+                assert!(has_functions && !functions.into_iter().any(is_made), "in use by another client");
+                self.mig().is_mixed = *mode == "1";
+            }
+            ["vgpu", .., "-s", "-v"] => return self.types.iter().map(supported).collect(),
             _ => panic!("nvidia-smi {args:?}"),
         }
         self.show_offers(tree);
@@ -201,14 +224,21 @@ impl Nvidia {
         let functions = (0..A2_FUNCTIONS).map(|index| partition_address(0, index));
         let made: Vec<u32> =
             functions.map(|function| self.current(tree, function)).filter(|id| *id != 0).collect();
-        let Mig { is_on, parts } = self.mig().clone();
+        let Mig { is_on, parts, is_mixed } = self.mig().clone();
+        let many = made.len();
         let first = self.types.iter().find(|row| made.first() == Some(&row.0)).map(|row| (row.2, row.3));
-        let cut = PROFILES.iter().find(|profile| parts.first() == Some(&profile.0));
-        let cut = cut.filter(|_| made.len() < parts.len()).map(|(_, part, _, gib)| format!("-{part}-{gib}C"));
+        let gib = |id: &u32| self.types.iter().find(|row| row.0 == *id).map_or(0, |row| row.2);
+        let left = 16_u32.saturating_sub(made.iter().map(gib).sum());
+        let has_part = move |id: u32| {
+            let of = |profile: Option<u32>| made.iter().filter(|id| profile_of(**id) == profile).count();
+            profile_of(id)
+                .is_some_and(|own| parts.iter().filter(|part| **part == own).count() > of(Some(own)))
+        };
         let fits = move |row: &&TypeRow| match first {
-            _ if is_on => cut.as_ref().is_some_and(|end| row.1.ends_with(end)),
+            _ if is_on => has_part(row.0),
+            _ if is_mixed => row.2 <= left,
             None => true,
-            Some((gib, most)) => row.2 == gib && made.len() < usize::from(most),
+            Some((gib, most)) => row.2 == gib && many < usize::from(most),
         };
         self.types.iter().filter(fits)
     }
@@ -258,6 +288,24 @@ impl Nvidia {
         tree.symlink(&paths::mdev_folder(uuid), &format!("../../pci/devices/{parent}/{uuid}"));
         Ok(())
     }
+}
+
+/// The part that a type of an H100 takes.
+fn profile_of(id: u32) -> Option<u32> {
+    let (_, name, ..) = H100_PARTS.iter().find(|row| row.0 == id)?;
+    let own = |(_, part, _, gib): &&(u32, u32, u16, u32)| name.ends_with(&format!("-{part}-{gib}C"));
+    PROFILES.iter().find(own).map(|profile| profile.0)
+}
+
+/// A type in the program's list of all that there are.
+fn supported((id, name, gib, most): &TypeRow) -> String {
+    let profile = profile_of(*id).map_or("N/A".to_owned(), |profile| profile.to_string());
+    format!(
+        "    vGPU Type ID                      : {id:#x}\n        Name                          : {name}\n        \
+         GPU Instance Profile ID       : {profile}\n        Max Instances                 : {most}\n        \
+         FB Memory                     : {} MiB\n",
+        gib * 1024
+    )
 }
 
 /// The first GPU with its functions on, where it has any.

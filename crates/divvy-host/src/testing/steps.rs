@@ -7,6 +7,7 @@ use divvy_core::gpu::{PartitionCount, Scheme};
 use divvy_core::id::{GpuId, PartitionId, PartitionIndex, ServerId};
 use divvy_core::observed::ObservedGpu;
 use divvy_core::pci_address::PciAddress;
+use divvy_core::split::Split;
 use divvy_core::step::{HostStep, Outcome};
 
 use super::{Reacting, gpu_address};
@@ -35,9 +36,16 @@ fn id(kernel: &Reacting) -> GpuId {
 }
 
 pub fn create(kernel: &Reacting, scheme: Scheme, count: u16) -> Result<Outcome, HostError> {
-    let count = PartitionCount::new(count).expect("a count");
+    let split = Split::Equal(PartitionCount::new(count).expect("a count"));
     let (gpu, address) = (id(kernel), gpu_address(0));
-    execute(kernel, &HostStep::CreatePartitions { gpu, address, scheme, count }, &limits())
+    execute(kernel, &HostStep::CreatePartitions { gpu, address, scheme, split }, &limits())
+}
+
+pub fn create_sizes(kernel: &Reacting, scheme: Scheme, sizes: &[u16]) -> Result<Outcome, HostError> {
+    let list: Vec<PartitionCount> = sizes.iter().filter_map(|size| PartitionCount::new(*size)).collect();
+    let split = Split::Sizes(list.try_into().expect("sizes"));
+    let (gpu, address) = (id(kernel), gpu_address(0));
+    execute(kernel, &HostStep::CreatePartitions { gpu, address, scheme, split }, &limits())
 }
 
 pub fn remove(kernel: &Reacting, scheme: Scheme, count: u16) -> Result<Outcome, HostError> {

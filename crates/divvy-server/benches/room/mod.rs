@@ -85,8 +85,13 @@ pub async fn finish(client: &Client, answer: Answer) -> JobView {
 
 /// Splits every GPU.
 pub async fn split_all(client: &Client, count: u16) {
-    let request =
-        SetPartitionCounts { gpus: GpuSelection::All, count: Some(count), off: false, dry_run: false };
+    let request = SetPartitionCounts {
+        gpus: GpuSelection::All,
+        count: Some(count),
+        sizes: None,
+        off: false,
+        dry_run: false,
+    };
     let answer = client.set_partition_counts(&request).await.expect("is accepted");
     finish(client, answer).await;
 }

@@ -15,6 +15,7 @@ use crate::parts::RoomControl;
 use crate::sign_in::SignIn;
 use crate::tls::Presented;
 use crate::usage::Desk;
+use crate::webhook::Webhooks;
 
 use super::origin::Names;
 
@@ -29,6 +30,8 @@ pub struct App {
     pub hosts: Arc<BTreeMap<ServerId, Arc<HostSide>>>,
     /// Where it is asked what the GPUs use.
     pub usage: Arc<Desk>,
+    /// Who is told of events.
+    pub webhooks: Webhooks,
     /// In a simulated room only.
     pub room: Option<Arc<dyn RoomControl>>,
     pub users: Users,

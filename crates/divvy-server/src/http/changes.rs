@@ -22,6 +22,7 @@ fn wish(setting: Setting) -> CountWish {
     match setting {
         Setting::Off => CountWish::Off,
         Setting::Count(count) => CountWish::Count(count),
+        Setting::Sizes(sizes) => CountWish::Sizes(sizes),
     }
 }
 
@@ -44,8 +45,8 @@ pub fn codes(accept: &[String]) -> Result<std::collections::BTreeSet<FindingCode
     responses((status = 200, description = "It is so already, or the plan of a dry run.", body = Done),
         (status = 202, description = "Accepted: the job brings it about.", body = Accepted),
         (status = 404, description = "`gpu_not_found`"),
-        (status = 409, description = "`count_not_valid`, `gpu_ambiguous`, `gpu_not_partitionable`, \
-            `partitions_assigned`, `partitions_open`, `gpu_used_whole`, `gpu_unknown`, `busy`")))]
+        (status = 409, description = "`count_not_valid`, `sizes_not_possible`, `sizes_do_not_fit`, \
+            `gpu_ambiguous`, `gpu_not_partitionable`, `partitions_assigned`, `partitions_open`, `gpu_used_whole`, `gpu_unknown`, `busy`")))]
 pub async fn set_count(
     Name(gpu): Name,
     asker: Asker,
@@ -65,8 +66,8 @@ pub async fn set_count(
     responses((status = 200, description = "It is so already, or the plan of a dry run.", body = Done),
         (status = 202, description = "Accepted: the job brings it about.", body = Accepted),
         (status = 404, description = "`gpu_not_found`"),
-        (status = 409, description = "`count_not_valid`, `gpu_ambiguous`, `gpu_not_partitionable`, \
-            `partitions_assigned`, `partitions_open`, `models_differ`, `gpu_used_whole`, `gpu_unknown`, \
+        (status = 409, description = "`count_not_valid`, `sizes_not_possible`, `sizes_do_not_fit`, \
+            `gpu_ambiguous`, `gpu_not_partitionable`, `partitions_assigned`, `partitions_open`, `models_differ`, `gpu_used_whole`, `gpu_unknown`, \
             `busy`")))]
 pub async fn set_counts(asker: Asker, Body(body): Body<SetPartitionCounts>) -> Result<Response, Failed> {
     let wish = wish(body.validate()?);
@@ -87,7 +88,7 @@ pub async fn set_counts(asker: Asker, Body(body): Body<SetPartitionCounts>) -> R
     responses((status = 200, description = "The plan of a dry run.", body = PlanView),
         (status = 202, description = "Accepted: the job brings it about.", body = Accepted),
         (status = 404, description = "`vm_not_found`, `gpu_not_found`"),
-        (status = 409, description = "`vm_has_partition`, `no_free_partition`, `not_ready`, `not_accepted`, \
+        (status = 409, description = "`vm_has_partition`, `no_free_partition`, `no_partition_large_enough`, `not_ready`, `not_accepted`, \
             `other_server`, `vm_ambiguous`, `gpu_ambiguous`, `gpu_used_whole`, `gpu_unknown`, \
             `gpu_not_partitionable`, `hypervisor_unavailable`, `busy`")))]
 pub async fn assign_one(
@@ -98,8 +99,9 @@ pub async fn assign_one(
     body.validate()?;
     let accept = codes(&body.accept)?;
     let ask = asker.with(&body, Some(Object::Vm(vm.clone())))?;
-    let request = Request::Assign { vms: vec![vm], gpu: body.gpu, partition: body.partition, accept };
-    ask.change(request, body.dry_run).await
+    let AssignOne { gpu, memory_bytes, partition, dry_run, .. } = body;
+    let request = Request::Assign { vms: vec![vm], gpu, memory_bytes, partition, accept };
+    ask.change(request, dry_run).await
 }
 
 /// Give VMs a partition each
@@ -110,15 +112,16 @@ pub async fn assign_one(
     responses((status = 200, description = "The plan of a dry run.", body = PlanView),
         (status = 202, description = "Accepted: the job brings it about.", body = Accepted),
         (status = 404, description = "`vm_not_found`, `gpu_not_found`"),
-        (status = 409, description = "`vm_has_partition`, `no_free_partition`, `not_ready`, `not_accepted`, \
+        (status = 409, description = "`vm_has_partition`, `no_free_partition`, `no_partition_large_enough`, `not_ready`, `not_accepted`, \
             `other_server`, `vm_ambiguous`, `gpu_ambiguous`, `gpu_used_whole`, `gpu_unknown`, \
             `gpu_not_partitionable`, `hypervisor_unavailable`, `busy`")))]
 pub async fn assign(asker: Asker, Body(body): Body<Assign>) -> Result<Response, Failed> {
     body.validate()?;
     let accept = codes(&body.accept)?;
     let ask = asker.with(&body, None)?;
-    let request = Request::Assign { vms: body.vms, gpu: body.gpu, partition: body.partition, accept };
-    ask.change(request, body.dry_run).await
+    let Assign { vms, gpu, memory_bytes, partition, dry_run, .. } = body;
+    let request = Request::Assign { vms, gpu, memory_bytes, partition, accept };
+    ask.change(request, dry_run).await
 }
 
 /// Take a VM's partition back

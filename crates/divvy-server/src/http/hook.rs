@@ -11,9 +11,10 @@ use super::body::Body;
 use super::error::Failed;
 use crate::gate::{self, NoStart};
 use crate::hook::{Gate, Verdict};
+use crate::host_side::HostSide;
 
 pub async fn may_start(State(app): State<App>, Body(gate): Body<Gate>) -> Result<Json<Verdict>, Failed> {
-    // One daemon on real hardware has one server; a room's VMs have no hook.
+    // One daemon on real hardware has one server; a room's VMs have no hook, but a power button.
     let Some(host) = app.hosts.values().next().map(Arc::clone) else {
         return Err(Failed::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -22,11 +23,23 @@ pub async fn may_start(State(app): State<App>, Body(gate): Body<Gate>) -> Result
             "",
         ));
     };
+    ask_gate(&app, host, gate).await??;
+    Ok(Json(Verdict { start: true }))
+}
+
+/// What the start gate says; the outer failure is one of asking.
+pub async fn ask_gate(app: &App, host: Arc<HostSide>, gate: Gate) -> Result<Result<(), NoStart>, Failed> {
     let hub = app.hub.clone();
     let answer = tokio::task::spawn_blocking(move || gate::may_start(&hub, &host, &gate)).await;
-    match answer.map_err(|error| Failed::internal(&error))? {
-        Ok(()) => Ok(Json(Verdict { start: true })),
-        Err(NoStart::Refused(refusal)) => Err(refusal.into()),
-        Err(NoStart::Unseen(error)) => Err(Failed::internal(&error)),
+    answer.map_err(|error| Failed::internal(&error))
+}
+
+impl From<NoStart> for Failed {
+    fn from(no: NoStart) -> Self {
+        match no {
+            NoStart::Refused(refusal) => refusal.into(),
+            NoStart::Unseen(error) => Self::internal(&error),
+            NoStart::NotFilled(error) => error.into(),
+        }
     }
 }

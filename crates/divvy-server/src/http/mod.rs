@@ -22,6 +22,7 @@ mod sim;
 mod stream;
 mod until;
 mod usage;
+mod webhooks;
 mod whole;
 
 use axum::Router;
@@ -69,6 +70,8 @@ routes! { api, API:
     paths::CHECK { get lists::check }
     paths::EXPLAIN { get reads::explain }
     paths::EVENTS { get events::events }
+    paths::WEBHOOKS { get webhooks::webhooks }
+    paths::WEBHOOK_TESTS { post webhooks::test_webhooks }
     paths::STREAM { get stream::stream }
     paths::JOBS { get jobs::list }
     paths::JOB { get jobs::show }

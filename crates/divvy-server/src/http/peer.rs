@@ -104,11 +104,12 @@ fn tcp_caller(
     Ok(Some(Caller { principal: signed.principal.clone(), session: Some(signed) }))
 }
 
-/// A page that is left open asks again and again what the GPUs use, and shall not keep its session so.
+/// A page that is left open asks again and again what the GPUs use or how webhooks go, and shall not keep its
+/// session so.
 fn session_of(app: &App, id: &str, request: &Request) -> Option<Signed> {
     let now = std::time::Instant::now();
     match request.uri().path() {
-        paths::USAGE => app.sign_in.sessions().look(id, now),
+        paths::USAGE | paths::WEBHOOKS => app.sign_in.sessions().look(id, now),
         _ => app.sign_in.sessions().find(id, now),
     }
 }

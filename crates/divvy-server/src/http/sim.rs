@@ -9,6 +9,9 @@ use axum::http::StatusCode;
 use divvy_api::paths;
 use divvy_api::requests::{CauseFault, SetPower};
 use divvy_api::views::{FaultView, VmView};
+use divvy_core::assignment::Assignment;
+use divvy_core::id::VmId;
+use divvy_core::refusal::{Refusal, WholeRefusal};
 use divvy_core::resolve;
 use divvy_core::vm::Power;
 use divvy_sim::fault::{Fault, FaultError, ParseFaultError};
@@ -16,18 +19,22 @@ use divvy_sim::fault::{Fault, FaultError, ParseFaultError};
 use super::app::App;
 use super::body::{Body, Name};
 use super::error::Failed;
+use super::hook::ask_gate;
+use crate::gate::NoStart;
 use crate::parts::RoomControl;
 use crate::views;
 
 /// Press the power button of a VM
 ///
-/// In a simulated room only; elsewhere there is nothing at this path.
+/// In a simulated room only; elsewhere there is nothing at this path. The start gate is asked first, as
+/// libvirt's hook does.
 #[utoipa::path(post, path = paths::SIM_POWER, tag = "Simulated room",
     params(("vm" = Name, Path, description = "Id or name of the VM.")),
     request_body = SetPower,
     responses((status = 200, description = "The VM as it is now.", body = VmView),
         (status = 404, description = "`vm_not_found`, `no_such_route`"),
-        (status = 409, description = "`power_refused`, `vm_ambiguous`")))]
+        (status = 409, description = "`power_refused`, `vm_ambiguous`, `start_refused`, \
+            `no_free_gpu`, `not_ready`, `hypervisor_unavailable`, `busy`")))]
 pub async fn power(
     State(app): State<App>,
     Name(name): Name,
@@ -37,6 +44,15 @@ pub async fn power(
     let (server, vm) = resolve::vm(&state, &name)?;
     let (server, id) = (server.clone(), vm.id.clone());
     let room = room(&app)?;
+    let gate = room.gate(&server, &id).filter(|_| body.on);
+    if let (Some(gate), Some(host)) = (gate, app.hosts.get(&server)) {
+        match ask_gate(&app, Arc::clone(host), gate).await? {
+            Err(NoStart::Refused(Refusal::Whole(WholeRefusal::StartFollows { .. }))) => {
+                return started_by_divvy(&app, &id).await;
+            }
+            verdict => verdict?,
+        }
+    }
     let mut changes = app.hub.changes();
     let (on_server, of_vm) = (server.clone(), id.clone());
     let done = tokio::task::spawn_blocking(move || room.power(&on_server, &of_vm, body.on)).await;
@@ -48,6 +64,25 @@ pub async fn power(
         let (server, vm) = resolve::vm(&state, id.as_str())?;
         if vm.power == wanted || changes.changed().await.is_err() {
             return Ok(Json(views::vm_view(&state, server, vm)));
+        }
+    }
+}
+
+/// Who starts a VM with a claim is told that Divvy goes on with it; here the button waits for that.
+async fn started_by_divvy(app: &App, id: &VmId) -> Result<Json<VmView>, Failed> {
+    let mut changes = app.hub.changes();
+    loop {
+        let state = app.hub.state();
+        let (server, vm) = resolve::vm(&state, id.as_str())?;
+        let assignment = state.desired.assignment(id).map(|(_, assignment)| assignment);
+        if vm.power == Power::Running && assignment.is_none_or(|one| !one.start) {
+            return Ok(Json(views::vm_view(&state, server, vm)));
+        }
+        let gave_up = assignment.is_none_or(Assignment::waits_for_start);
+        if gave_up || changes.changed().await.is_err() {
+            let why = format!("VM {} could not be started with what it claims", vm.name);
+            let hint = "divvy job list says which start failed, divvy job show why";
+            return Err(Failed::new(StatusCode::CONFLICT, "power_refused", why, hint));
         }
     }
 }
@@ -121,6 +156,8 @@ impl From<FaultError> for Failed {
             FaultError::NoSuchGpu { .. }
             | FaultError::NoSuchPartition { .. }
             | FaultError::NoSuchServer { .. }
+            | FaultError::NoSuchDriver { .. }
+            | FaultError::NoSuchMode { .. }
             | FaultError::NoSuchVm { .. } => Self::new(
                 StatusCode::NOT_FOUND,
                 "not_in_room",
@@ -129,6 +166,9 @@ impl From<FaultError> for Failed {
             ),
             FaultError::NotRunning { .. } => {
                 Self::new(StatusCode::CONFLICT, "fault_refused", text, "divvy sim power VM on")
+            }
+            FaultError::GpuInUse { .. } => {
+                Self::new(StatusCode::CONFLICT, "fault_refused", text, "divvy gpu partition GPU --off")
             }
             FaultError::DriverInUse { .. } => {
                 Self::new(StatusCode::CONFLICT, "fault_refused", text, "divvy sim power VM off")

@@ -17,7 +17,8 @@ use crate::terms::Object;
 
 /// Give a VM whole GPUs
 ///
-/// With everything in their slots: GPUs of the VM's server by name, or so many of a pool.
+/// With everything in their slots: GPUs of the VM's server by name, or so many of a pool, from now on or
+/// whenever the VM starts.
 #[utoipa::path(post, path = paths::DDA, tag = "VMs",
     params(("vm" = Name, Path, description = "Id or name of the VM.")),
     request_body = AssignDda,
@@ -25,7 +26,7 @@ use crate::terms::Object;
         (status = 202, description = "Accepted: the job brings it about.", body = Accepted),
         (status = 404, description = "`vm_not_found`, `gpu_not_found`, `pool_not_found`"),
         (status = 409, description = "`vm_has_partition`, `vm_has_whole_gpu`, `gpu_partitioned`, \
-            `gpu_used_whole`, `gpu_unknown`, `no_free_gpu`, `not_ready`, `not_accepted`, `other_server`, \
+            `gpu_used_whole`, `gpu_unknown`, `no_free_gpu`, `pool_too_small`, `vm_has_claim`, `not_ready`, `not_accepted`, `other_server`, \
             `vm_ambiguous`, `gpu_ambiguous`, `hypervisor_unavailable`, `busy`")))]
 pub async fn assign_dda(
     Name(vm): Name,
@@ -36,7 +37,7 @@ pub async fn assign_dda(
     let accept = codes(&body.accept)?;
     let ask = asker.with(&body, Some(Object::Vm(vm.clone())))?;
     let wish = match body.pool {
-        Some(pool) => WholeWish::Pool { pool, count: body.count.unwrap_or(1) },
+        Some(pool) => WholeWish::Pool { pool, count: body.count.unwrap_or(1), at_start: body.at_start },
         None => WholeWish::Gpus(body.gpus),
     };
     ask.change(Request::AssignDda { vm, wish, accept }, body.dry_run).await
@@ -81,7 +82,7 @@ pub async fn create_pool(asker: Asker, Body(body): Body<CreatePool>) -> Result<R
     request_body = ChangePool,
     responses((status = 200, description = "It is so now.", body = Done),
         (status = 404, description = "`pool_not_found`, `gpu_not_found`"),
-        (status = 409, description = "`pool_exists`, `pool_in_use`, `gpu_in_pool`, `gpu_not_in_pool`, \
+        (status = 409, description = "`pool_exists`, `pool_in_use`, `pool_claimed`, `gpu_in_pool`, `gpu_not_in_pool`, \
             `gpu_partitioned`, `gpu_unknown`, `gpu_ambiguous`, `busy`")))]
 pub async fn change_pool(
     Name(pool): Name,
@@ -105,7 +106,7 @@ pub async fn change_pool(
     params(("pool" = Name, Path, description = "The pool's name.")),
     responses((status = 200, description = "It is gone.", body = Done),
         (status = 404, description = "`pool_not_found`"),
-        (status = 409, description = "`pool_in_use`, `busy`")))]
+        (status = 409, description = "`pool_in_use`, `pool_claimed`, `busy`")))]
 pub async fn remove_pool(Name(pool): Name, asker: Asker) -> Result<Response, Failed> {
     let ask = asker.with(&(), None)?;
     ask.change(Request::Pool { pool, wish: PoolWish::Remove }, false).await

@@ -30,7 +30,13 @@ fn gpu_at(daemon: &Daemon, address: &str) -> GpuId {
 /// Whatever the VM's firmware says of the size.
 fn assign_large(vm: &str, gpu: &str) -> Request {
     let accept = [FindingCode::of("vm_mmio_window")].into();
-    Request::Assign { vms: vec![vm.to_owned()], gpu: Some(gpu.to_owned()), partition: None, accept }
+    Request::Assign {
+        vms: vec![vm.to_owned()],
+        gpu: Some(gpu.to_owned()),
+        memory_bytes: None,
+        partition: None,
+        accept,
+    }
 }
 
 fn partitions(daemon: &Daemon, gpu: &GpuId) -> usize {

@@ -6,8 +6,10 @@ use divvy_core::gpu::Scheme;
 use divvy_core::job::Progress;
 use divvy_core::observed::ObservedGpu;
 use divvy_core::request::{CountWish, GpuSelection, Request};
+use divvy_core::rules::sizes::seen;
 use divvy_host::paths;
 use divvy_host::sysfs::Sysfs;
+use divvy_sim::fault::GpuFault;
 use divvy_sim::server::Addresses;
 
 use crate::findings;
@@ -99,6 +101,79 @@ fn after_a_boot_that_lost_the_mode_of_mig_its_partitions_are_back_by_mig() {
     let state = daemon.state();
     let vm = divvy_core::resolve::vm(&state, "vm-001").expect("is there").1;
     daemon.server().power_on(&vm.id).expect("starts with its partition");
+}
+
+fn sizes(gpu: &str, sizes: &[u16]) -> Request {
+    let gpus = GpuSelection::Named(vec![gpu.to_owned()]);
+    Request::SetPartitionCount { gpus, wish: CountWish::Sizes(sizes.to_vec()) }
+}
+
+fn split_now(daemon: &Daemon) -> Option<String> {
+    seen(&gpu(daemon)).map(|split| split.as_option())
+}
+
+#[test]
+fn after_a_boot_each_partition_has_its_size_and_its_owner_again() {
+    sizes_outlive_a_boot("h200-mig", [(60, 71), (30, 35)]);
+    sizes_outlive_a_boot("a2-edge", [(7, 8), (3, 4)]);
+}
+
+/// In GiB: what each of two VMs asks for, and what it gets of a half and two quarters.
+fn sizes_outlive_a_boot(room: &str, [first, second]: [(u64, u64); 2]) {
+    let mut daemon = Daemon::in_room(room);
+    assert_eq!(daemon.carry_out(sizes(GPU, &[4, 2, 4])).progress, Progress::Succeeded);
+    let with_memory = |vm: &str, gib: u64| Request::Assign {
+        vms: vec![vm.to_owned()],
+        gpu: None,
+        memory_bytes: Some(gib << 30),
+        partition: None,
+        accept: Default::default(),
+    };
+    for (vm, gib) in [("vm-001", first.0), ("vm-002", second.0)] {
+        assert_eq!(daemon.carry_out(with_memory(vm, gib)).progress, Progress::Succeeded);
+    }
+    let owners = |daemon: &Daemon| {
+        let state = daemon.state();
+        let desired = state.desired.servers.values().next().expect("one server");
+        let of = |assignment: &divvy_core::assignment::Assignment| {
+            let partition = assignment.partition().expect("has one");
+            let memory = gpu(daemon).partition(partition.index).and_then(|one| one.memory_bytes);
+            (assignment.vm_name.clone(), partition.index.0, memory.map(|bytes| bytes >> 30))
+        };
+        let mut owners: Vec<_> = desired.assignments.values().map(of).collect();
+        owners.sort();
+        owners
+    };
+    let before = owners(&daemon);
+    let expected = [("vm-001".to_owned(), 0, Some(first.1)), ("vm-002".to_owned(), 1, Some(second.1))];
+    assert_eq!(before, expected);
+    let (room, store) = daemon.end();
+    room.servers[0].reboot(Addresses::Kept);
+    let mut daemon = Daemon::with_store(room, store);
+    daemon.turn();
+    assert_eq!((split_now(&daemon), owners(&daemon)), (Some("--sizes 2,4,4".to_owned()), before));
+    for name in ["vm-001", "vm-002"] {
+        let state = daemon.state();
+        let vm = divvy_core::resolve::vm(&state, name).expect("is there").1;
+        daemon.server().power_on(&vm.id).expect("starts with its partition");
+    }
+}
+
+#[test]
+fn sizes_that_cannot_be_reached_give_back_the_ones_before() {
+    let mut daemon = Daemon::in_room("h200-mig");
+    assert_eq!(daemon.carry_out(sizes(GPU, &[2, 4, 4])).progress, Progress::Succeeded);
+    let serial = daemon.server().gpus()[0].serial;
+    daemon.server().set_fault(serial, GpuFault::WriteFails { errno: 5 });
+    let job = daemon.carry_out(sizes(GPU, &[2, 3, 3]));
+    assert_eq!(job.progress, Progress::Failed, "{job:?}");
+    daemon.server().clear_faults(serial);
+    daemon.turn();
+    let state = daemon.state();
+    let id = gpu(&daemon).id;
+    let asked = state.desired.servers.values().find_map(|desired| desired.settings.get(&id)?.split());
+    assert_eq!(asked.map(|split| split.as_option()), Some("--sizes 2,4,4".to_owned()));
+    assert_eq!(split_now(&daemon), Some("--sizes 2,4,4".to_owned()));
 }
 
 #[test]

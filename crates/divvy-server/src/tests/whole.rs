@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use divvy_core::finding::FindingCode;
 use divvy_core::pci_address::PciAddress;
 use divvy_core::request::{PoolWish, Request, WholeWish};
 use divvy_host::sysfs::Sysfs;
@@ -111,6 +112,27 @@ fn a_running_vm_gets_the_whole_gpu_while_it_runs() {
     assert_eq!(live_devices(&daemon, "vm-001"), 2);
 }
 
+/// A VM that runs and has fewer free ports than it gets GPUs.
+#[test]
+fn a_restart_that_was_accepted_starts_the_vm_when_the_hook_is_answered() {
+    let mut daemon = Daemon::in_room("a16-octet");
+    let vm = vm_id(&daemon, "vm-001");
+    daemon.server().power_on(&vm).expect("starts");
+    daemon.turn();
+    let gpus = daemon.server().gpus()[..5].iter().map(|gpu| gpu.address.to_string()).collect();
+    let accept = ["vm_will_restart", "vm_mmio_window"].map(FindingCode::of).into();
+    let request = Request::AssignDda { vm: "vm-001".to_owned(), wish: WholeWish::Gpus(gpus), accept };
+    daemon.ask(request).expect("accepted");
+    let power = |daemon: &Daemon| daemon.state().vm(&vm).expect("is there").1.power;
+    let (room, store) = daemon.end();
+    let mut daemon = Daemon::not_ready(room, store);
+    daemon.turn();
+    assert_eq!((power(&daemon), live_devices(&daemon, "vm-001")), (Power::Off, 0), "it was shut down");
+    daemon.hub.open_starts();
+    daemon.turn();
+    assert_eq!((power(&daemon), live_devices(&daemon, "vm-001")), (Power::Running, 5));
+}
+
 #[test]
 fn after_a_boot_the_gpu_is_the_vms_again_under_its_new_address() {
     let mut daemon = daemon();
@@ -197,7 +219,7 @@ fn a_pool_is_shown_with_who_has_its_gpus() {
     let mut daemon = daemon();
     let gpus = vec![GPU.to_owned()];
     daemon.ask(Request::Pool { pool: "ml".to_owned(), wish: PoolWish::Create { gpus } }).expect("accepted");
-    let wish = WholeWish::Pool { pool: "ml".to_owned(), count: 1 };
+    let wish = WholeWish::Pool { pool: "ml".to_owned(), count: 1, at_start: false };
     let request = Request::AssignDda { vm: "vm-001".to_owned(), wish, accept: Default::default() };
     assert_eq!(daemon.carry_out(request).progress, Progress::Succeeded);
     let pools = views::pools(&daemon.state());

@@ -13,7 +13,6 @@ use divvy_host::telemetry::{GpuTelemetry, PartitionTelemetry, Scheduler};
 
 use super::{NoLook, Told};
 use crate::chain::chain;
-use crate::views;
 
 /// The GPUs of the servers that were asked, in no order.
 pub fn rows(state: &State, told: &BTreeMap<ServerId, Told>) -> Vec<(UsageView, String)> {
@@ -33,6 +32,7 @@ fn row(observed: &Observed, gpu: &ObservedGpu, told: &Told) -> UsageView {
         let of_vm = |one: &&PartitionTelemetry| one.vm.as_ref() == Some(&vm.id);
         Some(partition_row(gpu, partition, vm, known.and_then(|known| known.partitions.iter().find(of_vm))))
     });
+    let media = known.map(|known| known.media).unwrap_or_default();
     UsageView {
         gpu: gpu.id.to_string(),
         server: observed.server.to_string(),
@@ -40,6 +40,9 @@ fn row(observed: &Observed, gpu: &ObservedGpu, told: &Told) -> UsageView {
         memory_bytes: known.and_then(|known| known.memory_bytes).or(gpu.memory_bytes),
         memory_used_bytes: known.and_then(|known| known.memory_used_bytes),
         utilization_percent: known.and_then(|known| known.utilization_percent),
+        encoder_utilization_percent: media.encoder_percent,
+        decoder_utilization_percent: media.decoder_percent,
+        encoder_capacity_percent: media.encoder_capacity_percent,
         ecc: known.and_then(|known| known.ecc),
         scheduler: known.and_then(|known| known.scheduler).map(word),
         reason: found.err(),
@@ -73,13 +76,21 @@ fn partition_row(
     vm: &ObservedVm,
     known: Option<&PartitionTelemetry>,
 ) -> PartitionUsageView {
+    let media = known.map(|known| known.media).unwrap_or_default();
+    let engines = known.and_then(|known| known.engines);
     PartitionUsageView {
         partition: PartitionId::new(&gpu.id, partition.index).to_string(),
         vm: Some(vm.id.to_string()),
         vm_name: Some(vm.name.clone()),
-        memory_bytes: partition.memory_bytes.or_else(|| views::partition_memory(gpu)),
+        memory_bytes: gpu.memory_of(partition),
         memory_used_bytes: known.and_then(|known| known.memory_used_bytes),
         utilization_percent: known.and_then(|known| known.utilization_percent),
+        encoder_utilization_percent: media.encoder_percent,
+        decoder_utilization_percent: media.decoder_percent,
+        encoder_capacity_percent: media.encoder_capacity_percent,
+        multiprocessors: engines.map(|engines| engines.multiprocessors),
+        encoders: engines.map(|engines| engines.encoders),
+        decoders: engines.map(|engines| engines.decoders),
     }
 }
 

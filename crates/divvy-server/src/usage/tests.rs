@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use divvy_api::views::UsageView;
 use divvy_core::pci_address::PciAddress;
-use divvy_host::telemetry::{Telemetry, TelemetryError};
+use divvy_host::telemetry::{Engines, Media, Telemetry, TelemetryError};
 
 use super::*;
 use crate::testing::{Daemon, assign, count};
@@ -165,6 +165,37 @@ fn what_a_vm_uses_stands_with_its_partition() {
     assert_eq!(one.partition, format!("{}.0", row.gpu));
     assert_eq!((one.vm_name.as_deref(), one.memory_bytes), (Some("vm-001"), Some(4 << 30)));
     assert!(one.utilization_percent > Some(0) && one.memory_used_bytes <= one.memory_bytes, "{one:?}");
+}
+
+#[test]
+fn what_is_told_of_encoders_decoders_and_own_hardware_is_passed_on_and_nothing_else() {
+    let (daemon, address) = daemon();
+    let look = || daemon.server().telemetry().look(&[address]).expect("is told").remove(0);
+    let row_with = |media: Media, engines: Option<Engines>| {
+        let mut gpu = look();
+        gpu.media = media;
+        gpu.partitions[0].media = media;
+        gpu.partitions[0].engines = engines;
+        row_when(&daemon, Asked { gpus: vec![address], told: Ok(vec![gpu]) })
+    };
+    let media =
+        Media { encoder_percent: Some(3), decoder_percent: Some(4), encoder_capacity_percent: Some(5) };
+    let own = Engines { multiprocessors: 16, encoders: 0, decoders: 1 };
+    let of_gpu = |row: &UsageView| {
+        (row.encoder_utilization_percent, row.decoder_utilization_percent, row.encoder_capacity_percent)
+    };
+    let of_partition = |row: &UsageView| {
+        let one = &row.partitions[0];
+        let busy =
+            (one.encoder_utilization_percent, one.decoder_utilization_percent, one.encoder_capacity_percent);
+        (busy, (one.multiprocessors, one.encoders, one.decoders))
+    };
+    let told = row_with(media, Some(own));
+    let busy = (Some(3), Some(4), Some(5));
+    assert_eq!((of_gpu(&told), of_partition(&told)), (busy, (busy, (Some(16), Some(0), Some(1)))));
+    let silent = row_with(Media::default(), None);
+    assert_eq!(of_gpu(&silent), (None, None, None));
+    assert_eq!(of_partition(&silent), ((None, None, None), (None, None, None)));
 }
 
 #[test]

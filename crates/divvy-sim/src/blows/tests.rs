@@ -163,3 +163,38 @@ fn a_killed_vm_is_off_and_plain_partitions_come_through_it() {
         "2.11 | fault vm vm-001 kill | ok\n2.11 | write vf0/reset 1 | ok\n- | fault vm vm-001 kill | VM …",
     );
 }
+
+#[test]
+fn a_mode_is_switched_only_where_there_is_one_and_nothing_needs_it_as_it_is() {
+    Lab::of("0000:c3:00.0").play(
+        "2.6 | fault gpu lab-1/@ mig off | ok
+         2.6 | run nvidia-smi -i @ --query-gpu=mig.mode.current --format=csv,noheader | 0: Disabled
+         2.6 | fault gpu lab-1/@ mig on | ok
+         2.2 | run sriov-manage -e @ | 0: …
+         2.6 | fault gpu lab-1/@ mig off | GPU lab-1/@ is in use, or has what partitions need; …
+         2.6 | fault gpu lab-1/0000:c2:00.0 mig on | GPU lab-1/0000:c2:00.0 has no MIG mode …
+         2.6 | fault gpu lab-1/0000:42:00.0 ecc on | GPU lab-1/0000:42:00.0 has no ECC mode …",
+    );
+}
+
+#[test]
+fn another_version_of_nvidias_driver_is_there_from_then_on_also_after_a_boot_and_in_the_kept_room() {
+    const VERSION: &str = "- | read /sys/module/nvidia/version | 570.172.08";
+    let lab = Lab::of("0000:c2:00.0");
+    lab.play(
+        "2.2 | run sriov-manage -e @ | 0: …
+         -   | fault server lab-1 nvidia-driver 570.172.08 | ok
+         F23 | read sriov_numvfs | 0",
+    );
+    lab.play(VERSION);
+    lab.play("F20 | fault server lab-1 reboot | ok");
+    lab.play(VERSION);
+    let room = Room::load(&lab.room.save(), Delays::none()).expect("loaded");
+    Lab { room, ..lab }.play(VERSION);
+}
+
+#[test]
+fn a_server_without_nvidias_driver_does_not_get_it() {
+    Lab::in_room("a40-hall", A2)
+        .play("- | fault server hall-1 nvidia-driver 570.172.08 | server hall-1 has no driver of NVIDIA's");
+}

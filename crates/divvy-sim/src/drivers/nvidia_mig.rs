@@ -18,11 +18,18 @@ use crate::models::{self, MigProfile, Nvidia, Table};
 const COMPUTE: u32 = 7;
 const MEMORY: u32 = 8;
 
+/// A mode that changes by a reset.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct MigMode {
+pub(crate) struct PendingMode {
     pub current: bool,
     /// From the next reset of the GPU on.
     pub pending: bool,
+}
+
+impl PendingMode {
+    pub fn settled(self) -> Self {
+        Self { current: self.pending, ..self }
+    }
 }
 
 /// A piece that was cut off.
@@ -64,7 +71,7 @@ pub(super) fn is_on(kernel: &Kernel, pf: PciAddress) -> bool {
 
 impl Kernel {
     /// None: the GPU knows no MIG.
-    pub(crate) fn mig_mode(&self, pf: PciAddress) -> Option<MigMode> {
+    pub(crate) fn mig_mode(&self, pf: PciAddress) -> Option<PendingMode> {
         supporting(self, pf).ok()?;
         let serial = self.functions.get(&pf)?.serial?;
         Some(self.memory.mig_modes.get(&serial).copied().unwrap_or_default())
@@ -80,24 +87,24 @@ impl Kernel {
         let mut parts = self.memory.nvidia.get(&pf).map_or(Vec::new(), |gpu| gpu.parts.clone());
         let before = parts.len();
         let Some(table) = table(self, pf) else { return 0 };
-        while let Some(part) = fit(table, &parts, profile) {
+        while let Some(part) = fit(table, &parts, profile, None) {
             parts.push(part);
         }
         (parts.len() - before) as u32
     }
 
-    /// Cuts one part off.
+    /// Cuts one part off, where its memory begins at `start`, or else where it fits first.
     pub(crate) fn make_part(
         &mut self,
         pf: PciAddress,
-        profile: u32,
+        (profile, start): (u32, Option<u32>),
         computes: bool,
     ) -> Result<Part, MigError> {
         let profiles = self.mig_profiles(pf)?;
         let profile = profiles.iter().find(|known| known.id == profile).ok_or(MigError::NoSuchProfile)?;
         let table = supporting(self, pf)?;
         let gpu = self.memory.nvidia.get_mut(&pf).ok_or(MigError::NotSupported)?;
-        let part = Part { computes, ..fit(table, &gpu.parts, profile).ok_or(MigError::NoRoom)? };
+        let part = Part { computes, ..fit(table, &gpu.parts, profile, start).ok_or(MigError::NoRoom)? };
         gpu.parts.push(part.clone());
         Ok(part)
     }
@@ -125,12 +132,12 @@ impl Kernel {
     }
 
     /// What a reboot leaves of the modes: those of GPUs that keep theirs, as they were to become.
-    pub(crate) fn mig_modes_kept(&self) -> BTreeMap<u64, MigMode> {
+    pub(crate) fn mig_modes_kept(&self) -> BTreeMap<u64, PendingMode> {
         let kept = |function: &Function| {
             table(self, function.address).filter(|table| table.keeps_mig_mode)?;
             let serial = function.serial?;
             let mode = self.memory.mig_modes.get(&serial)?;
-            Some((serial, MigMode { current: mode.pending, ..*mode }))
+            Some((serial, mode.settled()))
         };
         self.functions.values().filter_map(kept).collect()
     }
@@ -139,13 +146,19 @@ impl Kernel {
     pub(crate) fn settle_mig_mode(&mut self, pf: PciAddress) {
         let serial = self.functions.get(&pf).and_then(|function| function.serial);
         if let Some(mode) = serial.and_then(|serial| self.memory.mig_modes.get_mut(&serial)) {
-            mode.current = mode.pending;
+            *mode = mode.settled();
         }
     }
 }
 
-/// Where one more part of this profile fits.
-fn fit(table: &Nvidia, parts: &[Part], profile: &MigProfile) -> Option<Part> {
+/// Where the memory of a part of this profile may begin.
+pub(crate) fn starts(profile: &MigProfile) -> impl Iterator<Item = u32> {
+    let memory = profile.memory;
+    (0..profile.most).map(move |nth| nth * memory).filter(move |start| start + memory <= MEMORY)
+}
+
+/// One more part of this profile, at its wished start or at the first that is free.
+fn fit(table: &Nvidia, parts: &[Part], profile: &MigProfile, wished: Option<u32>) -> Option<Part> {
     let known = |part: &Part| table.mig.iter().find(|known| known.id == part.profile);
     let compute: u32 = parts.iter().filter_map(known).map(|known| known.compute).sum();
     if compute + profile.compute > COMPUTE {
@@ -157,8 +170,8 @@ fn fit(table: &Nvidia, parts: &[Part], profile: &MigProfile) -> Option<Part> {
             part.start < start + profile.memory && start < part.start.saturating_add(memory)
         })
     };
-    let starts = (0..profile.most).map(|nth| nth * profile.memory);
-    let start = starts.filter(|start| start + profile.memory <= MEMORY).find(|start| !taken(*start))?;
+    let is_wished = |start: &u32| wished.is_none_or(|wished| wished == *start);
+    let start = starts(profile).filter(is_wished).find(|start| !taken(*start))?;
     let first = match profile.compute {
         7 => 0,
         3 | 4 => 1,
@@ -185,6 +198,6 @@ pub(crate) fn set_mode(kernel: &mut Kernel, pf: PciAddress, on: bool) -> Result<
     let serial = kernel.functions.get(&pf).and_then(|function| function.serial);
     let serial = serial.ok_or(MigError::NotSupported)?;
     let current = if table.keeps_mig_mode { mode.current } else { on };
-    kernel.memory.mig_modes.insert(serial, MigMode { current, pending: on });
+    kernel.memory.mig_modes.insert(serial, PendingMode { current, pending: on });
     Ok(current == on)
 }

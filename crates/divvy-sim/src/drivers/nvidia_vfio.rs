@@ -72,7 +72,7 @@ impl Driver for NvidiaVfio {
                 Err(_) => Err(EINVAL),
             },
             Some("vgpu_params") => set_params(kernel, at, text),
-            // Both can be chosen where sizes are mixed, which no room does: what was made, stays.
+            // Part and place can be chosen on a real GPU too; here they are the driver's choice.
             _ if kernel.memory.vgpus.contains_key(&at) => Err(EBUSY),
             _ => Err(ENXIO),
         }

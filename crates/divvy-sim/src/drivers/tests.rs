@@ -2,6 +2,7 @@
 
 mod gim;
 mod intel;
+mod nvidia_ecc;
 mod nvidia_mdev;
 mod nvidia_mig;
 mod nvidia_vfio;

@@ -17,6 +17,8 @@ fn a_fault_is_printed_as_it_was_typed() {
         "gpu a16-1/0000:43:00.0 sriov-manage-dies",
         "gpu a16-1/0000:43:00.0 wedge",
         "gpu a16-1/0000:43:00.0 lose-profiles",
+        "gpu a16-1/0000:43:00.0 ecc on",
+        "gpu gpu-48b02db7b700001d mig off",
         "gpu a16-1/0000:43:00.0 clear",
         "partition gpu-48b02db7b700001d.12 wedge",
         "partition a16-1/0000:43:00.0.12 linger 3",
@@ -24,6 +26,7 @@ fn a_fault_is_printed_as_it_was_typed() {
         "server a16-1 reboot",
         "server a16-1 renumber",
         "server a16-1 reload-driver",
+        "server a16-1 nvidia-driver 570.172.08",
         "clear",
     ] {
         assert_eq!(text.parse::<Fault>().expect(text).to_string(), text);
@@ -46,6 +49,11 @@ fn what_is_no_fault_is_told_apart() {
     assert!(matches!(wrong("partition gpu-48b02db7b700001d.1 explode"), ParseFaultError::Verb { .. }));
     assert!(matches!(wrong("vm"), ParseFaultError::Name { .. }));
     assert!(matches!(wrong("server a/b reboot"), ParseFaultError::Name { .. }));
+    assert!(matches!(wrong("gpu a/0000:41:00.0 ecc"), ParseFaultError::Switch { .. }));
+    assert!(matches!(wrong("gpu a/0000:41:00.0 mig 1"), ParseFaultError::Switch { .. }));
+    assert!(matches!(wrong("server a nvidia-driver"), ParseFaultError::Version { .. }));
+    assert!(matches!(wrong("server a nvidia-driver new/est"), ParseFaultError::Version { .. }));
+    assert!(matches!(wrong("server a nvidia-driver 570.1 now"), ParseFaultError::TooLong { .. }));
     assert!(matches!(wrong("clear all"), ParseFaultError::TooLong { .. }));
 }
 

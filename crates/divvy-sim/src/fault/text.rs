@@ -23,6 +23,8 @@ const ERRNOS: [(&str, i32); 12] = [
     ("ETIMEDOUT", 110),
 ];
 
+const ON: &str = "on";
+const OFF: &str = "off";
 const PREFIX: &str = "gpu-";
 
 /// A text that is no fault.
@@ -40,14 +42,18 @@ pub enum ParseFaultError {
     Verb { kind: &'static str, word: String, known: &'static str },
     #[error("{word:?} wants a number after it, not {text:?}")]
     Number { word: String, text: String },
+    #[error("{word:?} wants on or off after it, not {text:?}")]
+    Switch { word: String, text: String },
+    #[error("{text:?} is no version of a driver: digits, letters, dots and hyphens, such as 570.172.08")]
+    Version { text: String },
     #[error("{text:?} has more words than a fault has")]
     TooLong { text: String },
 }
 
-const OF_GPU: &str = "lose, hang-writes, fail, partial, reset-fails, slow, busy, sriov-manage-lies, sriov-manage-dies, wedge, lose-profiles, clear";
+const OF_GPU: &str = "lose, hang-writes, fail, partial, reset-fails, slow, busy, sriov-manage-lies, sriov-manage-dies, wedge, lose-profiles, ecc, mig, clear";
 const OF_PARTITION: &str = "wedge, linger";
 const OF_VM: &str = "kill";
-const OF_SERVER: &str = "reboot, renumber, reload-driver";
+const OF_SERVER: &str = "reboot, renumber, reload-driver, nvidia-driver";
 
 impl fmt::Display for GpuName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,6 +85,8 @@ impl fmt::Display for Fault {
             Self::Gpu { gpu, fault } => write!(f, "gpu {gpu} {fault}"),
             Self::WedgeGpu { gpu } => write!(f, "gpu {gpu} wedge"),
             Self::LoseProfiles { gpu } => write!(f, "gpu {gpu} lose-profiles"),
+            Self::SwitchEcc { gpu, on } => write!(f, "gpu {gpu} ecc {}", if *on { ON } else { OFF }),
+            Self::SwitchMig { gpu, on } => write!(f, "gpu {gpu} mig {}", if *on { ON } else { OFF }),
             Self::ClearGpu { gpu } => write!(f, "gpu {gpu} clear"),
             Self::WedgePartition { gpu, index } => write!(f, "partition {gpu}.{index} wedge"),
             Self::Linger { gpu, index, times } => write!(f, "partition {gpu}.{index} linger {times}"),
@@ -86,6 +94,7 @@ impl fmt::Display for Fault {
             Self::Reboot { server } => write!(f, "server {server} reboot"),
             Self::Renumber { server } => write!(f, "server {server} renumber"),
             Self::ReloadDriver { server } => write!(f, "server {server} reload-driver"),
+            Self::InstallDriver { server, version } => write!(f, "server {server} nvidia-driver {version}"),
             Self::Clear => f.write_str("clear"),
         }
     }
@@ -121,7 +130,7 @@ impl FromStr for Fault {
             "gpu" => of_gpu(name.parse()?, verb, number)?,
             "partition" => of_partition(name, verb, number)?,
             "vm" => of_vm(name, verb)?,
-            "server" => of_server(name, verb)?,
+            "server" => of_server(name, verb, number)?,
             "clear" => (Self::Clear, 1),
             _ => return Err(ParseFaultError::Kind { word: kind.to_owned() }),
         };
@@ -155,10 +164,29 @@ fn errno(text: &str) -> Result<i32, ParseFaultError> {
     }
 }
 
+fn switch(word: &str, text: &str) -> Result<bool, ParseFaultError> {
+    match text {
+        ON => Ok(true),
+        OFF => Ok(false),
+        _ => Err(ParseFaultError::Switch { word: word.to_owned(), text: text.to_owned() }),
+    }
+}
+
+fn version(text: &str) -> Result<String, ParseFaultError> {
+    let is_one = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    if text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(is_one) {
+        Ok(text.to_owned())
+    } else {
+        Err(ParseFaultError::Version { text: text.to_owned() })
+    }
+}
+
 fn of_gpu(gpu: GpuName, verb: &str, value: &str) -> Parsed {
     let (fault, used) = match verb {
         "wedge" => return Ok((Fault::WedgeGpu { gpu }, 3)),
         "lose-profiles" => return Ok((Fault::LoseProfiles { gpu }, 3)),
+        "ecc" => return Ok((Fault::SwitchEcc { gpu, on: switch(verb, value)? }, 4)),
+        "mig" => return Ok((Fault::SwitchMig { gpu, on: switch(verb, value)? }, 4)),
         "clear" => return Ok((Fault::ClearGpu { gpu }, 3)),
         "lose" => (GpuFault::Lost, 3),
         "hang-writes" => (GpuFault::Hang, 3),
@@ -194,12 +222,13 @@ fn of_vm(name: &str, verb: &str) -> Parsed {
     if verb == "kill" { Ok((Fault::KillVm { vm }, 3)) } else { Err(verb_error("VM", verb, OF_VM)) }
 }
 
-fn of_server(name: &str, verb: &str) -> Parsed {
+fn of_server(name: &str, verb: &str, value: &str) -> Parsed {
     let server = ServerId::new(name).map_err(|_| ParseFaultError::Name { text: name.to_owned() })?;
     let fault = match verb {
         "reboot" => Fault::Reboot { server },
         "renumber" => Fault::Renumber { server },
         "reload-driver" => Fault::ReloadDriver { server },
+        "nvidia-driver" => return Ok((Fault::InstallDriver { server, version: version(value)? }, 4)),
         _ => return Err(verb_error("server", verb, OF_SERVER)),
     };
     Ok((fault, 3))

@@ -1,4 +1,4 @@
-//! `nvidia-smi`, as far as MIG and the types of partitions need it: modes, the cutting of parts, lists.
+//! `nvidia-smi`, as far as MIG, ECC and the types of partitions need it: modes, the cutting of parts, lists.
 //! Its statuses are those of the library below it: 3 not supported, 6 not found, 19 in use by another
 //! client, 23 no resources.
 
@@ -13,6 +13,7 @@ const NOT_SUPPORTED: i32 = 3;
 const NOT_FOUND: i32 = 6;
 const IN_USE: i32 = 19;
 const NO_RESOURCES: i32 = 23;
+const QUERY: &str = "--query-gpu=";
 const RULE: &str = "+-----------------------------------------------------------------------------+";
 
 pub(super) fn run(process: &mut Process<'_>, args: &[&str]) -> Step {
@@ -31,9 +32,13 @@ pub(super) fn run(process: &mut Process<'_>, args: &[&str]) -> Step {
         ["-mig", mode @ ("0" | "1")] => {
             each(process, &gpus, |process, pf| set_mode(process, pf, *mode == "1"))
         }
-        ["--query-gpu=mig.mode.current", "--format=csv,noheader"] => each(process, &gpus, query_mode),
+        ["-e", mode @ ("0" | "1")] => each(process, &gpus, |process, pf| set_ecc(process, pf, *mode == "1")),
+        [query, "--format=csv,noheader"] if query.starts_with(QUERY) => {
+            each(process, &gpus, |process, pf| tell(process, pf, &query[QUERY.len()..]))
+        }
         ["--gpu-reset" | "-r"] => each(process, &gpus, reset),
         ["mig", "-lgip"] => list(process, &gpus, "GPU instance profiles:", profiles),
+        ["mig", "-lgipp"] => each(process, &gpus, places),
         ["mig", "-lgi"] => list(process, &gpus, "GPU instances:", parts),
         ["mig", "-cgi", ids, flags @ ..] if matches!(flags, [] | ["-C"]) => {
             each(process, &gpus, |process, pf| cut(process, pf, ids, !flags.is_empty()))
@@ -135,13 +140,38 @@ fn set_mixed(process: &mut Process<'_>, pf: PciAddress, on: bool) -> Step {
     }
 }
 
-fn query_mode(process: &mut Process<'_>, pf: PciAddress) -> Step {
-    let mode = process.with(|state| state.kernel.mig_mode(pf));
-    process.say(match mode {
-        None => "[N/A]",
-        Some(mode) if mode.current => "Enabled",
-        Some(_) => "Disabled",
-    });
+fn set_ecc(process: &mut Process<'_>, pf: PciAddress, on: bool) -> Step {
+    match process.with(|state| state.kernel.set_ecc_mode(pf, on)) {
+        Ok(()) => {
+            let word = if on { "Enabled" } else { "Disabled" };
+            process.say(format!("{word} Ecc support for GPU {}.", name(pf)));
+            process.say("All done.");
+            process.say("Reboot required.");
+            Ok(())
+        }
+        Err(error) => fail_with(process, pf, "Unable to set ECC mode", error),
+    }
+}
+
+/// The values of these names, in this order.
+fn tell(process: &mut Process<'_>, pf: PciAddress, names: &str) -> Step {
+    let mut values = Vec::new();
+    for name in names.split(',') {
+        let told = process.with(|state| match name {
+            "mig.mode.current" => Some(state.kernel.mig_mode(pf).map(|mode| mode.current)),
+            "mig.mode.pending" => Some(state.kernel.mig_mode(pf).map(|mode| mode.pending)),
+            "ecc.mode.current" => Some(state.kernel.ecc_mode(pf).map(|mode| mode.current)),
+            "ecc.mode.pending" => Some(state.kernel.ecc_mode(pf).map(|mode| mode.pending)),
+            _ => None,
+        });
+        values.push(match told {
+            None => return process.fail(2, format!("Field \"{name}\" is not a valid field to query.")),
+            Some(None) => "[N/A]",
+            Some(Some(true)) => "Enabled",
+            Some(Some(false)) => "Disabled",
+        });
+    }
+    process.say(values.join(", "));
     Ok(())
 }
 
@@ -153,6 +183,7 @@ fn reset(process: &mut Process<'_>, pf: PciAddress) -> Step {
         }
         state.reset_function(pf).map_err(|_errno| MigError::NotSupported)?;
         state.kernel.settle_mig_mode(pf);
+        state.kernel.settle_ecc_mode(pf);
         Ok(())
     });
     match done {
@@ -217,15 +248,41 @@ fn parts(process: &mut Process<'_>, pf: PciAddress) -> Result<Vec<String>, MigEr
     })
 }
 
-/// One part after the other; what was cut before a refusal stays.
+/// Where the parts of each profile may be, in use or not.
+fn places(process: &mut Process<'_>, pf: PciAddress) -> Step {
+    let index = index(process, pf);
+    let profiles = process.with(|state| state.kernel.mig_profiles(pf));
+    let profiles = match profiles {
+        Ok(profiles) => profiles,
+        Err(error) => return fail_with(process, pf, "Unable to list", error),
+    };
+    for profile in profiles {
+        let starts: Vec<String> = drivers::mig_starts(profile).map(|start| start.to_string()).collect();
+        let word = if starts.len() == 1 { "Placement " } else { "Placements" };
+        let (id, starts, memory) = (profile.id, starts.join(","), profile.memory);
+        process.say(format!("GPU {index:>2} Profile ID {id:>2} {word}: {{{starts}}}:{memory}"));
+    }
+    Ok(())
+}
+
+/// One part after the other, each as a profile or as a profile and where its memory begins (`9:4`); what
+/// was cut before a refusal stays.
 fn cut(process: &mut Process<'_>, pf: PciAddress, ids: &str, computes: bool) -> Step {
-    for word in ids.split(',') {
+    for specifier in ids.split(',') {
+        let (word, start) = match specifier.split_once(':') {
+            Some((word, start)) => (word, Some(start)),
+            None => (specifier, None),
+        };
+        let start = start.map(|start| start.parse::<u32>().map_err(|_| MigError::NoRoom)).transpose();
         let profile = process.with(|state| {
             let profiles = state.kernel.mig_profiles(pf)?;
             let known = |known: &&MigProfile| known.name == word || word.parse() == Ok(known.id);
             profiles.iter().find(known).map(|known| known.id).ok_or(MigError::NoSuchProfile)
         });
-        let made = profile.and_then(|id| process.with(|state| state.kernel.make_part(pf, id, computes)));
+        let made = profile.and_then(|id| {
+            let at = (id, start?);
+            process.with(|state| state.kernel.make_part(pf, at, computes))
+        });
         match made {
             Ok(part) => process.say(format!(
                 "Successfully created GPU instance ID {:>2} on GPU {:>2} using profile ID {:>2}",

@@ -89,6 +89,33 @@ fn no_partition_ever_uses_more_than_it_has_and_all_together_no_more_than_the_gpu
 }
 
 #[test]
+fn vms_encode_and_decode_a_part_of_what_they_do_and_the_gpu_all_of_it() {
+    let lab = split_a40();
+    for (nth, vf) in ["0000:c2:00.4", "0000:c2:00.5"].iter().enumerate() {
+        start_on_a40(&lab, nth, vf);
+    }
+    for second in 0..600 {
+        let told = look_later(&lab, second);
+        let sum = |of: fn(&Media) -> Option<u8>| {
+            told.partitions.iter().map(|one| of(&one.media).expect("is told")).sum::<u8>()
+        };
+        let (encoding, decoding) = (sum(|media| media.encoder_percent), sum(|media| media.decoder_percent));
+        assert_eq!(
+            told.media,
+            Media {
+                encoder_percent: Some(encoding),
+                decoder_percent: Some(decoding),
+                encoder_capacity_percent: Some(100 - encoding),
+            }
+        );
+        for one in &told.partitions {
+            assert!(one.media.encoder_percent <= one.utilization_percent, "{one:?}");
+            assert!(one.media.decoder_percent <= one.utilization_percent, "{one:?}");
+        }
+    }
+}
+
+#[test]
 fn the_same_moment_of_the_same_room_is_told_the_same_and_another_moment_is_not() {
     let [one, two] = [(); 2].map(|()| {
         let lab = split_a40();
@@ -137,6 +164,10 @@ fn of_a_gpu_that_is_cut_its_pieces_are_told_each_by_itself_and_the_whole_is_not(
     let told = look(&lab).expect("is told");
     assert_eq!((told.utilization_percent, told.scheduler, told.ecc), (None, None, Some(true)));
     assert_eq!(told.partitions.iter().filter(|one| one.utilization_percent > Some(0)).count(), PIECES);
+    assert_eq!(told.media, Media::default());
+    let own = Engines { multiprocessors: 16, encoders: 0, decoders: 1 };
+    assert!(told.partitions.iter().all(|one| one.engines == Some(own)), "{told:?}");
+    assert!(told.partitions.iter().all(|one| one.media.encoder_percent.is_none()), "{told:?}");
     let sum = |told: GpuTelemetry| {
         told.partitions.iter().filter_map(|one| one.utilization_percent.map(u32::from)).sum::<u32>()
     };

@@ -9,6 +9,7 @@ use divvy_core::gpu::{PartitionCount, Scheme};
 use divvy_core::id::{GpuId, PartitionId, PartitionIndex};
 use divvy_core::observed::{HypervisorHealth, Observed, ObservedGpu};
 use divvy_core::plan::plan;
+use divvy_core::split::Split;
 use divvy_core::step::{HostStep, Outcome, Step};
 use divvy_host::error::HostError;
 use divvy_host::execute::{Limits, execute};
@@ -62,12 +63,14 @@ impl Bench {
         execute(&*self.sys(), step, &limits)
     }
 
-    /// Turns of an agent until nothing is left to do for this GPU.
     pub fn bring(&self, id: &GpuId, number: u16) -> Result<ObservedGpu, HostError> {
-        let desired = DesiredServer {
-            settings: [(id.clone(), PartitionSetting::from_number(number))].into(),
-            ..DesiredServer::default()
-        };
+        self.bring_to(id, PartitionSetting::from_number(number))
+    }
+
+    /// Turns of an agent until nothing is left to do for this GPU.
+    pub fn bring_to(&self, id: &GpuId, setting: PartitionSetting) -> Result<ObservedGpu, HostError> {
+        let number = setting.as_number();
+        let desired = DesiredServer { settings: [(id.clone(), setting)].into(), ..DesiredServer::default() };
         for _turn in 0..MOST_TURNS {
             let plan = plan(&desired, &self.observed());
             assert_eq!(plan.waiting, [], "{id} to {number}");
@@ -103,8 +106,8 @@ pub fn scheme(gpu: &ObservedGpu) -> Scheme {
 }
 
 pub fn create(gpu: &ObservedGpu, count: u16) -> HostStep {
-    let count = PartitionCount::new(count).expect("not zero");
-    HostStep::CreatePartitions { gpu: gpu.id.clone(), address: gpu.address, scheme: scheme(gpu), count }
+    let split = Split::Equal(PartitionCount::new(count).expect("not zero"));
+    HostStep::CreatePartitions { gpu: gpu.id.clone(), address: gpu.address, scheme: scheme(gpu), split }
 }
 
 pub fn remove(gpu: &ObservedGpu) -> HostStep {

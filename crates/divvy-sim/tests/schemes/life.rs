@@ -2,10 +2,12 @@
 //! every check before a VM gets it. Each test is played on every GPU of the rooms that have one for each
 //! scheme.
 
+use divvy_core::desired::PartitionSetting;
 use divvy_core::finding::Severity;
 use divvy_core::gpu::Scheme;
 use divvy_core::observed::ObservedGpu;
 use divvy_core::plan::is_prepared;
+use divvy_core::rules::sizes;
 use divvy_core::step::Outcome;
 use divvy_host::readiness;
 
@@ -65,6 +67,22 @@ fn every_valid_count_can_follow_the_one_before() {
             assert_eq!(shown, (Some(count), usize::from(count)), "{}", gpu.model);
         }
     });
+}
+
+/// Each multiset of sizes that the rule lets pass is one that the driver makes, by index and memory.
+#[test]
+fn whatever_sizes_the_rule_takes_the_driver_makes() {
+    let bench = Bench::in_room("h200-mig");
+    let gpu = bench.gpus().swap_remove(0);
+    for sizes in
+        [&[2, 4, 4][..], &[2, 3, 3], &[2, 3, 7], &[2, 7, 7, 7, 7], &[3, 3, 7, 7, 7], &[4, 7, 7], &[2]]
+    {
+        let split = sizes::check(&gpu, sizes).expect("the rule lets it pass");
+        let now = bench.bring_to(&gpu.id, PartitionSetting::of(Some(split)).by(gpu.scheme)).expect("is made");
+        assert_eq!(sizes::seen(&now), Some(split));
+        let memory: Vec<_> = now.partitions.iter().map(|partition| partition.memory_bytes).collect();
+        assert!(memory.is_sorted_by(|one, next| one >= next) && memory[0].is_some(), "{memory:?}");
+    }
 }
 
 #[test]

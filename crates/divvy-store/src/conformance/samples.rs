@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use divvy_core::assignment::{Assignment, FormerDriver, Hold, Holding, Returning, WholeGpu};
+use divvy_core::assignment::{Assignment, Claim, FormerDriver, Hold, Holding, Returning, WholeGpu};
 use divvy_core::change::{Change, Edit};
 use divvy_core::desired::{Desired, PartitionSetting};
 use divvy_core::event::Event;
@@ -41,6 +41,7 @@ fn assignment_of(vm: u32, index: u16) -> Assignment {
         holding: Holding::Partition { partition: partition_of(index) },
         accepted: BTreeSet::new(),
         restart: false,
+        start: false,
     }
 }
 
@@ -50,7 +51,20 @@ fn former() -> Vec<FormerDriver> {
 
 fn whole_of(vm: u32, gpu: u8) -> Assignment {
     let gpus = vec![WholeGpu { gpu: gpu_of(gpu), functions: former() }];
-    Assignment { holding: Holding::Dda { gpus }, ..assignment_of(vm, 0) }
+    Assignment { holding: Holding::Dda { gpus, claim: None }, ..assignment_of(vm, 0) }
+}
+
+/// A claim, or what was picked for one.
+fn claimed(vm: u32, gpu: Option<u8>) -> Assignment {
+    let claim = Claim { pool: PoolName::new("ml.1").expect("is a name"), count: 1 };
+    match gpu {
+        None => Assignment { holding: Holding::Claim { claim }, ..assignment_of(vm, 0) },
+        Some(gpu) => {
+            let gpus = whole_of(vm, gpu).whole_gpus().to_vec();
+            let holding = Holding::Dda { gpus, claim: Some(claim) };
+            Assignment { holding, start: true, ..assignment_of(vm, 0) }
+        }
+    }
 }
 
 /// A GPU given whole, on its way back, in a pool, and out of all of it.
@@ -67,7 +81,15 @@ fn any_whole_edit() -> impl Strategy<Value = Edit> {
         let pool = is_in.then(|| PoolName::new("ml.1").expect("is a name"));
         Edit::SetPool { server, gpu: gpu_of(gpu), pool, before: None }
     });
-    prop_oneof![assigned, returning, returned, pooled]
+    let claimed = (place(), 0_u32..3, any::<bool>()).prop_map(|((server, gpu), vm, filled)| {
+        Edit::SetAssignment { server, assignment: claimed(vm, filled.then_some(gpu)) }
+    });
+    let unclaimed = (place(), 0_u32..3).prop_map(|((server, _), vm)| Edit::RemoveClaim {
+        server,
+        vm: vm_of(vm),
+        vm_name: "vm".to_owned(),
+    });
+    prop_oneof![assigned, returning, returned, pooled, claimed, unclaimed]
 }
 
 pub(crate) fn assign(vm: u32, index: u16, desired: &Desired) -> Change {

@@ -111,7 +111,8 @@ fn edit(number: u64) -> Edit {
         0 => Edit::RemoveAssignment { server, vm },
         1 | 2 => {
             let holding = Holding::Partition { partition };
-            let assignment = Assignment { vm, vm_name, holding, accepted: BTreeSet::new(), restart: false };
+            let accepted = BTreeSet::new();
+            let assignment = Assignment { vm, vm_name, holding, accepted, restart: false, start: false };
             Edit::SetAssignment { server, assignment }
         }
         3 if number.is_multiple_of(2) => Edit::RemoveHold { server, partition },

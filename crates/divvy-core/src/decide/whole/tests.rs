@@ -4,7 +4,7 @@ use super::*;
 use crate::assignment::Hold;
 use crate::check::check;
 use crate::decide::decide;
-use crate::request::{CountWish, GpuSelection, PoolWish, Request};
+use crate::request::{CountWish, GpuSelection, PoolWish, Request, WholeWish};
 use crate::testing::{World, gpu_a2, gpu_id, partition_id, server_id, slot_function, vm, vm_id};
 use crate::vm::Power;
 
@@ -17,7 +17,7 @@ fn dda(vm: &str, gpus: &[&str]) -> Request {
 }
 
 fn from_pool(vm: &str, pool: &str, count: u16) -> Request {
-    let wish = WholeWish::Pool { pool: pool.into(), count };
+    let wish = WholeWish::Pool { pool: pool.into(), count, at_start: false };
     Request::AssignDda { vm: vm.into(), wish, accept: BTreeSet::new() }
 }
 
@@ -308,8 +308,13 @@ fn remaking_the_partitions_ends_every_quarantine_of_the_gpu_and_nothing_is_assig
     quarantined(&mut world, 2);
     quarantined(&mut world, 3);
     decided(&mut world, &cure(true));
-    let assign =
-        Request::Assign { vms: names(&["vm-001"]), gpu: None, partition: None, accept: BTreeSet::new() };
+    let assign = Request::Assign {
+        vms: names(&["vm-001"]),
+        gpu: None,
+        memory_bytes: None,
+        partition: None,
+        accept: BTreeSet::new(),
+    };
     assert_eq!(refusal(&world, &assign), "no_free_partition");
     let done = Request::PartitionsRemade { server: server_id("a"), gpu: gpu_id("gpu-1") };
     assert_eq!(decided(&mut world, &done).edits.len(), 2);

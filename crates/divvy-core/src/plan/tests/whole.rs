@@ -61,6 +61,44 @@ fn a_vm_without_ports_for_all_of_the_slot_is_restarted_once_if_that_was_accepted
     assert_eq!(kinds(&planned(&world)), ["shut", "add", "add", "start"]);
 }
 
+/// The VM has what it claims, and its start is owed.
+fn to_be_started() -> World {
+    let mut world = World::one_a2(0).pooled("ml").whole("vm-001").claimed("vm-001", "ml", 1);
+    world.desired_mut().assignments.values_mut().for_each(|one| one.start = true);
+    world
+}
+
+#[test]
+fn a_vm_with_an_open_claim_has_nothing_to_be_done() {
+    for power in [Power::Off, Power::Running, Power::Paused] {
+        let mut world = World::one_a2(0).pooled("ml").claimed("vm-001", "ml", 1);
+        world.vm_mut("vm-001").power = power;
+        assert_eq!(planned(&world), Plan::default());
+    }
+}
+
+#[test]
+fn a_vm_whose_start_is_owed_gets_its_gpu_and_is_started() {
+    let mut world = to_be_started();
+    assert_eq!(kinds(&planned(&world)), ["give", "add", "start"]);
+    for step in planned(&world).steps {
+        execute(&mut world, &step);
+    }
+    assert_eq!(planned(&world), Plan::default());
+}
+
+#[test]
+fn a_vm_whose_start_is_owed_is_neither_changed_nor_shut_down_while_it_is_not_off() {
+    for (power, ports) in [(Power::Running, 0), (Power::Running, 2), (Power::Paused, 2), (Power::Unknown, 2)]
+    {
+        let mut world = to_be_started();
+        give(&mut world);
+        world.vm_mut("vm-001").power = power;
+        world.vm_mut("vm-001").settings.free_hotplug_ports = ports;
+        assert_eq!((kinds(&planned(&world)).len(), planned(&world).waiting.len()), (0, 1), "{power}");
+    }
+}
+
 #[test]
 fn a_gpu_that_was_given_up_leaves_the_vm_first_and_is_the_servers_then() {
     let mut world = World::one_a2(0).returning("vm-001");

@@ -55,6 +55,20 @@ fn a_partition_larger_than_the_firmwares_window_must_be_accepted() {
 }
 
 #[test]
+fn what_a_gpu_asks_of_a_vm_is_told_before_a_vm_gets_it() {
+    let mut world = World::one_a2(4);
+    let told = implied(world.gpu()).expect("has windows");
+    assert!(told.contains("16384 MiB for the GPU as a whole, 1024 MiB for one of its partitions"), "{told}");
+    assert!(told.contains("q35") && !told.contains("fw_cfg"), "{told}");
+    world.gpu_mut().slot.mmio_bytes = Some(48 << 30);
+    let told = implied(world.gpu()).expect("has windows");
+    assert!(told.contains("X-PciMmio64Mb,string=98304"), "{told}");
+    world.gpu_mut().slot.mmio_bytes = None;
+    world.gpu_mut().partitions.iter_mut().for_each(|partition| partition.mmio_bytes = None);
+    assert_eq!(implied(world.gpu()), None);
+}
+
+#[test]
 fn whole_gpus_need_address_space_and_ports_for_everything_in_their_slots() {
     let mut world = World::one_a2(0);
     world.gpu_mut().slot.mmio_bytes = Some(20 << 30);

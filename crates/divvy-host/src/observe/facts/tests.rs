@@ -120,6 +120,17 @@ fn a_gpu_keeps_what_was_told_while_its_driver_is_away_and_is_asked_about_again_w
 }
 
 #[test]
+fn after_a_boot_nothing_is_known_until_the_library_has_told_it_again() {
+    let (observer, library) = observer();
+    let tree = nvidia_server();
+    observe_until(&observer, &tree, is_told);
+    tree.file(crate::paths::BOOT_ID, "0b5e1c9a-6f0d-4a57-9c1e-2f4f5a6b7c8d\n");
+    assert!(!is_told(&observe(&observer, &tree)));
+    observe_until(&observer, &tree, is_told);
+    assert_eq!(library.times(), 2);
+}
+
+#[test]
 fn another_gpu_in_the_same_place_is_not_given_what_was_told_of_the_first() {
     let (observer, _) = observer();
     let tree = nvidia_server();

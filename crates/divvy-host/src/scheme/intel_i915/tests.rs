@@ -3,7 +3,7 @@
 use divvy_core::gpu::Scheme;
 
 use super::*;
-use crate::testing::steps::{create, observed, remove};
+use crate::testing::steps::{create, create_sizes, observed, remove};
 use crate::testing::{Reacting, Tree, gpu_address};
 
 const I915: Scheme = Scheme::IntelI915;
@@ -107,4 +107,54 @@ fn no_memory_left_to_share_is_refused() {
     let path = format!("{}/pf/gt/available/lmem_free", paths::iov(gpu_address(0), "card1"));
     kernel.tree.file(&path, "4096\n");
     assert!(matches!(create(&kernel, I915, 2), Err(HostError::NoType { .. })));
+}
+
+/// As the driver: what is left is what was not given.
+fn take_from_free(kernel: &Reacting, given: u64) {
+    let path = format!("{}/pf/gt/available/lmem_free", paths::iov(gpu_address(0), "card1"));
+    kernel.tree.file(&path, &format!("{}\n", FREE - given));
+}
+
+fn sizes(kernel: &Reacting) -> Vec<Option<u16>> {
+    observed(kernel).partitions.iter().map(|one| one.size.map(PartitionCount::get)).collect()
+}
+
+#[test]
+fn partitions_of_different_sizes_get_what_those_of_their_counts_have() {
+    let kernel = with_tiles(&["gt"]);
+    assert_eq!(create_sizes(&kernel, I915, &[2, 4, 4]).expect("creates"), Outcome::Changed);
+    let part = |of: u64| FREE / of / (2 << 20) * (2 << 20);
+    let memory = [1, 2, 3, 4].map(|nth| share(&kernel, nth, "lmem_quota"));
+    assert_eq!(memory, [part(2), part(4), part(4), 0]);
+    assert_eq!([1, 2].map(|nth| share(&kernel, nth, "doorbells_quota")), [120, 60]);
+    take_from_free(&kernel, memory.iter().sum());
+    assert_eq!(sizes(&kernel), [Some(2), Some(4), Some(4)]);
+    let written = kernel.writes();
+    assert_eq!(create_sizes(&kernel, I915, &[2, 4, 4]).expect("again"), Outcome::Already);
+    assert_eq!(kernel.writes(), written);
+}
+
+#[test]
+fn a_size_is_told_also_where_not_all_of_the_gpu_is_given() {
+    let kernel = with_tiles(&["gt"]);
+    create_sizes(&kernel, I915, &[4, 4]).expect("creates");
+    take_from_free(&kernel, share(&kernel, 1, "lmem_quota") * 2);
+    assert_eq!(sizes(&kernel), [Some(4), Some(4)]);
+}
+
+#[test]
+fn equal_partitions_have_the_size_of_their_count() {
+    let kernel = with_tiles(&["gt"]);
+    create(&kernel, I915, 4).expect("creates");
+    take_from_free(&kernel, share(&kernel, 1, "lmem_quota") * 4);
+    assert_eq!(sizes(&kernel), [Some(4); 4]);
+}
+
+#[test]
+fn partitions_of_other_sizes_are_not_taken_for_those_that_are_asked_for() {
+    let kernel = with_tiles(&["gt"]);
+    create(&kernel, I915, 3).expect("creates");
+    take_from_free(&kernel, share(&kernel, 1, "lmem_quota") * 3);
+    let refused = create_sizes(&kernel, I915, &[2, 4, 4]);
+    assert!(matches!(refused, Err(HostError::OtherSize { .. })), "{refused:?}");
 }

@@ -2,6 +2,8 @@
 //! read and never known: they belong to one product, and later drivers bring more. The end of a name
 //! tells the rest: `A40-4Q` has 4 GiB for workstations, `H100-1-10C` is on a part of the GPU of its own.
 
+use std::cmp::Reverse;
+
 use crate::attribute::parse_decimal;
 
 /// For whom a type is, worst first: a partition for any use is a Q where there is one.
@@ -69,6 +71,28 @@ pub fn parse_list(text: &str) -> Vec<Type> {
     text.lines().filter_map(line).collect()
 }
 
+/// All types of a GPU, as `nvidia-smi vgpu -s -v` prints them, each with the profile of the part that it
+/// takes, if it takes one. A type is a block of lines, of which the first is `vGPU Type ID : 0x392`.
+pub fn parse_supported(text: &str) -> Vec<(Option<u32>, Type)> {
+    let mut found = Vec::new();
+    let (mut id, mut name) = (None, None);
+    for (key, value) in text.lines().filter_map(|line| line.split_once(':')) {
+        match (key.trim(), value.trim()) {
+            ("vGPU Type ID", number) => {
+                id = number.strip_prefix("0x").and_then(|digits| u32::from_str_radix(digits, 16).ok());
+                name = None;
+            }
+            ("Name", value) => name = Some(value),
+            ("GPU Instance Profile ID", number) => {
+                let known = || Some((parse_decimal(number), Type::parse(id?, name?)?));
+                found.extend(known());
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
 /// Number and size in a mediated type's `description`: `framebuffer=2048M, …, max_instance=4`.
 pub fn parse_description(text: &str) -> (Option<u32>, Option<u16>) {
     let member = |name: &str| {
@@ -86,7 +110,20 @@ pub fn best(types: &[Type], count: u16, whole_gib: u32) -> Option<&Type> {
         Some(most) => most >= count,
         None => one.gib.checked_mul(u32::from(count)).is_some_and(|all| all <= whole_gib),
     };
-    types.iter().filter(fits).max_by_key(|one| (one.gib, one.series, std::cmp::Reverse(one.id)))
+    best_first(types.iter().filter(fits)).first().copied()
+}
+
+/// The one with the most memory first; of those, the one of the widest use.
+pub fn best_first<'a>(types: impl Iterator<Item = &'a Type>) -> Vec<&'a Type> {
+    let mut types: Vec<&Type> = types.collect();
+    types.sort_by_key(|one| (Reverse(one.gib), Reverse(one.series), one.id));
+    types
+}
+
+/// For an error's text.
+pub fn names<'a>(types: impl IntoIterator<Item = &'a Type>) -> String {
+    let names: Vec<&str> = types.into_iter().map(|one| one.name.as_str()).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 #[cfg(test)]
@@ -180,6 +217,7 @@ mod tests {
             let listed = parse_list(&text);
             let _ = best(&listed, count, whole);
             let _ = parse_description(&text);
+            let _ = parse_supported(&text);
         }
 
         #[test]

@@ -1,10 +1,13 @@
 //! The forced order of MIG, and what is read of NVIDIA's program.
 
-use divvy_core::gpu::Scheme;
+use std::time::Duration;
+
+use divvy_core::gpu::{CountSource, Scheme};
 
 use super::*;
+use crate::scheme::nvidia::modes::Modes;
 use crate::testing::nvidia::{Nvidia, fresh, made, ready};
-use crate::testing::steps::{clean, create, look, observed, remove};
+use crate::testing::steps::{clean, create, observed, remove};
 use crate::testing::{Program, Reacting, partition_address, partition_group};
 
 const MIG: Scheme = Scheme::NvidiaMig;
@@ -123,33 +126,11 @@ fn the_table_of_the_program_is_read() {
     let rows = profiles(text);
     assert_eq!(rows.iter().map(|row| (row.id, row.most)).collect::<Vec<_>>(), [(19, 7), (20, 1), (9, 2)]);
     assert_eq!(best(&rows, 2).map(|row| row.id), Some(9));
+    let others =
+        profiles("| 0 MIG 1g.24gb 14 4/4 23.12 No 46 1 1 |\n| 0 MIG 1g.24gb-me 67 4/4 23.12 No 46 0 0 |");
+    assert_eq!((others.len(), best(&others, 4).map(|row| row.id)), (2, Some(14)));
     assert_eq!(best(&rows, 7).map(|row| row.id), Some(19));
     assert_eq!(best(&rows, 8), None);
-}
-
-#[test]
-fn what_the_program_says_of_the_mode_is_read() {
-    for (text, mode) in [
-        ("Enabled\n", Some(Mode::On)),
-        ("Disabled\n", Some(Mode::Off)),
-        ("[N/A]\n", Some(Mode::Unsupported)),
-        ("No devices were found\n", None),
-        ("", None),
-    ] {
-        assert_eq!(parse_mode(text), mode, "{text:?}");
-    }
-}
-
-#[test]
-fn a_gpu_that_does_not_know_the_mode_is_asked_once() {
-    let kernel = fresh(Nvidia::a2(Scheme::NvidiaVfio));
-    assert_eq!(look(&kernel).len(), 1);
-    let modes = Modes::default();
-    let address = crate::testing::gpu_address(0);
-    let gpu = Gpu { address, entry: None, total: 16, deadline: Duration::from_secs(60) };
-    assert!(!modes.is_on(&kernel, &gpu, false));
-    let now_it_would_be = fresh(Nvidia::h100(true));
-    assert!(!modes.is_on(&now_it_would_be, &gpu, false));
 }
 
 #[test]
@@ -168,7 +149,7 @@ fn a_model_that_the_catalogue_knows_has_its_counts_and_another_what_the_program_
         (catalogue::find(0x10de, 0x2235, 0), vec![1, 2, 3, 4, 7], CountSource::Driver),
     ] {
         let gpu = Gpu { address, entry, total: 16, deadline: Duration::from_secs(60) };
-        let split = super::look(&kernel, &gpu, modes.part_counts(&kernel, &gpu)).expect("reads");
+        let split = super::look(&kernel, &gpu, Some(&modes)).expect("reads");
         assert_eq!(numbers(split), (counts, source), "{:?}", entry.map(|entry| entry.name));
     }
     // What was told once is not asked for again.
@@ -183,6 +164,5 @@ proptest::proptest! {
     fn no_text_makes_the_parsers_panic(text: String, rows in "[|] 0 MIG [0-9g.a-z+]{0,8} [0-9/. |]{0,30}") {
         let _ = profiles(&text);
         let _ = best(&profiles(&rows), 2);
-        let _ = parse_mode(&text);
     }
 }

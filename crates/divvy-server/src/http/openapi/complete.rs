@@ -4,9 +4,10 @@
 use divvy_api::paths;
 use serde_json::{Map, Value, json};
 
-/// What happens to a simulated room, or makes or ends a session: nothing of it is kept, so there is nothing
+/// What happens to a simulated room, makes or ends a session, or tries a webhook: nothing of it is kept, so there is nothing
 /// to answer again.
-const CHANGES_NOTHING_KEPT: [&str; 3] = [paths::SIM_POWER, paths::SIM_FAULTS, paths::SESSION];
+const CHANGES_NOTHING_KEPT: [&str; 4] =
+    [paths::SIM_POWER, paths::SIM_FAULTS, paths::SESSION, paths::WEBHOOK_TESTS];
 /// Lists that come in pages, events among them.
 const LISTS: [&str; 8] = [
     paths::GPUS,

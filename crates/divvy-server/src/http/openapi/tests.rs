@@ -10,7 +10,9 @@ use utoipa::OpenApi;
 
 use super::FROZEN;
 use super::complete::complete;
-use crate::http::{API, OF_ROOM, changes, events, jobs, lists, reads, session, sim, stream, usage, whole};
+use crate::http::{
+    API, OF_ROOM, changes, events, jobs, lists, reads, session, sim, stream, usage, webhooks, whole,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -27,6 +29,8 @@ use crate::http::{API, OF_ROOM, changes, events, jobs, lists, reads, session, si
         lists::check,
         usage::usage,
         events::events,
+        webhooks::webhooks,
+        webhooks::test_webhooks,
         stream::stream,
         changes::set_count,
         changes::set_counts,

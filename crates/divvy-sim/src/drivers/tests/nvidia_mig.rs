@@ -73,6 +73,23 @@ fn parts_fit_as_compute_and_memory_allow() {
     );
 }
 
+/// Memory is taken in order unless a place is said: so the same parts fit or do not.
+#[test]
+fn a_part_can_be_cut_where_it_is_wanted() {
+    Lab::of(H200).play(
+        "2.6 | run nvidia-smi mig -i @ -cgi 9,14 -C | 0: …
+         2.6 | run nvidia-smi mig -i @ -cgi 14 -C | 23: …
+         2.6 | run nvidia-smi mig -i @ -dci | 0: …
+         2.6 | run nvidia-smi mig -i @ -dgi | 0: …
+         2.6 | run nvidia-smi mig -i @ -cgi 9:4,14:0,14:2 -C | 0: …
+         2.6 | run nvidia-smi mig -i @ -cgi 19:1 -C | 23: …
+         2.6 | run nvidia-smi mig -i @ -dci | 0: …
+         2.6 | run nvidia-smi mig -i @ -dgi | 0: …
+         2.6 | run nvidia-smi mig -i @ -cgi 14:1 -C | 23: …
+         2.6 | run nvidia-smi mig -i @ -cgi 14:x -C | 23: …",
+    );
+}
+
 #[test]
 fn lists_have_the_rows_that_were_seen() {
     let lab = Lab::of(H200);
@@ -84,6 +101,9 @@ fn lists_have_the_rows_that_were_seen() {
     };
     let profiles = said(&["mig", "-i", H200, "-lgip"]);
     assert!(profiles.contains(" MIG 1g.18gb 19 7/7 16.00 No 16 1 0 "), "{profiles}");
+    let places = said(&["mig", "-i", H200, "-lgipp"]);
+    assert!(places.contains("Profile ID 14 Placements: {0,2,4}:2\n"), "{places}");
+    assert!(places.contains("Profile ID  0 Placement : {0}:8\n"), "{places}");
     lab.play("2.6 | run nvidia-smi mig -i @ -cgi 14,19 -C | 0: …");
     let parts = said(&["mig", "-i", H200, "-lgi"]);
     assert!(parts.contains(" MIG 2g.35gb 14 3 0:2 ") && parts.contains(" MIG 1g.18gb 19 7 2:1 "), "{parts}");

@@ -1,5 +1,5 @@
-//! A time for people: `2026-03-01 09:05:07Z`, always UTC, so that the lines of several servers compare.
-//! Reads no clock.
+//! A time for people: `2026-03-01 09:05:07Z`, always UTC, so that the lines of several servers compare; and
+//! for programs of others, as RFC 3339 has it. Reads no clock.
 
 use std::fmt;
 
@@ -28,6 +28,13 @@ impl Timestamp {
         let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
         let year = cycle * 400 + year_of_cycle + u64::from(month <= 2);
         (year, month, day)
+    }
+
+    /// `2026-03-01T09:05:07.000Z`
+    pub fn rfc_3339(self) -> String {
+        let text = self.to_string();
+        let (date, time) = text.split_once(' ').unwrap_or((&text, ""));
+        format!("{date}T{}.{:03}Z", time.trim_end_matches('Z'), self.at_ms % 1000)
     }
 }
 
@@ -58,6 +65,12 @@ mod tests {
         ] {
             assert_eq!(Timestamp { at_ms: seconds * 1000 }.to_string(), text);
         }
+    }
+
+    #[test]
+    fn programs_of_others_get_it_with_milliseconds_and_without_a_space() {
+        let text = Timestamp { at_ms: 1_772_355_907_042 }.rfc_3339();
+        assert_eq!(text, "2026-03-01T09:05:07.042Z");
     }
 
     #[test]
