@@ -63,6 +63,16 @@ fn asked(sys: &dyn Sysfs, args: &[&str], deadline: Duration) -> io::Result<Strin
     Ok(String::from_utf8_lossy(&ran.stdout).into_owned())
 }
 
+/// To be told all types of a GPU, and what each is.
+pub(crate) fn types_question(gpu: &str) -> [&str; 5] {
+    ["vgpu", "-i", gpu, "-s", "-v"]
+}
+
+/// To be told the parts that a GPU can be cut into.
+pub(crate) fn parts_question(gpu: &str) -> [&str; 4] {
+    ["mig", "-i", gpu, "-lgip"]
+}
+
 /// What a virtual function shows.
 pub(crate) fn interface(sys: &dyn Sysfs, function: PciAddress) -> Option<Scheme> {
     if sys.exists(&paths::current_type(function)) {

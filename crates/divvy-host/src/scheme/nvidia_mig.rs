@@ -17,9 +17,9 @@ use divvy_core::pci_address::PciAddress;
 use divvy_core::split::Sizes;
 use divvy_core::step::Outcome;
 
-use super::nvidia::enable;
 use super::nvidia::modes::{self, Mode, Modes};
 use super::nvidia::types::Type;
+use super::nvidia::{self, enable};
 use super::nvidia_vfio::{self, NvidiaVfio};
 use super::{Gpu, Mechanism, Split, Target};
 use crate::attribute::{AttributeError, parse_decimal};
@@ -176,20 +176,16 @@ fn clear(kernel: &Kernel<'_>, verb: Verb, gpu: PciAddress) -> Result<(), HostErr
 
 /// Cuts as many equal parts as partitions are wanted.
 fn cut(kernel: &Kernel<'_>, gpu: PciAddress, count: PartitionCount) -> Result<(), HostError> {
-    let verb = Verb::Size;
     let gpu = gpu.to_string();
-    let args = ["mig", "-i", &gpu, "-lgip"];
-    let listed = match kernel.sys.run(paths::NVIDIA_SMI, &args, kernel.limits.program) {
-        Ok(ran) => profiles(&String::from_utf8_lossy(&ran.stdout)),
-        Err(cause) => return Err(HostError::Program { verb, program: paths::NVIDIA_SMI.to_owned(), cause }),
-    };
+    let listed = profiles(&nvidia::said(kernel, &nvidia::parts_question(&gpu))?);
     let Some(profile) = best(&listed, count.get()) else {
         let names: Vec<&str> = listed.iter().map(|profile| profile.name.as_str()).collect();
         let path = format!("{} mig -lgip", paths::NVIDIA_SMI);
         return Err(HostError::NoType { path, count: count.get(), offered: names.join(", ") });
     };
     let ids = vec![profile.id.to_string(); usize::from(count.get())].join(",");
-    kernel.run_to_success(verb, paths::NVIDIA_SMI, &["mig", "-i", &gpu, "-cgi", &ids, "-C"]).map(|_| ())
+    let args = ["mig", "-i", &gpu, "-cgi", &ids, "-C"];
+    kernel.run_to_success(Verb::Size, paths::NVIDIA_SMI, &args).map(|_| ())
 }
 
 /// A size of part.

@@ -11,8 +11,8 @@ use divvy_core::gpu::{CountSource, PartitionCount, ValidPartitionCounts};
 use divvy_core::pci_address::PciAddress;
 
 use crate::scheme::Gpu;
-use crate::scheme::nvidia::asked;
-use crate::scheme::nvidia::types::{Type, parse_supported};
+use crate::scheme::nvidia::types::{Type, parse_of_whole_gpu};
+use crate::scheme::nvidia::{asked, parts_question, types_question};
 use crate::scheme::nvidia_mig::{Kinds, counts_of, profiles};
 use crate::sysfs::Sysfs;
 
@@ -144,18 +144,15 @@ impl Modes {
     /// All types that take no part. Empty: nobody tells.
     pub fn types(&self, sys: &dyn Sysfs, gpu: &Gpu) -> Arc<Vec<Type>> {
         once(&self.types, gpu.address, Vec::is_empty, || {
-            let told = said(sys, gpu, &["vgpu", "-i", &gpu.address.to_string(), "-s", "-v"]);
-            told.map(|text| whole_gpu_types(&text)).unwrap_or_default()
+            let told = said(sys, gpu, &types_question(&gpu.address.to_string()));
+            told.map(|text| parse_of_whole_gpu(&text)).unwrap_or_default()
         })
     }
 
     /// Which type is which size. Empty: nobody tells.
     pub fn kinds(&self, sys: &dyn Sysfs, gpu: &Gpu) -> Arc<Kinds> {
         once(&self.kinds, gpu.address, Kinds::is_empty, || {
-            let address = gpu.address.to_string();
-            let types = said(sys, gpu, &["vgpu", "-i", &address, "-s", "-v"]);
-            let rows = || said(sys, gpu, &["mig", "-i", &address, "-lgip"]);
-            types.and_then(|types| Some(Kinds::read(&types, &rows()?))).unwrap_or_default()
+            Kinds::ask(gpu.address, |question| said(sys, gpu, question).ok_or(())).unwrap_or_default()
         })
     }
 
@@ -165,16 +162,11 @@ impl Modes {
             return None;
         }
         let told = once(&self.sizes, gpu.address, Vec::is_empty, || {
-            let rows = said(sys, gpu, &["mig", "-i", &gpu.address.to_string(), "-lgip"]);
+            let rows = said(sys, gpu, &parts_question(&gpu.address.to_string()));
             rows.map(|rows| counts_of(&profiles(&rows))).unwrap_or_default()
         });
         (!told.is_empty()).then(|| ValidPartitionCounts::new(told.to_vec(), CountSource::Driver))
     }
-}
-
-/// Those of the program's list that do not need the GPU to be cut into parts.
-pub fn whole_gpu_types(text: &str) -> Vec<Type> {
-    parse_supported(text).into_iter().filter(|(profile, _)| profile.is_none()).map(|(_, one)| one).collect()
 }
 
 /// None: nobody answers.

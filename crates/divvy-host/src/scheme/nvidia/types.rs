@@ -93,6 +93,11 @@ pub fn parse_supported(text: &str) -> Vec<(Option<u32>, Type)> {
     found
 }
 
+/// Those of them that do not need the GPU to be cut into parts.
+pub fn parse_of_whole_gpu(text: &str) -> Vec<Type> {
+    parse_supported(text).into_iter().filter(|(profile, _)| profile.is_none()).map(|(_, one)| one).collect()
+}
+
 /// Number and size in a mediated type's `description`: `framebuffer=2048M, …, max_instance=4`.
 pub fn parse_description(text: &str) -> (Option<u32>, Option<u16>) {
     let member = |name: &str| {

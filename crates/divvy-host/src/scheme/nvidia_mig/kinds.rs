@@ -4,10 +4,12 @@
 
 use divvy_core::catalogue::Extent;
 use divvy_core::gpu::{PartitionCount, ValidPartitionCounts};
+use divvy_core::pci_address::PciAddress;
 
 use super::{Profile, best, profiles};
 use crate::attribute::parse_decimal;
 use crate::scheme::nvidia::types::{Type, best_first, parse_supported};
+use crate::scheme::nvidia::{parts_question, types_question};
 
 /// All types that take a part, and all parts.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -18,6 +20,12 @@ pub struct Kinds {
 }
 
 impl Kinds {
+    /// Those of one GPU, from the program's answers.
+    pub fn ask<E>(gpu: PciAddress, answer: impl Fn(&[&str]) -> Result<String, E>) -> Result<Self, E> {
+        let gpu = gpu.to_string();
+        Ok(Self::read(&answer(&types_question(&gpu))?, &answer(&parts_question(&gpu))?))
+    }
+
     /// From what `vgpu -s -v` and `mig -lgip` print.
     pub fn read(supported_types: &str, listed_profiles: &str) -> Self {
         let takes_part = |(profile, one): (Option<u32>, Type)| Some((profile?, one));

@@ -19,18 +19,12 @@ pub fn create(kernel: &Kernel<'_>, gpu: PciAddress, sizes: Sizes) -> Result<Outc
     turn_on(kernel, gpu)?;
     let functions = enable::functions(kernel, gpu)?;
     let made = made_within(kernel, gpu, &functions, sizes.count().get())?;
-    let kinds = kinds(kernel, gpu)?;
+    let kinds = Kinds::ask(gpu, |question| said(kernel, question))?;
     if made.is_empty() {
         clear(kernel, verb, gpu)?;
         cut(kernel, gpu, &kinds, sizes)?;
     }
     by_size::give(kernel, &functions, &made, sizes, |size| kinds.types(size))
-}
-
-fn kinds(kernel: &Kernel<'_>, gpu: PciAddress) -> Result<Kinds, HostError> {
-    let gpu = gpu.to_string();
-    let types = said(kernel, &["vgpu", "-i", &gpu, "-s", "-v"])?;
-    Ok(Kinds::read(&types, &said(kernel, &["mig", "-i", &gpu, "-lgip"])?))
 }
 
 /// Cuts a part for each partition.

@@ -21,7 +21,7 @@ use crate::error::{HostError, Verb};
 use crate::execute::kernel::Kernel;
 use crate::paths;
 use crate::pci;
-use crate::scheme::nvidia::modes::{self, Modes};
+use crate::scheme::nvidia::modes::Modes;
 use crate::scheme::nvidia::types::{self, Type};
 use crate::scheme::nvidia::{self, enable};
 use crate::scheme::{Gpu, Split, catalogue_counts};
@@ -76,7 +76,8 @@ pub fn create(kernel: &Kernel<'_>, gpu: PciAddress, sizes: Sizes) -> Result<Outc
     }
     let made = made_within(kernel, gpu, &functions, sizes.count().get())?;
     let address = gpu.to_string();
-    let types = modes::whole_gpu_types(&nvidia::said(kernel, &["vgpu", "-i", &address, "-s", "-v"])?);
+    let told = nvidia::said(kernel, &nvidia::types_question(&address))?;
+    let types = types::parse_of_whole_gpu(&told);
     let measure = measure(kernel, gpu, &types)?;
     let are_different = sizes.iter().any(|size| Some(size) != sizes.iter().next());
     let begins_to_mix = made.is_empty() && are_different;
