@@ -26,6 +26,7 @@ mod live;
 mod machine;
 pub mod prerequisites;
 mod process;
+mod processors;
 mod product;
 mod qemu;
 mod qmp;

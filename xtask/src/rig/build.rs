@@ -13,6 +13,9 @@ use super::live::Rig;
 use super::machine::Machine;
 use super::{compile, image, sources};
 
+/// So often something is done in all, if the emulation fails.
+const TRIES: u32 = 3;
+
 /// A rig that is built: where its files are and where machines may run.
 pub struct Built {
     root: PathBuf,
@@ -31,6 +34,22 @@ impl Built {
         let runs = cache.folder("runs")?;
         let folder = cache.entry("machine", &key, |folder| build(&base, folder, &runs, &logs))?;
         Ok(Built { root: base.root(), kernel: base.kernel(), folder, runs })
+    }
+
+    /// Does something with a machine of its own, and from the beginning with another one if the emulation
+    /// fails. What else fails has failed.
+    pub fn with_rig<T>(&self, name: &str, work: impl Fn(&mut Rig) -> Result<T>) -> Result<T> {
+        for _ in 1..TRIES {
+            let mut rig = self.resume(name)?;
+            match work(&mut rig) {
+                Err(error) if rig.has_lost_an_interrupt() => eprintln!(
+                    "   an emulated processor lost an interrupt, which is QEMU's fault, and {error:#}; \
+                     {name} begins anew"
+                ),
+                ended => return ended,
+            }
+        }
+        work(&mut self.resume(name)?)
     }
 
     /// A machine that is up and warm, in seconds.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use super::build::Built;
+use super::live::Rig;
 use super::product::{build_programs, program};
 
 const PROGRAM: &str = "divvy-differ";
@@ -39,7 +40,14 @@ impl Wish {
 pub fn main(wish: Wish) -> Result<ExitCode> {
     let started = Instant::now();
     build_programs(&[PROGRAM], &[PROGRAM])?;
-    let rig = Built::obtain()?.resume("differential")?;
+    let answers = Built::obtain()?.with_rig("differential", |rig| answers(rig, wish))?;
+    println!("the kernel answered after {:.0} s", started.elapsed().as_secs_f64());
+    let code = compare(wish, &answers)?;
+    Ok(ExitCode::from(code))
+}
+
+/// The kernel's.
+fn answers(rig: &Rig, wish: Wish) -> Result<String> {
     rig.upload(&program(PROGRAM)?, IN_RIG)?;
     // The driver of igb's VFs hangs for ever in a reset while its
     // interface is down (napi_disable in igbvf_down), and comes by itself.
@@ -51,9 +59,7 @@ pub fn main(wish: Wish) -> Result<ExitCode> {
         .context("an operation hangs; --ops with a smaller number finds which")?;
     let last = answers.text.lines().last().unwrap_or_default();
     ensure!(answers.is_success(), "the operations ended with {} after: {last}", answers.status);
-    println!("the kernel answered after {:.0} s", started.elapsed().as_secs_f64());
-    let code = compare(wish, &answers.text)?;
-    Ok(ExitCode::from(code))
+    Ok(answers.text)
 }
 
 /// The simulator runs here, and its comparison prints what differs.

@@ -12,10 +12,10 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::agent::{Agent, CommandOutput};
 use super::machine::{Machine, Slots};
-use super::process;
 use super::qemu::Qemu;
 use super::qmp::Qmp;
 use super::run_folder::RunFolder;
+use super::{process, processors};
 
 /// Emulated machines are slow, and slower while others use this one.
 const COMMAND_LIMIT: Duration = Duration::from_secs(180);
@@ -23,10 +23,7 @@ const RESUME_LIMIT: Duration = Duration::from_secs(60);
 const BOOT_LIMIT: Duration = Duration::from_secs(240);
 const POLL: Duration = Duration::from_millis(100);
 
-/// The kernel's word for an emulated processor that has lost its timer, which happens to one start of some
-/// dozens on a busy machine. It is QEMU's fault, before anything of ours runs, and such a start never ends.
-const TIMER_LOST: &str = "kthread timer wakeup didn't happen";
-/// So often the power is given in all.
+/// So often a machine is started in all, if its processors lose an interrupt in the start.
 const STARTS: u32 = 3;
 
 pub struct Rig {
@@ -54,9 +51,7 @@ impl Rig {
     pub fn resume(machine: Machine, runs: &Path, name: &str) -> Result<Rig> {
         let folder = RunFolder::create(runs, name)?;
         make_overlay(&machine, &machine.saved_disk(), "qcow2", &folder.disk())?;
-        let mut running = start(&machine, &folder, &folder.disk(), Life::Resumed)?;
-        running.qmp.load(&machine.saved_state())?;
-        running.agent.wait(RESUME_LIMIT)?;
+        let running = start(&machine, &folder, &folder.disk(), Life::Resumed)?;
         let rig = Rig { machine, folder, running };
         // The machine woke up with the clock of the day it was saved.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).context("read the clock")?;
@@ -68,10 +63,16 @@ impl Rig {
     pub fn boot(machine: Machine, runs: &Path, name: &str) -> Result<Rig> {
         let folder = RunFolder::create(runs, name)?;
         make_overlay(&machine, &machine.saved_disk(), "qcow2", &folder.disk())?;
-        let running = power_on(&machine, &folder, &folder.disk(), Slots::AsBuilt)?;
+        let running = start(&machine, &folder, &folder.disk(), Life::Cold(Slots::AsBuilt))?;
         let rig = Rig { machine, folder, running };
         rig.wait_until_booted()?;
         Ok(rig)
+    }
+
+    /// Whether the emulation has failed: then nothing that went wrong says anything about the product. A
+    /// QEMU that cannot be asked has failed in another way.
+    pub fn has_lost_an_interrupt(&mut self) -> bool {
+        processors::have_lost_an_interrupt(&mut self.running.qmp).unwrap_or(false)
     }
 
     /// Runs a shell command; a status other than 0 is an answer, no error.
@@ -127,11 +128,10 @@ impl Rig {
         if let Ok(output) = self.run("systemctl reboot --no-block") {
             ensure!(output.is_success(), "no reboot: {}", output.text.trim_end());
         }
-        let said = console(&self.folder).len();
         let deadline = Instant::now() + BOOT_LIMIT;
         // While it is down nothing answers: only another id is news.
         while self.boot_id().map_or(true, |id| id == before) {
-            if has_lost_timer(&self.folder, said) {
+            if self.has_lost_an_interrupt() {
                 // It went down in order, and comes up by another start.
                 return self.power_cut();
             }
@@ -147,7 +147,7 @@ impl Rig {
     /// kernel had not written is lost. Waits until the rig is up.
     pub fn power_cut(&mut self) -> Result<()> {
         end(&mut self.running.qemu)?;
-        self.running = power_on(&self.machine, &self.folder, &self.folder.disk(), Slots::AsBuilt)?;
+        self.running = start(&self.machine, &self.folder, &self.folder.disk(), Life::Cold(Slots::AsBuilt))?;
         self.wait_until_booted()
     }
 
@@ -155,7 +155,7 @@ impl Rig {
     /// the PCI address that the other one had.
     pub fn power_cut_swapping_gpus(&mut self) -> Result<()> {
         end(&mut self.running.qemu)?;
-        self.running = power_on(&self.machine, &self.folder, &self.folder.disk(), Slots::Swapped)?;
+        self.running = start(&self.machine, &self.folder, &self.folder.disk(), Life::Cold(Slots::Swapped))?;
         self.wait_until_booted()
     }
 
@@ -165,7 +165,7 @@ impl Rig {
         let saved = machine.saved_disk();
         // By a relative name, because the folder gets its real name later.
         make_overlay(&machine, Path::new("disk.img"), "raw", &saved)?;
-        let running = power_on(&machine, &folder, &saved, Slots::AsBuilt)?;
+        let running = start(&machine, &folder, &saved, Life::Cold(Slots::AsBuilt))?;
         let rig = Rig { machine, folder, running };
         rig.wait_until_booted()?;
         Ok(rig)
@@ -217,51 +217,51 @@ impl Drop for Rig {
     }
 }
 
-/// Starts a machine that was off, and waits until it answers.
-fn power_on(machine: &Machine, folder: &RunFolder, disk: &Path, slots: Slots) -> Result<Running> {
+/// Starts a machine that does not run, and waits until it answers.
+fn start(machine: &Machine, folder: &RunFolder, disk: &Path, life: Life) -> Result<Running> {
     for _ in 0..STARTS {
-        let mut running = start(machine, folder, disk, Life::Cold(slots))?;
-        let answers = answers(&running.agent, folder);
+        let mut running = start_qemu(machine, folder, disk, life)?;
+        let answers = wait_for_agent(machine, &mut running, life);
         if let Ok(true) = answers {
             return Ok(running);
         }
         end(&mut running.qemu)?;
-        answers?;
-        eprintln!("   an emulated processor lost its timer in the start; the power is given again");
+        answers.with_context(|| console_end(folder))?;
+        eprintln!(
+            "   an emulated processor lost an interrupt in the start, which is QEMU's fault; once more"
+        );
     }
     bail!("{STARTS} starts of the rig failed in the same way; {}", console_end(folder))
 }
 
 /// Whether a machine that starts came to answer; false when it never will.
-fn answers(agent: &Agent, folder: &RunFolder) -> Result<bool> {
-    let deadline = Instant::now() + BOOT_LIMIT;
+fn wait_for_agent(machine: &Machine, running: &mut Running, life: Life) -> Result<bool> {
+    let limit = match life {
+        Life::Resumed => {
+            running.qmp.load(&machine.saved_state())?;
+            RESUME_LIMIT
+        }
+        Life::Cold(_) => BOOT_LIMIT,
+    };
+    let deadline = Instant::now() + limit;
     loop {
-        match agent.wait(Duration::from_secs(1)) {
+        match running.agent.wait(Duration::from_secs(1)) {
             Ok(()) => return Ok(true),
-            Err(_) if has_lost_timer(folder, 0) => return Ok(false),
-            Err(error) if Instant::now() > deadline => return Err(error.context(console_end(folder))),
+            Err(_) if processors::have_lost_an_interrupt(&mut running.qmp)? => return Ok(false),
+            Err(error) if Instant::now() > deadline => return Err(error),
             Err(_) => {}
         }
     }
 }
 
-/// After so many bytes of its console.
-fn has_lost_timer(folder: &RunFolder, after: usize) -> bool {
-    console(folder).get(after..).is_some_and(|said| said.contains(TIMER_LOST))
-}
-
-fn console(folder: &RunFolder) -> String {
-    String::from_utf8_lossy(&fs::read(folder.console()).unwrap_or_default()).into_owned()
-}
-
 fn console_end(folder: &RunFolder) -> String {
-    let text = console(folder);
+    let text = String::from_utf8_lossy(&fs::read(folder.console()).unwrap_or_default()).into_owned();
     let lines: Vec<&str> = text.lines().collect();
     let end = lines[lines.len().saturating_sub(20)..].join("\n");
     format!("the end of its console:\n{end}")
 }
 
-fn start(machine: &Machine, folder: &RunFolder, disk: &Path, life: Life) -> Result<Running> {
+fn start_qemu(machine: &Machine, folder: &RunFolder, disk: &Path, life: Life) -> Result<Running> {
     let (ours, theirs) = UnixStream::pair().context("make a socket for QMP")?;
     let errors = File::create(folder.errors()).context("create QEMU's log")?;
     let (slots, resumed) = match life {

@@ -1,5 +1,5 @@
 //! QMP, QEMU's control protocol: one JSON object per line, events in between.
-//! Only what saving, resuming and asking for a port need.
+//! Only what saving, resuming and asking need.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -66,9 +66,14 @@ impl Qmp {
 
     /// The port of this machine that leads to a port inside the rig.
     pub fn forwarded_port(&mut self) -> Result<u16> {
-        let table = self.execute("human-monitor-command", json!({ "command-line": "info usernet" }))?;
-        let table = table.as_str().unwrap_or_default();
-        host_port(table).with_context(|| format!("no forwarded port in:\n{table}"))
+        let table = self.ask_monitor("info usernet")?;
+        host_port(&table).with_context(|| format!("no forwarded port in:\n{table}"))
+    }
+
+    /// What only the monitor for people tells, in its words.
+    pub fn ask_monitor(&mut self, question: &str) -> Result<String> {
+        let answer = self.execute("human-monitor-command", json!({ "command-line": question }))?;
+        Ok(answer.as_str().unwrap_or_default().to_string())
     }
 
     /// Pages at fixed places of the file: faster, and the file stays sparse.

@@ -98,16 +98,17 @@ pub fn main(names: &[String]) -> Result<ExitCode> {
 }
 
 fn tell(story: &Story, built: &Built, product: &Product) -> Result<()> {
-    let mut rig = built.resume(story.name)?;
-    product.install(&rig, SETTINGS)?;
-    let chapters = std::iter::once(&story.prepare).chain(story.chapters);
-    for checks in chapters {
-        if let Err(error) = checks(&mut rig) {
-            eprintln!("{}", evidence(&rig));
-            return Err(error.context(format!("story {}", story.name)));
+    let chapters = |rig: &mut Rig| -> Result<()> {
+        product.install(rig, SETTINGS)?;
+        std::iter::once(&story.prepare).chain(story.chapters).try_for_each(|checks| checks(rig))
+    };
+    built.with_rig(story.name, |rig| {
+        let told = chapters(rig);
+        if told.is_err() && !rig.has_lost_an_interrupt() {
+            eprintln!("{}", evidence(rig));
         }
-    }
-    Ok(())
+        told.with_context(|| format!("story {}", story.name))
+    })
 }
 
 /// Where most stories begin: both GPUs are split, two VMs run, and `BETA` has a

@@ -29,13 +29,17 @@ pub fn main() -> Result<ExitCode> {
         let joined = [first.join(), second.join()];
         joined.into_iter().try_for_each(|result| result.expect("checks return their failures"))
     })?;
-    check("a resumed machine knows nothing of another", || knows_nothing(&built.resume("fresh")?))?;
+    check("a resumed machine knows nothing of another", || {
+        built.with_rig("fresh", |rig| knows_nothing(rig))
+    })?;
     check("a machine boots from power off by itself", || {
         let rig = built.boot("cold")?;
         knows_nothing(&rig)?;
         drivers_are_bound(&rig)
     })?;
-    check("a program of this machine runs in the rig", || uploaded_program_runs(&built.resume("upload")?))?;
+    check("a program of this machine runs in the rig", || {
+        built.with_rig("upload", |rig| uploaded_program_runs(rig))
+    })?;
     println!("all well after {:.0} s", started.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)
 }
@@ -49,23 +53,25 @@ fn check(promise: &str, body: impl FnOnce() -> Result<()>) -> Result<()> {
 }
 
 fn sriov_machine(built: &Built) -> Result<()> {
-    let mut rig = built.resume("sriov")?;
-    sriov::checks(&rig)?;
-    check("an orderly reboot keeps files and forgets partitions", || {
-        leave_traces(&rig)?;
-        rig.reboot()?;
-        files_stay_and_vfs_go(&rig)
+    built.with_rig("sriov", |rig| {
+        sriov::checks(rig)?;
+        check("an orderly reboot keeps files and forgets partitions", || {
+            leave_traces(rig)?;
+            rig.reboot()?;
+            files_stay_and_vfs_go(rig)
+        })
     })
 }
 
 fn vm_machine(built: &Built) -> Result<()> {
-    let mut rig = built.resume("vm")?;
-    vm::checks(&rig)?;
-    check("a power cut keeps what was synced and forgets partitions", || {
-        leave_traces(&rig)?;
-        rig.expect("sync")?;
-        rig.power_cut()?;
-        files_stay_and_vfs_go(&rig)
+    built.with_rig("vm", |rig| {
+        vm::checks(rig)?;
+        check("a power cut keeps what was synced and forgets partitions", || {
+            leave_traces(rig)?;
+            rig.expect("sync")?;
+            rig.power_cut()?;
+            files_stay_and_vfs_go(rig)
+        })
     })
 }
 
