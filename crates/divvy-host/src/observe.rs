@@ -30,8 +30,6 @@ mod draft;
 mod facts;
 mod partition;
 
-pub(crate) use partition::reset_methods;
-
 /// How to look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {

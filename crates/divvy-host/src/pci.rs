@@ -177,6 +177,28 @@ fn serial(bytes: &[u8]) -> Option<u64> {
     None
 }
 
+/// How many virtual functions the kernel says there are. Reading waits behind a write that hangs.
+pub fn function_count(sys: &dyn Sysfs, gpu: PciAddress, deadline: Duration) -> Result<u16, AttributeError> {
+    let path = paths::num_vfs(gpu);
+    let bytes = attribute::bytes_within(sys, &path, deadline)?;
+    attribute::decimal_of(&path, &bytes)
+}
+
+/// What a kernel without `reset_method` (before 5.15) says of the way in which it resets.
+const UNKNOWN_RESET: &str = "unknown";
+
+/// The ways in which the kernel resets a device, best first; none where it cannot.
+pub fn reset_methods(sys: &dyn Sysfs, address: PciAddress) -> Result<Vec<String>, AttributeError> {
+    if !sys.exists(&paths::reset(address)) {
+        return Ok(Vec::new());
+    }
+    let methods = optional(text(sys, &paths::reset_method(address)))?;
+    Ok(match methods {
+        Some(methods) => methods.split_ascii_whitespace().map(str::to_owned).collect(),
+        None => vec![UNKNOWN_RESET.to_owned()],
+    })
+}
+
 /// A serial number as it is printed and as it stands in a GPU's id.
 pub fn format_serial(serial: u64) -> String {
     format!("{serial:016x}")

@@ -8,7 +8,6 @@ use divvy_core::pci_address::PciAddress;
 
 use crate::attribute::{self, AttributeError, optional};
 use crate::iommu;
-use crate::observe::reset_methods;
 use crate::paths;
 use crate::pci;
 use crate::sysfs::Sysfs;
@@ -40,7 +39,7 @@ pub fn look(sys: &dyn Sysfs, gpu: PciAddress) -> Result<Slot, AttributeError> {
     let mut slot = Slot {
         strangers: strangers(sys, &addresses)?,
         is_boot_display: boot_vga == Some(true),
-        reset_methods: reset_methods(sys, gpu)?,
+        reset_methods: pci::reset_methods(sys, gpu)?,
         mmio_bytes: mmio_bytes(sys, &addresses)?,
         ..Slot::default()
     };

@@ -15,7 +15,6 @@ use crate::error::{HostError, Verb};
 use crate::identity;
 use crate::paths;
 use crate::pci::{self, Config};
-use crate::scheme::sriov;
 use crate::sysfs::{Ran, Sysfs};
 use crate::vfio;
 
@@ -78,7 +77,7 @@ impl Kernel<'_> {
     }
 
     pub fn count(&self, verb: Verb, gpu: PciAddress) -> Result<u16, HostError> {
-        self.look(verb, sriov::count(self.sys, gpu, self.limits.read))
+        self.look(verb, pci::function_count(self.sys, gpu, self.limits.read))
     }
 
     pub fn partitions(

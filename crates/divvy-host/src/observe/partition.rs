@@ -2,20 +2,15 @@
 
 use divvy_core::device::DeviceHandle;
 use divvy_core::observed::{ObservedPartition, SlotFunction};
-use divvy_core::pci_address::PciAddress;
 
 use super::doubt::Doubts;
 use super::draft::Draft;
-use crate::attribute::{AttributeError, optional, text};
 use crate::iommu;
 use crate::paths;
 use crate::pci;
 use crate::scheme::Part;
 use crate::sysfs::Sysfs;
 use crate::vfio;
-
-/// What a kernel without `reset_method` (before 5.15) says of the way in which it resets.
-pub const UNKNOWN_RESET: &str = "unknown";
 
 /// A partition that its scheme listed, with everything else that is shown of it.
 pub fn look_at(sys: &dyn Sysfs, part: Part, doubts: &mut Doubts) -> ObservedPartition {
@@ -47,23 +42,11 @@ pub fn look_at(sys: &dyn Sysfs, part: Part, doubts: &mut Doubts) -> ObservedPart
         driver: doubts.take(vfio::driver(sys, address)).flatten(),
         driver_override: doubts.take(vfio::driver_override(sys, address)).flatten(),
         open: false,
-        reset_methods: doubts.take(reset_methods(sys, address)).unwrap_or_default(),
+        reset_methods: doubts.take(pci::reset_methods(sys, address)).unwrap_or_default(),
         mmio_bytes,
         memory_bytes,
         size,
     }
-}
-
-/// The ways in which the kernel resets a device, best first; none where it cannot.
-pub fn reset_methods(sys: &dyn Sysfs, address: PciAddress) -> Result<Vec<String>, AttributeError> {
-    if !sys.exists(&paths::reset(address)) {
-        return Ok(Vec::new());
-    }
-    let methods = optional(text(sys, &paths::reset_method(address)))?;
-    Ok(match methods {
-        Some(methods) => methods.split_ascii_whitespace().map(str::to_owned).collect(),
-        None => vec![UNKNOWN_RESET.to_owned()],
-    })
 }
 
 /// Whether anything of this GPU can be open by VFIO.

@@ -13,7 +13,6 @@ use super::{Check, Found, check, one, trouble};
 use crate::attribute::{AttributeError, link_address, optional};
 use crate::codes;
 use crate::iommu;
-use crate::observe::reset_methods;
 use crate::paths;
 use crate::pci::{self, Config, interrupts};
 use crate::scheme;
@@ -224,7 +223,7 @@ fn can_be_reset(context: &Context<'_>) -> Found {
             "update the GPU's firmware or the kernel; without a reset it cannot be proved clean for the next VM",
         )));
     }
-    let methods = reset_methods(context.now.sys, context.address())?;
+    let methods = pci::reset_methods(context.now.sys, context.address())?;
     let path = paths::reset_method(context.address());
     one(methods.is_empty().then(|| {
         trouble(
@@ -240,7 +239,7 @@ fn is_reset_in_a_good_way(context: &Context<'_>) -> Found {
     if !context.is_cleaned_by_reset() {
         return Ok(Vec::new());
     }
-    let methods = reset_methods(context.now.sys, context.address())?;
+    let methods = pci::reset_methods(context.now.sys, context.address())?;
     let Some(first) = methods.first() else { return Ok(Vec::new()) };
     one((!matches!(first.as_str(), "flr" | "device_specific")).then(|| {
         let path = paths::reset_method(context.address());

@@ -4,10 +4,10 @@
 
 use divvy_core::pci_address::PciAddress;
 
-use super::sriov;
 use crate::attribute::{AttributeError, optional, parse_decimal, text};
 use crate::error::{HostError, Verb};
 use crate::execute::kernel::Kernel;
+use crate::pci;
 use crate::sysfs::Sysfs;
 
 /// The folder of a partition's share, in the driver's counting.
@@ -66,5 +66,5 @@ pub(crate) fn refuse_unequal(kernel: &Kernel<'_>, shares: &[String]) -> Result<(
 
 /// Whether there is nothing now, so that shares can be written.
 pub(crate) fn has_none(kernel: &Kernel<'_>, verb: Verb, gpu: PciAddress) -> Result<bool, HostError> {
-    Ok(kernel.look(verb, sriov::count(kernel.sys, gpu, kernel.limits.read))? == 0)
+    Ok(kernel.look(verb, pci::function_count(kernel.sys, gpu, kernel.limits.read))? == 0)
 }

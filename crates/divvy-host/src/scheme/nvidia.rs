@@ -9,11 +9,12 @@ use divvy_core::catalogue::CatalogueEntry;
 use divvy_core::gpu::{CountSource, PartitionCount, Scheme, ValidPartitionCounts};
 use divvy_core::pci_address::PciAddress;
 
-use super::{Gpu, catalogue_counts, sriov};
+use super::{Gpu, catalogue_counts};
 use crate::attribute::{AttributeError, optional};
 use crate::error::{HostError, Verb};
 use crate::execute::kernel::Kernel;
 use crate::paths;
+use crate::pci;
 use crate::sysfs::Sysfs;
 use crate::vfio;
 
@@ -46,7 +47,7 @@ pub(crate) fn detect(sys: &dyn Sysfs, gpu: &Gpu) -> Result<Option<Scheme>, Attri
 /// Until nobody changes the virtual functions: the kernel answers this file after whoever does. The program
 /// that turns them on can hang there for good, and then what the functions show says nothing.
 pub(crate) fn wait_for_changes(sys: &dyn Sysfs, gpu: &Gpu) -> Result<(), AttributeError> {
-    optional(sriov::count(sys, gpu.address, gpu.deadline)).map(|_count| ())
+    optional(pci::function_count(sys, gpu.address, gpu.deadline)).map(|_count| ())
 }
 
 /// All that NVIDIA's program says, for the sake of what it says.

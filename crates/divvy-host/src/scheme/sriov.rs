@@ -8,7 +8,6 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use divvy_core::gpu::PartitionCount;
 use divvy_core::id::PartitionIndex;
@@ -21,6 +20,7 @@ use crate::error::{HostError, Verb};
 use crate::execute::kernel::{Kernel, refuse_another_count};
 use crate::iommu;
 use crate::paths;
+use crate::pci;
 use crate::sysfs::Sysfs;
 use crate::vfio;
 
@@ -58,7 +58,7 @@ impl Mechanism for Sriov {
 /// have to be 0 to count - 1.
 pub(crate) fn look(sys: &dyn Sysfs, gpu: &Gpu) -> Result<Split, AttributeError> {
     // Without the capability the file is not there, and then there are no partitions.
-    let count = optional(count(sys, gpu.address, gpu.deadline)).map(Option::unwrap_or_default);
+    let count = optional(pci::function_count(sys, gpu.address, gpu.deadline)).map(Option::unwrap_or_default);
     let links = vfio::partitions(sys, gpu.address)?;
     let agrees = |count: u16| (0..count).map(PartitionIndex).eq(links.keys().copied());
     let (count, unreadable) = match count {
@@ -91,13 +91,6 @@ pub(crate) fn look(sys: &dyn Sysfs, gpu: &Gpu) -> Result<Split, AttributeError> 
         contradiction,
         difference: None,
     })
-}
-
-/// How many partitions the kernel says there are. Reading waits behind a write that hangs.
-pub fn count(sys: &dyn Sysfs, gpu: PciAddress, deadline: Duration) -> Result<u16, AttributeError> {
-    let path = paths::num_vfs(gpu);
-    let bytes = attribute::bytes_within(sys, &path, deadline)?;
-    attribute::decimal_of(&path, &bytes)
 }
 
 /// Keeps the server's own drivers off partitions that are made from now on. The kernel looks at this
