@@ -69,10 +69,10 @@ impl Rig {
         Ok(rig)
     }
 
-    /// Whether the emulation has failed: then nothing that went wrong says anything about the product. A
-    /// QEMU that cannot be asked has failed in another way.
-    pub fn has_lost_an_interrupt(&mut self) -> bool {
-        processors::have_lost_an_interrupt(&mut self.running.qmp).unwrap_or(false)
+    /// Whether the emulation has failed: then nothing that went wrong says anything about the product.
+    pub fn has_failed(&mut self) -> bool {
+        let has_ended = matches!(self.running.qemu.try_wait(), Ok(Some(_)));
+        has_ended || processors::have_lost_an_interrupt(&mut self.running.qmp).unwrap_or(false)
     }
 
     /// Runs a shell command; a status other than 0 is an answer, no error.
@@ -131,9 +131,8 @@ impl Rig {
         let deadline = Instant::now() + BOOT_LIMIT;
         // While it is down nothing answers: only another id is news.
         while self.boot_id().map_or(true, |id| id == before) {
-            if self.has_lost_an_interrupt() {
-                // It went down in order, and comes up by another start.
-                return self.power_cut();
+            if self.has_failed() {
+                bail!("QEMU failed while the rig rebooted");
             }
             if Instant::now() > deadline {
                 bail!("the rig did not reboot in {BOOT_LIMIT:?}; {}", console_end(&self.folder));

@@ -120,7 +120,7 @@ impl Machine {
             .args(["-machine", "q35,kernel-irqchip=split,hpet=off"])
             .args(["-accel", "tcg,thread=multi,tb-size=512"])
             .args(["-cpu", "max,la57=off", "-smp", "2", "-m", "1536M"])
-            .args(["-device", "intel-iommu,intremap=on,caching-mode=on"])
+            .args(["-device", "intel-iommu,intremap=on,eim=on,caching-mode=on"])
             .args(["-chardev", "socket,id=qmp,fd=0"])
             .args(["-mon", "chardev=qmp,mode=control"])
             .arg("-serial")

@@ -1,7 +1,6 @@
 //! A fault of QEMU's emulation: a processor takes an interrupt and never comes to its handler. The interrupt
 //! stays in service, so the processor gets no other one of its priority or below, its timer's among them,
-//! and whatever waits there waits for ever. It happens to one machine of some dozens while it is busy,
-//! whatever runs on it.
+//! and whatever waits there waits for ever. rig/README.md tells how that comes.
 //!
 //! It is known by what Linux never does, because it ends an interrupt's service before all else that its
 //! handler does: the processor halts while an interrupt is in service.

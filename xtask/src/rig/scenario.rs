@@ -104,7 +104,7 @@ fn tell(story: &Story, built: &Built, product: &Product) -> Result<()> {
     };
     built.with_rig(story.name, |rig| {
         let told = chapters(rig);
-        if told.is_err() && !rig.has_lost_an_interrupt() {
+        if told.is_err() && !rig.has_failed() {
             eprintln!("{}", evidence(rig));
         }
         told.with_context(|| format!("story {}", story.name))
