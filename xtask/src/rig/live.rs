@@ -23,7 +23,7 @@ const RESUME_LIMIT: Duration = Duration::from_secs(60);
 const BOOT_LIMIT: Duration = Duration::from_secs(240);
 const POLL: Duration = Duration::from_millis(100);
 
-/// So often a machine is started in all, if its processors lose an interrupt in the start.
+/// So often a machine is started in all, if QEMU fails in the start.
 const STARTS: u32 = 3;
 
 pub struct Rig {
@@ -71,8 +71,7 @@ impl Rig {
 
     /// Whether the emulation has failed: then nothing that went wrong says anything about the product.
     pub fn has_failed(&mut self) -> bool {
-        let has_ended = matches!(self.running.qemu.try_wait(), Ok(Some(_)));
-        has_ended || processors::have_lost_an_interrupt(&mut self.running.qmp).unwrap_or(false)
+        self.running.has_failed()
     }
 
     /// Runs a shell command; a status other than 0 is an answer, no error.
@@ -216,6 +215,13 @@ impl Drop for Rig {
     }
 }
 
+impl Running {
+    fn has_failed(&mut self) -> bool {
+        let has_ended = matches!(self.qemu.try_wait(), Ok(Some(_)));
+        has_ended || processors::are_stuck(&mut self.qmp).unwrap_or(false)
+    }
+}
+
 /// Starts a machine that does not run, and waits until it answers.
 fn start(machine: &Machine, folder: &RunFolder, disk: &Path, life: Life) -> Result<Running> {
     for _ in 0..STARTS {
@@ -226,11 +232,9 @@ fn start(machine: &Machine, folder: &RunFolder, disk: &Path, life: Life) -> Resu
         }
         end(&mut running.qemu)?;
         answers.with_context(|| console_end(folder))?;
-        eprintln!(
-            "   an emulated processor lost an interrupt in the start, which is QEMU's fault; once more"
-        );
+        eprintln!("   QEMU failed in the start (rig/README.md), and starts again");
     }
-    bail!("{STARTS} starts of the rig failed in the same way; {}", console_end(folder))
+    bail!("QEMU failed in {STARTS} starts of the rig: {}; {}", folder.what_qemu_said(), console_end(folder))
 }
 
 /// Whether a machine that starts came to answer; false when it never will.
@@ -246,7 +250,7 @@ fn wait_for_agent(machine: &Machine, running: &mut Running, life: Life) -> Resul
     loop {
         match running.agent.wait(Duration::from_secs(1)) {
             Ok(()) => return Ok(true),
-            Err(_) if processors::have_lost_an_interrupt(&mut running.qmp)? => return Ok(false),
+            Err(_) if running.has_failed() => return Ok(false),
             Err(error) if Instant::now() > deadline => return Err(error),
             Err(_) => {}
         }
@@ -282,8 +286,7 @@ fn start_qemu(machine: &Machine, folder: &RunFolder, disk: &Path, life: Life) ->
         Ok((qmp, port)) => Ok(Running { qemu, qmp, agent: Agent::at(port) }),
         Err(error) => {
             end(&mut qemu)?;
-            let said = fs::read_to_string(folder.errors()).unwrap_or_default();
-            Err(error.context(format!("QEMU did not start: {}", said.trim_end())))
+            Err(error.context(format!("QEMU did not start: {}", folder.what_qemu_said())))
         }
     }
 }

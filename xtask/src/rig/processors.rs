@@ -1,9 +1,9 @@
-//! A fault of QEMU's emulation: a processor takes an interrupt and never comes to its handler. The interrupt
-//! stays in service, so the processor gets no other one of its priority or below, its timer's among them,
-//! and whatever waits there waits for ever. rig/README.md tells how that comes.
+//! A fault of QEMU's emulation: a processor says that it is done with an interrupt, and that is lost. The
+//! interrupt stays in service, so the processor gets no other one of its priority or below, its timer's
+//! among them, and whatever waits there waits for ever. rig/README.md tells how that comes.
 //!
-//! It is known by what Linux never does, because it ends an interrupt's service before all else that its
-//! handler does: the processor halts while an interrupt is in service.
+//! It is known by what Linux never does, because handlers of interrupts do not sleep: the processor halts
+//! while an interrupt is in service.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -12,27 +12,27 @@ use anyhow::{Context, Result};
 
 use super::qmp::Qmp;
 
-/// Registers and interrupts are asked for one after the other, and the processor runs in between. What
-/// is lost stays lost, so it is seen every time.
+/// Registers and interrupts are asked for one after the other, and the processor runs in between. One that
+/// is stuck stays so, and is seen every time.
 const LOOKS: u32 = 5;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
-/// Whether one of the machine's processors has lost an interrupt.
-pub fn have_lost_an_interrupt(qmp: &mut Qmp) -> Result<bool> {
-    let mut suspects = stuck(qmp)?;
+/// Whether one of the machine's processors has an interrupt that never ends.
+pub fn are_stuck(qmp: &mut Qmp) -> Result<bool> {
+    let mut suspects = suspects(qmp)?;
     for _ in 1..LOOKS {
         if suspects.is_empty() {
             break;
         }
         sleep(BETWEEN_LOOKS);
-        let now = stuck(qmp)?;
+        let now = self::suspects(qmp)?;
         suspects.retain(|suspect| now.contains(suspect));
     }
     Ok(!suspects.is_empty())
 }
 
 /// Processors that halt now with an interrupt in service, each with what is in service.
-fn stuck(qmp: &mut Qmp) -> Result<Vec<(usize, String)>> {
+fn suspects(qmp: &mut Qmp) -> Result<Vec<(usize, String)>> {
     let registers = qmp.ask_monitor("info registers -a")?;
     let mut found = Vec::new();
     for number in halted(&registers) {

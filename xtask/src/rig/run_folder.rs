@@ -42,6 +42,10 @@ impl RunFolder {
         self.path.join("qemu.log")
     }
 
+    pub fn what_qemu_said(&self) -> String {
+        fs::read_to_string(self.errors()).unwrap_or_default().trim_end().to_string()
+    }
+
     pub fn note_pid(&self, pid: u32) -> Result<()> {
         fs::write(pid_of(&self.path), pid.to_string()).context("note QEMU's process id")
     }
