@@ -84,6 +84,11 @@ impl Held {
     }
 }
 
+/// Where a receiver was and may be again.
+fn address_of_nobody() -> SocketAddr {
+    Receiver::new().address()
+}
+
 fn place(address: SocketAddr, mode: u32) -> Place {
     let place = Place::new("a2-edge");
     let secret = place.path("secret");
@@ -128,9 +133,7 @@ fn changes_are_made_while_a_receiver_holds_on_to_an_event_and_every_event_follow
 
 #[test]
 fn what_happened_before_a_kill_while_the_receiver_was_away_is_told_after_it() {
-    let receiver = Receiver::new();
-    let address = receiver.address();
-    drop(receiver);
+    let address = address_of_nobody();
     let place = place(address, 0o600);
     let daemon = place.start();
     change(&daemon, 4);
@@ -175,9 +178,7 @@ fn the_command_line_tries_a_webhook_and_tells_what_it_said() {
 
 #[test]
 fn neither_the_secret_nor_the_query_of_an_address_can_be_read_anywhere() {
-    let receiver = Receiver::new();
-    let address = receiver.address();
-    drop(receiver);
+    let address = address_of_nobody();
     let place = place(address, 0o600);
     let daemon = place.start();
     change(&daemon, 4);

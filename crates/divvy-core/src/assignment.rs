@@ -113,6 +113,10 @@ impl Assignment {
         }
     }
 
+    pub fn whole_ids(&self) -> impl Iterator<Item = &GpuId> {
+        self.whole_gpus().iter().map(|whole| &whole.gpu)
+    }
+
     /// What it is promised while it runs, whether it has it now or not.
     pub fn claim(&self) -> Option<&Claim> {
         match &self.holding {
@@ -128,7 +132,7 @@ impl Assignment {
     }
 
     pub fn has_whole(&self, gpu: &GpuId) -> bool {
-        self.whole_gpus().iter().any(|whole| whole.gpu == *gpu)
+        self.whole_ids().any(|whole| whole == gpu)
     }
 
     /// `partition gpu-1.3`, or `GPU gpu-1, GPU gpu-2`.

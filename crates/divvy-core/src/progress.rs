@@ -42,7 +42,7 @@ pub fn standing(state: &State, target: &JobTarget, waiting: &[Waiting]) -> Stand
             assigned(desired, observed, vm, |now| now.partition() == Some(partition), waiting)
         }
         Wanted::AssignedDda { vm, gpus, .. } | Wanted::ClaimFilled { vm, gpus, .. } => {
-            assigned(desired, observed, vm, |now| whole_are(now, gpus), waiting)
+            assigned(desired, observed, vm, |now| now.whole_ids().eq(gpus), waiting)
         }
         Wanted::Claimed { vm, claim, .. } => {
             is_done(desired.assignments.get(vm).and_then(Assignment::claim) == Some(claim))
@@ -112,12 +112,8 @@ fn assigned(
     pending(waiting, &Subject::Vm(vm.id.clone()))
 }
 
-fn whole_are(assignment: &Assignment, gpus: &[GpuId]) -> bool {
-    assignment.whole_gpus().iter().map(|whole| &whole.gpu).eq(gpus)
-}
-
 fn unassigned_dda(desired: &DesiredServer, vm: &VmId, gpus: &[GpuId], waiting: &[Waiting]) -> Standing {
-    if desired.assignments.get(vm).is_some_and(|assignment| whole_are(assignment, gpus)) {
+    if desired.assignments.get(vm).is_some_and(|assignment| assignment.whole_ids().eq(gpus)) {
         return Standing::Overtaken;
     }
     let returning = |gpu: &&GpuId| desired.returns.get(*gpu).is_some_and(|returning| returning.vm == *vm);

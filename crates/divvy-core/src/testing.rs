@@ -7,6 +7,9 @@ use alloc::vec::Vec;
 
 use crate::assignment::{Assignment, Claim, FormerDriver, Hold, Holding, Returning, WholeGpu};
 use crate::catalogue;
+use crate::change::Change;
+use crate::check::check;
+use crate::decide::decide;
 use crate::desired::{DesiredServer, Generation, PartitionSetting};
 use crate::device::DeviceHandle;
 use crate::gpu::{CountSource, GpuModel, PartitionCount, Scheme, ValidPartitionCounts};
@@ -15,6 +18,7 @@ use crate::observed::{
     GpuHealth, HypervisorHealth, Observed, ObservedGpu, ObservedPartition, Slot, SlotFunction,
 };
 use crate::pci_address::PciAddress;
+use crate::request::Request;
 use crate::rules::count_change::{Blockers, blockers};
 use crate::state::State;
 use crate::vm::{Firmware, Machine, ObservedVm, Power, VmDevice, VmSettings};
@@ -298,6 +302,18 @@ impl World {
             *of = Some(claim);
         }
         self
+    }
+
+    /// Decides, applies, and lets the independent judge look at the result.
+    pub fn decided(&mut self, request: &Request) -> Change {
+        let mut state = self.state();
+        let change = decide(&state, request).expect("accepted");
+        change.apply(&mut state.desired).expect("no conflict");
+        assert_eq!(check(&state), [], "the judge objects");
+        for (desired, observed) in &mut self.servers {
+            *desired = state.desired.server(&observed.server).cloned().unwrap_or_default();
+        }
+        change
     }
 
     pub fn releasing(mut self, vm: &str, index: u16) -> Self {

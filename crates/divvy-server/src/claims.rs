@@ -71,7 +71,7 @@ pub fn fill(hub: &Hub, server: &ServerId, vm: &VmId) -> Result<Refusal, AskError
     let state = hub.state();
     let filled = state.desired_of(server).and_then(|desired| desired.assignments.get(vm));
     let told = filled.and_then(|one| {
-        let gpus = one.whole_gpus().iter().map(|whole| whole.gpu.clone()).collect();
+        let gpus = one.whole_ids().cloned().collect();
         Some(WholeRefusal::StartFollows { vm: one.vm_name.clone(), pool: one.claim()?.pool.clone(), gpus })
     });
     Ok(told.map_or(Refusal::Busy { attempts: 1 }, Refusal::from))
@@ -94,7 +94,7 @@ pub fn empty(
     let over: Vec<&Assignment> = over(desired, observed).into_iter().filter(is_meant).collect();
     let mut changed = false;
     for assignment in over {
-        let gpus = assignment.whole_gpus().iter().map(|whole| whole.gpu.clone()).collect();
+        let gpus = assignment.whole_ids().cloned().collect();
         // A VM that is not there any more never comes to its start.
         let failed = observed.vm(&assignment.vm).is_none();
         let (server, vm) = (host.server.clone(), assignment.vm.clone());
@@ -105,7 +105,7 @@ pub fn empty(
 
 /// Whether a start can come to a good end with what was picked before.
 fn has_all(assignment: &Assignment, observed: &Observed) -> bool {
-    assignment.whole_gpus().iter().all(|whole| observed.gpu(&whole.gpu).is_some_and(|gpu| gpu.is_healthy()))
+    assignment.whole_ids().all(|gpu| observed.gpu(gpu).is_some_and(|gpu| gpu.is_healthy()))
 }
 
 /// Fills the claims of VMs whose own start came before libvirt answered. Each is tried once; again only while

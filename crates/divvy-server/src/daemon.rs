@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -34,6 +34,7 @@ use crate::notices::Notices;
 use crate::pam::Pam;
 use crate::parts::{self, Parts, PartsError, ServerParts};
 use crate::random;
+use crate::replace::replace;
 use crate::settings::Settings;
 use crate::sign_in::SignIn;
 use crate::tcp;
@@ -360,13 +361,7 @@ fn token(path: &Path) -> Result<Token, DaemonError> {
         Err(error) => return Err(failed(error)),
     }
     let text = random::secret().map_err(failed)?;
-    // Written beside and moved: a kill in between leaves no half of a token, which no start would take.
-    let beside = path.with_extension("new");
-    let mut options = std::fs::OpenOptions::new();
-    let mut file =
-        options.write(true).create(true).truncate(true).mode(0o600).open(&beside).map_err(failed)?;
-    std::io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)?;
-    file.sync_all().map_err(failed)?;
-    std::fs::rename(&beside, path).map_err(failed)?;
+    // A kill in between leaves no half of a token, which no start would take.
+    replace(path, text.as_bytes(), 0o600).map_err(failed)?;
     Ok(Token(text.into()))
 }

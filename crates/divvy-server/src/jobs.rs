@@ -101,7 +101,7 @@ fn target(state: &State, edit: &Edit, count_asked: bool) -> Option<JobTarget> {
 }
 
 fn whole(assignment: &Assignment) -> Vec<GpuId> {
-    assignment.whole_gpus().iter().map(|whole| whole.gpu.clone()).collect()
+    assignment.whole_ids().cloned().collect()
 }
 
 pub fn new_job(id: JobId, kind: JobKind, principal: &str, now_ms: u64, targets: Vec<JobTarget>) -> Job {

@@ -12,6 +12,7 @@
 pub mod chain;
 pub mod clock;
 pub mod random;
+mod replace;
 pub mod settings;
 
 pub mod admit;

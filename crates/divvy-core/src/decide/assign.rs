@@ -101,14 +101,27 @@ fn assign_one(
             before: None,
         });
     }
-    let restart = findings.iter().any(|finding| finding.code == vm_settings::WILL_RESTART);
-    let used = findings.iter().filter(|finding| finding.severity == Severity::NeedsAccept);
-    let accepted = used.map(|finding| finding.code.clone()).collect();
-    let holding = Holding::Partition { partition: id };
-    let assignment =
-        Assignment { vm: vm.id.clone(), vm_name: vm.name.clone(), holding, accepted, restart, start: false };
+    let assignment = assigned(vm, Holding::Partition { partition: id }, &findings);
     edits.push(Edit::SetAssignment { server: server.clone(), assignment });
-    Ok((edits, findings.into_iter().filter(|finding| finding.severity != Severity::Info).collect()))
+    Ok((edits, to_be_said(findings)))
+}
+
+/// What the VM has from now on, with what had to be accepted.
+pub fn assigned(vm: &ObservedVm, holding: Holding, findings: &[Finding]) -> Assignment {
+    let accepted = findings.iter().filter(|finding| finding.severity == Severity::NeedsAccept);
+    Assignment {
+        vm: vm.id.clone(),
+        vm_name: vm.name.clone(),
+        holding,
+        accepted: accepted.map(|finding| finding.code.clone()).collect(),
+        restart: findings.iter().any(|finding| finding.code == vm_settings::WILL_RESTART),
+        start: false,
+    }
+}
+
+/// All but what is only of interest.
+pub fn to_be_said(findings: Vec<Finding>) -> Vec<Finding> {
+    findings.into_iter().filter(|finding| finding.severity != Severity::Info).collect()
 }
 
 /// Every finding that can stop this VM from getting this partition.

@@ -11,7 +11,7 @@ use core::cmp::Reverse;
 
 use super::assign::ready;
 use super::pool;
-use super::whole::{findings_of, given, of_pool, returning};
+use super::whole::{findings_of, given, kept, of_pool, returning};
 use crate::assignment::{Assignment, Claim, Holding};
 use crate::change::{Change, Edit};
 use crate::finding::{FindingCode, Severity};
@@ -44,18 +44,7 @@ pub fn assign(
     // Who uses a GPU now says nothing about then.
     findings.retain(|finding| finding.code != whole_gpu::IN_USE);
     ready(vm, "whole GPUs", &findings, accept)?;
-    let assignment = Assignment {
-        vm: vm.id.clone(),
-        vm_name: vm.name.clone(),
-        holding: Holding::Claim { claim },
-        accepted: super::whole::accepted(&findings),
-        restart: false,
-        start: false,
-    };
-    let edit = Edit::SetAssignment { server: server.clone(), assignment };
-    let mut change = Change::of(Vec::from([edit]), &state.desired);
-    change.warnings = findings.into_iter().filter(|finding| finding.severity != Severity::Info).collect();
-    Ok(change)
+    Ok(kept(state, server, vm, Holding::Claim { claim }, findings))
 }
 
 /// The GPUs of the pool that the VM could get one day: they are in its server, and nothing in their slots
@@ -152,7 +141,7 @@ pub fn empty(state: &State, server: &ServerId, vm: &VmId, gpus: &[GpuId], failed
     let of_vm = state.desired_of(server).and_then(|desired| desired.assignments.get(vm));
     let is_meant = |assignment: &&Assignment| {
         let is_over = failed || !(assignment.start || assignment.restart);
-        is_over && assignment.whole_gpus().iter().map(|whole| &whole.gpu).eq(gpus)
+        is_over && assignment.whole_ids().eq(gpus)
     };
     let Some(before) = of_vm.filter(is_meant) else { return Change::default() };
     let Holding::Dda { claim: Some(claim), .. } = &before.holding else { return Change::default() };

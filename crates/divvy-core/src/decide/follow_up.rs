@@ -80,9 +80,7 @@ pub fn quarantine(state: &State, server: &ServerId, partition: &PartitionId, rea
 /// The VM loses whole GPUs that it could not be given; they go back to the server.
 pub fn revert_dda(state: &State, server: &ServerId, vm: &VmId, gpus: &[GpuId]) -> Change {
     let now = state.desired_of(server).and_then(|desired| desired.assignments.get(vm));
-    let same = |assignment: &&Assignment| {
-        !gpus.is_empty() && assignment.whole_gpus().iter().map(|whole| &whole.gpu).eq(gpus)
-    };
+    let same = |assignment: &&Assignment| !gpus.is_empty() && assignment.whole_ids().eq(gpus);
     match now.filter(same) {
         Some(assignment) => Change::of(whole::returns(server, assignment), &state.desired),
         None => Change::default(),

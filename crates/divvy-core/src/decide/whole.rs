@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::assign::ready;
+use super::assign::{assigned, ready, to_be_said};
 use crate::assignment::{Assignment, Claim, FormerDriver, Holding, Returning, WholeGpu};
 use crate::change::{Change, Edit};
 use crate::finding::{Finding, FindingCode, Severity, Subject};
@@ -29,24 +29,22 @@ pub fn given(
 ) -> Result<Change, Refusal> {
     let findings = findings_for(observed, vm, gpus);
     ready(vm, "whole GPUs", &findings, accept)?;
-    let assignment = Assignment {
-        vm: vm.id.clone(),
-        vm_name: vm.name.clone(),
-        holding: Holding::Dda { gpus: gpus.iter().map(|gpu| whole(gpu)).collect(), claim },
-        accepted: accepted(&findings),
-        restart: findings.iter().any(|finding| finding.code == vm_settings::WILL_RESTART),
-        start: false,
-    };
-    let edit = Edit::SetAssignment { server: server.clone(), assignment };
-    let mut change = Change::of(Vec::from([edit]), &state.desired);
-    change.warnings = findings.into_iter().filter(|finding| finding.severity != Severity::Info).collect();
-    Ok(change)
+    let holding = Holding::Dda { gpus: gpus.iter().map(|gpu| whole(gpu)).collect(), claim };
+    Ok(kept(state, server, vm, holding, findings))
 }
 
-/// What had to be accepted.
-pub fn accepted(findings: &[Finding]) -> BTreeSet<FindingCode> {
-    let accepted = findings.iter().filter(|finding| finding.severity == Severity::NeedsAccept);
-    accepted.map(|finding| finding.code.clone()).collect()
+/// What the VM has from now on, and what has to be said of that.
+pub fn kept(
+    state: &State,
+    server: &ServerId,
+    vm: &ObservedVm,
+    holding: Holding,
+    findings: Vec<Finding>,
+) -> Change {
+    let edit = Edit::SetAssignment { server: server.clone(), assignment: assigned(vm, holding, &findings) };
+    let mut change = Change::of(Vec::from([edit]), &state.desired);
+    change.warnings = to_be_said(findings);
+    change
 }
 
 /// Every finding that can stop this VM from getting these GPUs whole. What is said of a GPU's driver and

@@ -66,10 +66,7 @@ impl WholeRefusal {
         let vm = assignment.vm_name.clone();
         match &assignment.holding {
             Holding::Claim { claim } => Self::VmHasClaim { vm, claim: claim.clone() },
-            _ => {
-                let gpus = assignment.whole_gpus().iter().map(|whole| whole.gpu.clone()).collect();
-                Self::VmHasWholeGpu { vm, gpus }
-            }
+            _ => Self::VmHasWholeGpu { vm, gpus: assignment.whole_ids().cloned().collect() },
         }
     }
 

@@ -3,14 +3,15 @@
 //! its fingerprint. Files that somebody else put there are not touched.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose};
 
 use super::{Pair, TlsError};
+use crate::replace::replace;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long it lasts.
@@ -78,8 +79,8 @@ impl Own {
         let text = format!("{MARK}{}\n{}", all.join(" "), certificate.pem());
         // A kill between the two leaves a pair that does not fit, and the next start makes a new one.
         written
-            .and_then(|()| write(&pair.key, zeroize::Zeroizing::new(key.serialize_pem()).as_bytes(), 0o600))
-            .and_then(|()| write(&pair.certificate, text.as_bytes(), 0o644))
+            .and_then(|()| replace(&pair.key, zeroize::Zeroizing::new(key.serialize_pem()).as_bytes(), 0o600))
+            .and_then(|()| replace(&pair.certificate, text.as_bytes(), 0o644))
             .map_err(|source| TlsError::Unwritable { path: self.folder.clone(), source })
     }
 }
@@ -94,23 +95,10 @@ fn names_of(text: &str) -> Option<BTreeSet<String>> {
     Some(names.split_whitespace().map(str::to_owned).collect())
 }
 
-/// The old file or the new one, never a mix, and never with a wider mode than it shall have.
-fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    match std::fs::remove_file(&beside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(mode).open(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
 
     use super::*;
     use crate::clock::now_ms;

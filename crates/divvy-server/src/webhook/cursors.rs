@@ -7,12 +7,13 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+use crate::replace::replace;
 
 /// How far one receiver was told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,14 +76,7 @@ impl Cursors {
 
     pub fn write(&self, webhooks: BTreeMap<String, Cursor>) -> Result<(), CursorsError> {
         let text = serde_json::to_vec(&Kept { webhooks }).expect("names and numbers are JSON");
-        let beside = self.path.with_extension("new");
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let written = options.open(&beside).and_then(|mut file| {
-            file.write_all(&text)?;
-            file.sync_all()?;
-            std::fs::rename(&beside, &self.path)
-        });
+        let written = replace(&self.path, &text, 0o600);
         written.map_err(|source| CursorsError::Unwritable { path: self.path.clone(), source })
     }
 }

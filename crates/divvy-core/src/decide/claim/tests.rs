@@ -1,6 +1,5 @@
 use super::*;
 use crate::assignment::Claim;
-use crate::check::check;
 use crate::decide::decide;
 use crate::observed::HypervisorHealth;
 use crate::request::{PoolWish, Request, WholeWish};
@@ -43,18 +42,6 @@ fn refusal(world: &World, request: &Request) -> Refusal {
     decide(&world.state(), request).expect_err("refused")
 }
 
-/// Decides, applies, and lets the independent judge look at the result.
-fn decided(world: &mut World, request: &Request) -> Change {
-    let mut state = world.state();
-    let change = decide(&state, request).expect("accepted");
-    change.apply(&mut state.desired).expect("no conflict");
-    assert_eq!(check(&state), [], "the judge objects");
-    for (desired, observed) in &mut world.servers {
-        *desired = state.desired.server(&observed.server).cloned().unwrap_or_default();
-    }
-    change
-}
-
 fn of<'w>(world: &'w World, vm: &str) -> &'w Assignment {
     &world.servers[0].0.assignments[&vm_id(vm)]
 }
@@ -65,14 +52,14 @@ fn gpus(world: &World, vm: &str) -> Vec<String> {
 
 /// The VM runs: its start is not owed any more.
 fn runs(world: &mut World, vm: &str) {
-    decided(world, &Request::RestartDone { server: server_id("a"), vm: vm_id(vm) });
+    world.decided(&Request::RestartDone { server: server_id("a"), vm: vm_id(vm) });
 }
 
 #[test]
 fn more_vms_than_gpus_may_claim_them_and_none_has_one_before_it_starts() {
     let mut world = two_gpus();
     for vm in ["vm-001", "vm-002", "vm-003"] {
-        decided(&mut world, &claim(vm, 2));
+        world.decided(&claim(vm, 2));
         assert!(of(&world, vm).waits_for_start() && !of(&world, vm).start, "{vm}");
     }
     let name = crate::id::PoolName::new("ml").expect("a name");
@@ -82,8 +69,8 @@ fn more_vms_than_gpus_may_claim_them_and_none_has_one_before_it_starts() {
 #[test]
 fn a_start_picks_as_many_as_are_claimed_and_owes_the_start() {
     let mut world = two_gpus();
-    decided(&mut world, &claim("vm-001", 2));
-    decided(&mut world, &start("vm-001"));
+    world.decided(&claim("vm-001", 2));
+    world.decided(&start("vm-001"));
     assert_eq!(gpus(&world, "vm-001").len(), 2);
     assert!(of(&world, "vm-001").start);
 }
@@ -91,38 +78,38 @@ fn a_start_picks_as_many_as_are_claimed_and_owes_the_start() {
 #[test]
 fn a_second_start_picks_nothing_more() {
     let mut world = two_gpus();
-    decided(&mut world, &claim("vm-001", 1));
-    decided(&mut world, &start("vm-001"));
-    assert!(decided(&mut world, &start("vm-001")).is_empty());
-    assert!(decided(&mut world, &start("vm-002")).is_empty(), "it claims nothing");
+    world.decided(&claim("vm-001", 1));
+    world.decided(&start("vm-001"));
+    assert!(world.decided(&start("vm-001")).is_empty());
+    assert!(world.decided(&start("vm-002")).is_empty(), "it claims nothing");
 }
 
 #[test]
 fn who_comes_too_late_is_told_who_has_them_and_gets_them_when_they_are_back() {
     let mut world = two_gpus();
-    decided(&mut world, &claim("vm-001", 2));
-    decided(&mut world, &claim("vm-002", 1));
-    decided(&mut world, &start("vm-001"));
+    world.decided(&claim("vm-001", 2));
+    world.decided(&claim("vm-002", 1));
+    world.decided(&start("vm-001"));
     let told = refusal(&world, &start("vm-002"));
     assert_eq!(told.code(), "no_free_gpu");
     assert!(told.to_string().contains("used whole by VM vm-001"), "{told}");
     runs(&mut world, "vm-001");
-    decided(&mut world, &off("vm-001", &["gpu-1", "gpu-2"]));
+    world.decided(&off("vm-001", &["gpu-1", "gpu-2"]));
     assert!(refusal(&world, &start("vm-002")).to_string().contains("vm-001 until it is back"));
     let back = Request::GpuReturned { server: server_id("a"), gpu: gpu_id("gpu-2") };
-    decided(&mut world, &back);
-    decided(&mut world, &start("vm-002"));
+    world.decided(&back);
+    world.decided(&start("vm-002"));
     assert_eq!(gpus(&world, "vm-002"), ["gpu-2"]);
 }
 
 #[test]
 fn a_vm_that_is_off_again_has_its_claim_still_and_its_gpus_are_on_their_way_back() {
     let mut world = two_gpus();
-    decided(&mut world, &claim("vm-001", 1));
-    decided(&mut world, &start("vm-001"));
+    world.decided(&claim("vm-001", 1));
+    world.decided(&start("vm-001"));
     runs(&mut world, "vm-001");
     let had = gpus(&world, "vm-001");
-    decided(&mut world, &off("vm-001", &[&had[0]]));
+    world.decided(&off("vm-001", &[&had[0]]));
     assert!(of(&world, "vm-001").waits_for_start());
     assert!(world.servers[0].0.returns.contains_key(&gpu_id(&had[0])));
 }
@@ -130,32 +117,32 @@ fn a_vm_that_is_off_again_has_its_claim_still_and_its_gpus_are_on_their_way_back
 #[test]
 fn nothing_is_taken_from_a_vm_whose_start_is_owed_or_that_has_other_gpus_by_now() {
     let mut world = two_gpus();
-    decided(&mut world, &claim("vm-001", 1));
-    decided(&mut world, &start("vm-001"));
+    world.decided(&claim("vm-001", 1));
+    world.decided(&start("vm-001"));
     let has = gpus(&world, "vm-001")[0].clone();
     let other = if has == "gpu-1" { "gpu-2" } else { "gpu-1" };
-    assert!(decided(&mut world, &off("vm-001", &[&has])).is_empty(), "its start is owed");
+    assert!(world.decided(&off("vm-001", &[&has])).is_empty(), "its start is owed");
     runs(&mut world, "vm-001");
-    assert!(decided(&mut world, &off("vm-001", &[other])).is_empty(), "it has another");
+    assert!(world.decided(&off("vm-001", &[other])).is_empty(), "it has another");
     world.desired_mut().assignments.get_mut(&vm_id("vm-001")).expect("is there").restart = true;
-    assert!(decided(&mut world, &off("vm-001", &[&has])).is_empty(), "it is off on its way");
+    assert!(world.decided(&off("vm-001", &[&has])).is_empty(), "it is off on its way");
 }
 
 #[test]
 fn a_start_that_failed_is_not_owed_any_more_and_the_claim_stays() {
     let mut world = two_gpus();
-    decided(&mut world, &claim("vm-001", 1));
-    decided(&mut world, &start("vm-001"));
+    world.decided(&claim("vm-001", 1));
+    world.decided(&start("vm-001"));
     let (server, vm) = (server_id("a"), vm_id("vm-001"));
     let gpus = of(&world, "vm-001").whole_gpus().iter().map(|whole| whole.gpu.clone()).collect();
-    decided(&mut world, &Request::EmptyClaim { server, vm, gpus, failed: true });
+    world.decided(&Request::EmptyClaim { server, vm, gpus, failed: true });
     assert!(of(&world, "vm-001").waits_for_start() && !of(&world, "vm-001").start);
 }
 
 #[test]
 fn gpus_that_a_vm_keeps_are_not_taken_because_it_is_off() {
     let mut world = two_gpus().whole("vm-001");
-    assert!(decided(&mut world, &off("vm-001", &["gpu-1"])).is_empty());
+    assert!(world.decided(&off("vm-001", &["gpu-1"])).is_empty());
 }
 
 #[test]
@@ -165,10 +152,10 @@ fn a_vm_that_runs_gets_its_gpus_at_once_and_keeps_running_without_if_none_is_fre
         world.vm_mut(vm).power = Power::Running;
         world.vm_mut(vm).settings.free_hotplug_ports = 2;
     }
-    decided(&mut world, &claim("vm-001", 2));
+    world.decided(&claim("vm-001", 2));
     let first = of(&world, "vm-001");
     assert!(first.whole_gpus().len() == 2 && first.claim().is_some() && !first.start && !first.restart);
-    decided(&mut world, &claim("vm-002", 1));
+    world.decided(&claim("vm-002", 1));
     assert!(of(&world, "vm-002").waits_for_start());
 }
 
@@ -179,7 +166,7 @@ fn a_vm_that_runs_is_restarted_for_its_gpus_only_if_that_is_accepted() {
     world.vm_mut("vm-001").settings.free_hotplug_ports = 0;
     assert_eq!(refusal(&world, &claim("vm-001", 1)).code(), "not_accepted");
     let accept = [crate::rules::vm_settings::WILL_RESTART];
-    decided(&mut world, &claim_accepting("vm-001", 1, &accept));
+    world.decided(&claim_accepting("vm-001", 1, &accept));
     assert!(of(&world, "vm-001").restart);
 }
 
@@ -196,7 +183,7 @@ fn each_reason_against_a_claim_is_refused_with_its_code() {
         ("not_accepted", |world| world.gpu_mut().slot.mmio_bytes = Some(1 << 40)),
         ("not_ready", |world| world.vm_mut("vm-001").settings.persistent = false),
         ("vm_has_claim", |world| {
-            decided(world, &claim("vm-001", 1));
+            world.decided(&claim("vm-001", 1));
         }),
         ("pool_not_found", |world| world.desired_mut().pools.clear()),
         ("hypervisor_unavailable", |world| {
@@ -215,7 +202,7 @@ fn each_reason_against_a_claim_is_refused_with_its_code() {
 #[test]
 fn a_start_meets_what_was_not_so_when_the_claim_was_made() {
     let mut world = two_gpus();
-    decided(&mut world, &claim("vm-001", 2));
+    world.decided(&claim("vm-001", 2));
     world.gpu_mut().slot.is_boot_display = true;
     let told = refusal(&world, &start("vm-001"));
     assert_eq!(told.code(), "start_refused");
@@ -229,11 +216,11 @@ fn what_was_accepted_with_the_claim_is_accepted_at_each_start() {
     let mut world = two_gpus();
     world.gpu_mut().slot.is_boot_display = true;
     let accept = [whole_gpu::BOOT_DISPLAY];
-    decided(&mut world, &claim_accepting("vm-001", 1, &accept));
-    decided(&mut world, &start("vm-001"));
+    world.decided(&claim_accepting("vm-001", 1, &accept));
+    world.decided(&start("vm-001"));
     runs(&mut world, "vm-001");
     let had = gpus(&world, "vm-001");
-    decided(&mut world, &off("vm-001", &[&had[0]]));
+    world.decided(&off("vm-001", &[&had[0]]));
     assert_eq!(of(&world, "vm-001").accepted, BTreeSet::from(accept));
 }
 
@@ -241,37 +228,37 @@ fn what_was_accepted_with_the_claim_is_accepted_at_each_start() {
 fn a_claim_is_given_up_before_and_after_it_has_its_gpus() {
     let mut world = two_gpus();
     let undo = Request::UnassignDda { vm: "vm-001".into() };
-    decided(&mut world, &claim("vm-001", 1));
+    world.decided(&claim("vm-001", 1));
     assert_eq!(refusal(&world, &Request::Unassign { vms: ["vm-001".into()].into() }).code(), "vm_has_claim");
-    decided(&mut world, &undo);
+    world.decided(&undo);
     assert!(world.servers[0].0.assignments.is_empty() && world.servers[0].0.returns.is_empty());
-    decided(&mut world, &claim("vm-001", 1));
-    decided(&mut world, &start("vm-001"));
-    decided(&mut world, &undo);
+    world.decided(&claim("vm-001", 1));
+    world.decided(&start("vm-001"));
+    world.decided(&undo);
     assert!(world.servers[0].0.assignments.is_empty() && world.servers[0].0.returns.len() == 1);
 }
 
 #[test]
 fn a_pool_keeps_what_a_claim_needs_and_takes_claims_to_its_new_name() {
     let mut world = two_gpus();
-    decided(&mut world, &claim("vm-001", 2));
+    world.decided(&claim("vm-001", 2));
     let take = pool(PoolWish::Take { gpus: ["gpu-2".into()].into() });
     for request in [&take, &pool(PoolWish::Remove)] {
         let told = refusal(&world, request);
         assert_eq!(told.code(), "pool_claimed");
         assert!(told.to_string().contains("vm-001") && told.hint() == "divvy dda unassign vm-001", "{told}");
     }
-    decided(&mut world, &pool(PoolWish::Rename { to: "vdi".into() }));
+    world.decided(&pool(PoolWish::Rename { to: "vdi".into() }));
     let claim = Claim { pool: crate::id::PoolName::new("vdi").expect("a name"), count: 2 };
     assert_eq!(of(&world, "vm-001").claim(), Some(&claim));
-    decided(&mut world, &start("vm-001"));
-    decided(&mut world, &Request::Pool { pool: "vdi".into(), wish: PoolWish::Rename { to: "ml".into() } });
+    world.decided(&start("vm-001"));
+    world.decided(&Request::Pool { pool: "vdi".into(), wish: PoolWish::Rename { to: "ml".into() } });
     assert_eq!(of(&world, "vm-001").claim().map(|claim| claim.pool.as_str()), Some("ml"));
 }
 
 #[test]
 fn a_gpu_that_no_claim_needs_leaves_the_pool() {
     let mut world = two_gpus();
-    decided(&mut world, &claim("vm-001", 1));
-    decided(&mut world, &pool(PoolWish::Take { gpus: ["gpu-2".into()].into() }));
+    world.decided(&claim("vm-001", 1));
+    world.decided(&pool(PoolWish::Take { gpus: ["gpu-2".into()].into() }));
 }

@@ -2,7 +2,6 @@ use alloc::string::ToString;
 
 use super::*;
 use crate::assignment::Hold;
-use crate::check::check;
 use crate::decide::decide;
 use crate::request::{CountWish, GpuSelection, PoolWish, Request, WholeWish};
 use crate::testing::{World, gpu_a2, gpu_id, partition_id, server_id, slot_function, vm, vm_id};
@@ -27,18 +26,6 @@ fn pool(name: &str, wish: PoolWish) -> Request {
 
 fn refusal(world: &World, request: &Request) -> &'static str {
     decide(&world.state(), request).expect_err("refused").code()
-}
-
-/// Decides, applies, and lets the independent judge look at the result.
-fn decided(world: &mut World, request: &Request) -> Change {
-    let mut state = world.state();
-    let change = decide(&state, request).expect("accepted");
-    change.apply(&mut state.desired).expect("no conflict");
-    assert_eq!(check(&state), [], "the judge objects");
-    for (desired, observed) in &mut world.servers {
-        *desired = state.desired.server(&observed.server).cloned().unwrap_or_default();
-    }
-    change
 }
 
 /// Server `a` with the GPUs `gpu-1` to `gpu-4`, the first two on NUMA node 0, addresses descending.
@@ -67,7 +54,7 @@ fn given(world: &World, vm: &str) -> Vec<String> {
 fn a_named_gpu_is_given_with_what_its_slot_had_remembered() {
     let mut world = World::one_a2(0);
     world.gpu_mut().slot.functions[0].driver_override = Some("simgpu".into());
-    decided(&mut world, &dda("vm-001", &["gpu-1", "gpu-1"]));
+    world.decided(&dda("vm-001", &["gpu-1", "gpu-1"]));
     let assignment = &world.servers[0].0.assignments[&vm_id("vm-001")];
     let [whole] = assignment.whole_gpus() else { panic!("{assignment:?}") };
     let former =
@@ -82,7 +69,7 @@ fn a_gpu_that_offers_no_partitions_and_one_that_is_ready_for_handing_out_are_giv
     }] {
         let mut world = World::one_a2(0);
         spoil(&mut world);
-        decided(&mut world, &dda("vm-001", &["gpu-1"]));
+        world.decided(&dda("vm-001", &["gpu-1"]));
     }
 }
 
@@ -138,8 +125,7 @@ fn what_was_accepted_is_kept_with_the_assignment_and_a_busy_gpu_is_warned_of() {
     world.observed_mut().findings.push(busy);
     let accept = BTreeSet::from([whole_gpu::BOOT_DISPLAY]);
     let wish = WholeWish::Gpus(names(&["gpu-1"]));
-    let change =
-        decided(&mut world, &Request::AssignDda { vm: "vm-001".into(), wish, accept: accept.clone() });
+    let change = world.decided(&Request::AssignDda { vm: "vm-001".into(), wish, accept: accept.clone() });
     assert_eq!(world.servers[0].0.assignments[&vm_id("vm-001")].accepted, accept);
     assert!(change.warnings.iter().any(|f| f.code == whole_gpu::IN_USE && f.severity == Severity::Warning));
 }
@@ -147,14 +133,14 @@ fn what_was_accepted_is_kept_with_the_assignment_and_a_busy_gpu_is_warned_of() {
 #[test]
 fn a_pool_gives_gpus_of_one_numa_node_before_those_of_lower_addresses() {
     let mut world = four_gpus();
-    decided(&mut world, &pool("ml", PoolWish::Create { gpus: names(&["gpu-1", "gpu-3", "gpu-4"]) }));
-    decided(&mut world, &from_pool("vm-001", "ml", 2));
+    world.decided(&pool("ml", PoolWish::Create { gpus: names(&["gpu-1", "gpu-3", "gpu-4"]) }));
+    world.decided(&from_pool("vm-001", "ml", 2));
     assert_eq!(given(&world, "vm-001"), ["gpu-4", "gpu-3"]);
     let mut world = four_gpus();
-    decided(&mut world, &pool("ml", PoolWish::Create { gpus: names(&["gpu-1", "gpu-2", "gpu-4"]) }));
-    decided(&mut world, &from_pool("vm-001", "ml", 1));
+    world.decided(&pool("ml", PoolWish::Create { gpus: names(&["gpu-1", "gpu-2", "gpu-4"]) }));
+    world.decided(&from_pool("vm-001", "ml", 1));
     assert_eq!(given(&world, "vm-001"), ["gpu-4"]);
-    decided(&mut world, &from_pool("vm-002", "ml", 2));
+    world.decided(&from_pool("vm-002", "ml", 2));
     assert_eq!(given(&world, "vm-002"), ["gpu-2", "gpu-1"]);
 }
 
@@ -162,7 +148,7 @@ fn a_pool_gives_gpus_of_one_numa_node_before_those_of_lower_addresses() {
 fn a_pool_that_has_not_enough_on_the_vms_server_says_where_how_many_are_free() {
     let mut world = World::of_gpus(&[("a", gpu_a2("gpu-1", 0)), ("b", gpu_a2("gpu-2", 0))]);
     world.observed_mut().vms.push(vm("vm-001"));
-    decided(&mut world, &pool("ml", PoolWish::Create { gpus: names(&["gpu-1", "gpu-2"]) }));
+    world.decided(&pool("ml", PoolWish::Create { gpus: names(&["gpu-1", "gpu-2"]) }));
     let refusal = decide(&world.state(), &from_pool("vm-001", "ml", 2)).expect_err("too many");
     assert_eq!(refusal.code(), "no_free_gpu");
     let text = refusal.to_string();
@@ -172,10 +158,10 @@ fn a_pool_that_has_not_enough_on_the_vms_server_says_where_how_many_are_free() {
 #[test]
 fn a_gpu_in_a_pool_is_not_partitioned_and_all_gpus_are_those_that_are_in_none() {
     let mut world = four_gpus();
-    decided(&mut world, &pool("ml", PoolWish::Create { gpus: names(&["gpu-1"]) }));
+    world.decided(&pool("ml", PoolWish::Create { gpus: names(&["gpu-1"]) }));
     let count = |gpus| Request::SetPartitionCount { gpus, wish: CountWish::Count(4) };
     assert_eq!(refusal(&world, &count(GpuSelection::Named(names(&["gpu-1"])))), "gpu_in_pool");
-    let change = decided(&mut world, &count(GpuSelection::All));
+    let change = world.decided(&count(GpuSelection::All));
     assert_eq!(change.edits.len(), 3);
     assert_eq!(refusal(&world, &pool("ml", PoolWish::Add { gpus: names(&["gpu-2"]) })), "gpu_partitioned");
 }
@@ -186,12 +172,12 @@ fn a_pool_is_made_renamed_changed_and_removed() {
     let pools = |world: &World| -> Vec<String> {
         world.servers[0].0.pools.iter().map(|(gpu, pool)| format!("{gpu} {pool}")).collect()
     };
-    decided(&mut world, &pool("ml", PoolWish::Create { gpus: names(&["gpu-1", "gpu-2"]) }));
-    decided(&mut world, &pool("ml", PoolWish::Rename { to: "vdi".into() }));
-    decided(&mut world, &pool("vdi", PoolWish::Add { gpus: names(&["gpu-3", "gpu-1"]) }));
-    decided(&mut world, &pool("vdi", PoolWish::Take { gpus: names(&["gpu-2"]) }));
+    world.decided(&pool("ml", PoolWish::Create { gpus: names(&["gpu-1", "gpu-2"]) }));
+    world.decided(&pool("ml", PoolWish::Rename { to: "vdi".into() }));
+    world.decided(&pool("vdi", PoolWish::Add { gpus: names(&["gpu-3", "gpu-1"]) }));
+    world.decided(&pool("vdi", PoolWish::Take { gpus: names(&["gpu-2"]) }));
     assert_eq!(pools(&world), ["gpu-1 vdi", "gpu-3 vdi"]);
-    decided(&mut world, &pool("vdi", PoolWish::Remove));
+    world.decided(&pool("vdi", PoolWish::Remove));
     assert_eq!(pools(&world), [""; 0]);
 }
 
@@ -199,9 +185,9 @@ fn a_pool_is_made_renamed_changed_and_removed() {
 fn each_reason_against_a_pool_is_refused_with_its_code() {
     let mut world = four_gpus();
     let gpu = |name: &str| names(&[name]);
-    decided(&mut world, &pool("ml", PoolWish::Create { gpus: gpu("gpu-1") }));
-    decided(&mut world, &pool("vdi", PoolWish::Create { gpus: gpu("gpu-2") }));
-    decided(&mut world, &from_pool("vm-001", "ml", 1));
+    world.decided(&pool("ml", PoolWish::Create { gpus: gpu("gpu-1") }));
+    world.decided(&pool("vdi", PoolWish::Create { gpus: gpu("gpu-2") }));
+    world.decided(&from_pool("vm-001", "ml", 1));
     let table: &[(&str, Request)] = &[
         ("pool_exists", pool("ml", PoolWish::Create { gpus: gpu("gpu-3") })),
         ("pool_exists", pool("vdi", PoolWish::Rename { to: "ml".into() })),
@@ -225,7 +211,7 @@ fn each_reason_against_a_pool_is_refused_with_its_code() {
 fn a_gpu_that_left_its_server_can_still_be_taken_from_its_pool() {
     let mut world = World::one_a2(0).pooled("ml");
     world.observed_mut().gpus.clear();
-    let change = decided(&mut world, &pool("ml", PoolWish::Take { gpus: names(&["gpu-1"]) }));
+    let change = world.decided(&pool("ml", PoolWish::Take { gpus: names(&["gpu-1"]) }));
     assert_eq!(change.edits.len(), 1);
 }
 
@@ -234,12 +220,12 @@ fn what_is_given_up_is_on_its_way_back_until_it_is_the_servers_again() {
     let mut world = World::one_a2(0).whole("vm-001");
     assert_eq!(refusal(&world, &Request::Unassign { vms: names(&["vm-001"]) }), "vm_has_whole_gpu");
     assert_eq!(refusal(&world, &Request::UnassignDda { vm: "vm-002".into() }), "vm_has_no_whole_gpu");
-    decided(&mut world, &Request::UnassignDda { vm: "vm-001".into() });
+    world.decided(&Request::UnassignDda { vm: "vm-001".into() });
     assert_eq!(refusal(&world, &dda("vm-002", &["gpu-1"])), "gpu_used_whole");
     let back = Request::GpuReturned { server: server_id("a"), gpu: gpu_id("gpu-1") };
-    assert_eq!(decided(&mut world, &back).edits.len(), 1);
-    assert!(decided(&mut world, &back).is_empty());
-    decided(&mut world, &dda("vm-002", &["gpu-1"]));
+    assert_eq!(world.decided(&back).edits.len(), 1);
+    assert!(world.decided(&back).is_empty());
+    world.decided(&dda("vm-002", &["gpu-1"]));
 }
 
 #[test]
@@ -250,8 +236,8 @@ fn a_gpu_that_could_not_be_given_goes_back_unless_something_else_was_asked_for()
         vm: vm_id("vm-001"),
         gpus: Vec::from([gpu_id(gpu)]),
     };
-    assert!(decided(&mut world, &revert("gpu-2")).is_empty());
-    assert_eq!(decided(&mut world, &revert("gpu-1")).edits.len(), 2);
+    assert!(world.decided(&revert("gpu-2")).is_empty());
+    assert_eq!(world.decided(&revert("gpu-1")).edits.len(), 2);
     assert_eq!(world.servers[0].0.returns.len(), 1);
 }
 
@@ -267,12 +253,12 @@ fn cure(remake: bool) -> Request {
 #[test]
 fn a_quarantined_partition_is_tried_again_and_stays_quarantined_if_that_fails() {
     let mut world = World::one_a2(4);
-    assert!(decided(&mut world, &cure(false)).is_empty(), "there is nothing to cure");
+    assert!(world.decided(&cure(false)).is_empty(), "there is nothing to cure");
     quarantined(&mut world, 2);
-    decided(&mut world, &cure(false));
+    world.decided(&cure(false));
     let (server, partition) = (server_id("a"), partition_id("gpu-1", 2));
     let failed = Request::Quarantine { server, partition: partition.clone(), reason: "still".into() };
-    decided(&mut world, &failed);
+    world.decided(&failed);
     let hold = &world.servers[0].0.holds[&partition];
     assert_eq!(*hold, Hold::Quarantined { reason: "still".into() });
 }
@@ -307,7 +293,7 @@ fn remaking_the_partitions_ends_every_quarantine_of_the_gpu_and_nothing_is_assig
     let mut world = World::one_a2(4);
     quarantined(&mut world, 2);
     quarantined(&mut world, 3);
-    decided(&mut world, &cure(true));
+    world.decided(&cure(true));
     let assign = Request::Assign {
         vms: names(&["vm-001"]),
         gpu: None,
@@ -317,6 +303,6 @@ fn remaking_the_partitions_ends_every_quarantine_of_the_gpu_and_nothing_is_assig
     };
     assert_eq!(refusal(&world, &assign), "no_free_partition");
     let done = Request::PartitionsRemade { server: server_id("a"), gpu: gpu_id("gpu-1") };
-    assert_eq!(decided(&mut world, &done).edits.len(), 2);
-    assert!(decided(&mut world, &done).is_empty());
+    assert_eq!(world.decided(&done).edits.len(), 2);
+    assert!(world.decided(&done).is_empty());
 }
